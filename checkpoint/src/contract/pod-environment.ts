@@ -1,0 +1,85 @@
+import { z } from "zod";
+import { AttemptNumber, Digest, Step } from "./digest.ts";
+
+/** When to save: every so many steps, every so many seconds, or by the measured cost (at most `maxSeconds` apart). */
+export const Interval = z.union([
+  z.strictObject({ steps: z.int().min(1) }),
+  z.strictObject({ seconds: z.number().positive() }),
+  z.strictObject({ auto: z.strictObject({ maxSeconds: z.number().positive() }) }),
+]);
+export type Interval = z.infer<typeof Interval>;
+
+/** What retention keeps. `best.count` checkpoints by metric, the `last` newest, and every multiple of `everySteps`. */
+export const RetentionPolicy = z.object({
+  last: z.int().min(2),
+  best: z.object({ metric: z.string().min(1).max(63), mode: z.enum(["Min", "Max"]), count: z.int().min(1) }).nullable(),
+  everySteps: z.int().min(1).nullable(),
+  maxBytes: z.int().min(1).nullable(),
+});
+export type RetentionPolicy = z.infer<typeof RetentionPolicy>;
+
+/** `TRAININGRUN_EXPECTED`: what the operator has recorded about the run, for the restore alone. */
+export const Expected = z.object({
+  /** The newest verified checkpoint on record; null when none was ever recorded. */
+  latestVerified: z.object({ step: Step, digest: Digest }).nullable(),
+  /** Recorded verified digests, newest first. */
+  recorded: z.array(z.object({ step: Step, digest: Digest })).max(16),
+  /** Digests that must not be resumed from, and why they are known. */
+  refused: z.array(Digest).max(16),
+  /** A base the user chose; passed until an attempt of this generation has opened with it. */
+  base: z.object({ step: Step.optional(), digest: Digest.optional() }).nullable(),
+  noneVerified: z.enum(["Fail", "StartOver"]),
+  unhealthy: z.enum(["Skip", "Accept"]),
+  environmentMismatch: z.enum(["Ignore", "Warn", "Block"]),
+});
+export type Expected = z.infer<typeof Expected>;
+
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue({ code: "custom", message: `must be JSON: ${text.slice(0, 80)}` });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+
+/**
+ * The variables of a training pod. The operator sets all of them on the agent and those a trainer needs on
+ * the trainer; paths are absolute. Nothing in the pod knows a path that is not among these.
+ */
+export const PodEnvironment = z.object({
+  TRAININGRUN_NAME: z.string().min(1),
+  TRAININGRUN_NAMESPACE: z.string().min(1),
+  TRAININGRUN_UID: z.string().min(1),
+  TRAININGRUN_ATTEMPT: z.coerce.number().pipe(AttemptNumber),
+  TRAININGRUN_WORKER: z.coerce.number().pipe(z.int().min(0)),
+  TRAININGRUN_WORKERS: z.coerce.number().pipe(z.int().min(1)),
+  /** The run's directory on the volume: it holds `log/` and `data/`. */
+  TRAININGRUN_CHECKPOINTS: z.string().min(1),
+  /** A link to the checkpoint to start from, made by the restore; absent on a first start. */
+  TRAININGRUN_RESUME: z.string().min(1),
+  /** The directory of `progress.json`, `restored` and `save`. */
+  TRAININGRUN_CONTROL: z.string().min(1),
+  TRAININGRUN_TERMINATION_LOG: z.string().min(1),
+  TRAININGRUN_GRACE_SECONDS: z.coerce.number().pipe(z.number().positive()),
+  TRAININGRUN_INTERVAL: json(Interval),
+});
+export type PodEnvironment = z.infer<typeof PodEnvironment>;
+
+/** What only the agent is told, on top of {@link PodEnvironment}. */
+export const AgentEnvironment = PodEnvironment.extend({
+  TRAININGRUN_POD_UID: z.string().min(1),
+  /** The address to listen on: the pod's own. */
+  TRAININGRUN_POD_IP: z.string().min(1),
+  TRAININGRUN_NODE: z.string().min(1),
+  TRAININGRUN_FRAMEWORK: z.enum(["sdk", "lightning", "huggingface", "dcp", "directory"]),
+  /** `metadata.generation` of the run when the attempt was numbered. */
+  TRAININGRUN_GENERATION: z.coerce.number().pipe(z.int().min(0)),
+  TRAININGRUN_RETENTION: json(RetentionPolicy),
+  TRAININGRUN_EXPECTED: json(Expected),
+});
+export type AgentEnvironment = z.infer<typeof AgentEnvironment>;

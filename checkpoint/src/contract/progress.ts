@@ -1,0 +1,31 @@
+import { z } from "zod";
+import { Metrics, Step } from "./digest.ts";
+
+/** `control/progress.json`: written by the trainer by temporary file and rename, read by the agent. */
+export const Progress = z.object({
+  version: z.literal(1),
+  /** The last completed step. */
+  step: Step,
+  targetStep: Step,
+  epoch: z.number().min(0),
+  samples: z.int().min(0),
+  metrics: Metrics,
+  stepsPerSecond: z.number().min(0),
+  /** The first step this process completed after its restore; absent until there is one. */
+  firstStep: z.object({ step: Step, time: z.iso.datetime() }).optional(),
+  /** What saving cost so far in this process. */
+  saves: z.object({
+    committed: z.int().min(0),
+    failed: z.int().min(0),
+    /** Save requests that came while another save was in flight and were dropped. */
+    skipped: z.int().min(0),
+    lastSeconds: z.number().min(0),
+    lastBytes: z.int().min(0),
+    /** Time the training loop stood still for saving, summed. */
+    stallSeconds: z.number().min(0),
+  }),
+  /** Which tensor backend really runs, such as `tensorflow-cpu`, `tensorflow-gpu`, `wasm`. */
+  backend: z.string().max(63),
+  time: z.iso.datetime(),
+});
+export type Progress = z.infer<typeof Progress>;
