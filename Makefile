@@ -1,0 +1,62 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# Node 24 from npm's package, ahead of whatever the machine has; npm itself is the machine's.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+MODULES := node_modules/.package-lock.json
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(MODULES): package-lock.json package.json $(wildcard */package.json)
+	@echo "Installing the npm packages (about 40 s) ..."
+	@npm ci --loglevel=error
+	@touch $(MODULES)
+
+.PHONY: setup
+setup: $(MODULES) ## Install what a fresh Debian 12 with node, npm, go and make lacks; says what it does
+	@node e2e/cluster/setup.ts
+
+.PHONY: generate
+generate: $(MODULES) ## Write the CRD, its reference page and its JSON schema from the zod schema
+	@node operator/generate.ts
+
+.PHONY: check
+check: $(MODULES) ## Types, lint and generated files, nothing that runs long
+	@tsc --noEmit
+	@biome check .
+	@node operator/generate.ts --check
+
+.PHONY: unit
+unit: $(MODULES) ## Unit, property, golden, attack and kill tests
+	@vitest run --project unit
+
+.PHONY: test
+test: setup ## Everything: ends with `N passed, N failed, N skipped`
+	@node e2e/ladder/main.ts
+
+.PHONY: images
+images: setup ## Build the operator, agent and trainer images from local bundles
+	@node e2e/cluster/main.ts images
+
+.PHONY: cluster
+cluster: setup ## Bring up a real two-node Kubernetes on this machine
+	@node e2e/cluster/main.ts up
+
+.PHONY: cluster-down
+cluster-down: $(MODULES) ## Remove that cluster without a trace
+	@node e2e/cluster/main.ts down
+
+.PHONY: demo
+demo: setup ## The main job: a run that loses its pod again and again and ends with the same weights
+	@node e2e/demo/main.ts
+
+.PHONY: demo-down
+demo-down: $(MODULES) ## Remove what the demo left running
+	@node e2e/demo/main.ts down
+
+.PHONY: measure
+measure: setup ## Run every measurement (single ones: npm run measure -- NAME)
+	@node e2e/measure/main.ts all
