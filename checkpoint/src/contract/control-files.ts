@@ -1,0 +1,22 @@
+/**
+ * Files of the control directory (`TRAININGRUN_CONTROL`), shared by trainer and agent of one pod. Each is
+ * written by temporary file and rename, so a reader sees a whole file or none; a reader still parses what it
+ * finds and treats what does not parse as absent.
+ */
+export const controlFiles = {
+  /** {@link Progress}; the trainer writes it, the agent reads it. */
+  progress: "progress.json",
+  /** {@link Restored}; the restore writes it, once its `open` stands in the log and the resume link is in place. */
+  restored: "restored",
+  /** Empty; the agent creates it to ask for a save, the trainer removes it as that save begins. */
+  save: "save",
+  /**
+   * A {@link TrainerRecord} of kind `done`; the trainer writes it after the final checkpoint's `commit` and
+   * before it exits. The agent cannot read the trainer's termination log, and appends the log's `done` for it.
+   */
+  done: "done",
+  /** A {@link TrainerRecord} of kind `preempted`; the trainer writes it before it exits on SIGTERM. */
+  preempted: "preempted",
+  /** An {@link AgentRecord} of kind `restore-failed`: a restarted restore repeats this verdict, it does not judge again. */
+  restoreFailed: "restore-failed",
+} as const;
