@@ -1,0 +1,106 @@
+import { describe, type Target } from "./resource.ts";
+
+/** What was asked of the API server; `method` is the verb of HTTP. */
+export type Attempted = Readonly<{ method: string; target: Target }>;
+
+/**
+ * The API server answered, and refused. `reason` is the machine-readable word of its Status object
+ * (`AlreadyExists`, `Conflict`, ...), empty where something in between answered with plain text.
+ */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly status: number;
+  readonly reason: string;
+  /** The server's own sentence. */
+  readonly detail: string;
+  readonly attempted: Attempted;
+  /** How long the server asked us to stay away. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    attempted: Attempted,
+    answer: { status: number; reason: string; detail: string; retryAfterMs?: number | undefined },
+  ) {
+    super(
+      `Cannot ${attempted.method} ${describe(attempted.target)} because the API server answered ${answer.status} ${answer.reason}: ${answer.detail}`,
+    );
+    this.status = answer.status;
+    this.reason = answer.reason;
+    this.detail = answer.detail;
+    this.attempted = attempted;
+    this.retryAfterMs = answer.retryAfterMs;
+  }
+}
+
+/**
+ * No whole answer came: the connection failed, the deadline passed, the body broke off. A write may or may
+ * not have happened; only a later read can tell.
+ */
+export class NoAnswerError extends Error {
+  override readonly name = "NoAnswerError";
+  readonly attempted: Attempted;
+  /** True where the connection was never made, so that the server cannot have acted. */
+  readonly neverSent: boolean;
+
+  constructor(attempted: Attempted, cause: unknown) {
+    super(`Cannot ${attempted.method} ${describe(attempted.target)} because no answer came: ${wordsOf(cause)}`, {
+      cause,
+    });
+    this.attempted = attempted;
+    this.neverSent = connectionFailures.has(codeOf(cause));
+  }
+}
+
+/** The server has no such object (any more). */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
+}
+
+/** An object of that name stands already; whose it is must be read, not assumed (I7). */
+export function isAlreadyExists(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409 && error.reason === "AlreadyExists";
+}
+
+/** The object changed since it was read, or is another one under the same name: read again and decide again. */
+export function isConflict(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  return (error.status === 409 && error.reason !== "AlreadyExists") || isFailedPatchTest(error);
+}
+
+/** The version asked for is no longer in the server's history: list anew. */
+export function isExpired(error: unknown): boolean {
+  return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
+}
+
+/** The server, or a webhook or quota on its behalf, will not have this object: repeating it unchanged is useless. */
+export function isRefusal(error: unknown): error is ApiError {
+  return error instanceof ApiError && [400, 403, 413, 422].includes(error.status) && !isFailedPatchTest(error);
+}
+
+/** The error's own words and its causes', in one line. */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.message === "" ? codeOf(error) || error.name : error.message;
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
+  return first === undefined ? own : `${own}: ${wordsOf(first)}`;
+}
+
+// A JSON patch whose `test` fails is answered 422 with this sentence, and means the same as a 409.
+function isFailedPatchTest(error: ApiError): boolean {
+  return error.status === 422 && error.detail.includes("testing path");
+}
+
+const connectionFailures = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  if ("code" in error && typeof error.code === "string") return error.code;
+  return error instanceof AggregateError ? codeOf(error.errors[0]) : codeOf(error.cause);
+}

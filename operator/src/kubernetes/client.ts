@@ -1,0 +1,257 @@
+import type { Dispatcher } from "undici";
+import { ApiError, type Attempted, NoAnswerError } from "./api-error.ts";
+import type { Credentials } from "./credentials.ts";
+import type { KubeObject } from "./kube-object.ts";
+import type { RequestLimit } from "./request-limit.ts";
+import { pathOf, type Target } from "./resource.ts";
+import { type Repeat, type RetryOptions, withRetries } from "./retry.ts";
+
+/** One page of a list. */
+export type Page<T extends KubeObject> = Readonly<{
+  metadata: Readonly<{ resourceVersion: string; continue?: string; remainingItemCount?: number }>;
+  items: readonly T[];
+}>;
+
+/** The object, and the version of it, that a deletion is meant for (I7). */
+export type Preconditions = Readonly<{ uid: string; resourceVersion?: string }>;
+
+/** Told of every answer, and of every request that got none (`code` 0). */
+export type RequestObserver = (
+  seen: Readonly<{ method: string; resource: string; code: number; seconds: number }>,
+) => void;
+
+export type ApiClientOptions = Readonly<{
+  credentials: Credentials;
+  limit: RequestLimit;
+  retry: RetryOptions;
+  /** For one try of one request, its body included; watches have none. */
+  timeoutMs: number;
+  userAgent: string;
+  observe?: RequestObserver;
+}>;
+
+/** A request's bound besides the client's own timeout. */
+export type Bound = Readonly<{ signal: AbortSignal }>;
+
+/** An open watch: its bytes as they come. */
+export type WatchBody = AsyncIterable<Uint8Array>;
+
+/**
+ * The API server, spoken to in plain JSON. Every request has a deadline and a place in the client's limit;
+ * reads are repeated on 429, 5xx and lost connections, writes only where a repeat is safe (retry.ts).
+ */
+export class ApiClient {
+  readonly #options: ApiClientOptions;
+
+  constructor(options: ApiClientOptions) {
+    this.#options = options;
+  }
+
+  /** Reads one object from the server itself, past every cache. */
+  get<T extends KubeObject>(target: Target, bound: Bound): Promise<T> {
+    return this.#json<T>({ method: "GET", target, repeat: "Repeatable" }, bound);
+  }
+
+  /** Reads one page of a collection. */
+  list<T extends KubeObject>(target: Target, query: Query, bound: Bound): Promise<Page<T>> {
+    return this.#json<Page<T>>({ method: "GET", target, query, repeat: "Repeatable" }, bound);
+  }
+
+  /** Creates an object, sent as it stands. A caller that repeats it must expect `AlreadyExists`. */
+  create<T extends KubeObject>(target: Target, object: unknown, bound: Bound): Promise<T> {
+    return this.#json<T>(
+      { method: "POST", target, body: object, contentType: "application/json", repeat: "Once" },
+      bound,
+    );
+  }
+
+  /**
+   * Merge patch (RFC 7386). With `metadata.resourceVersion` in the body it is a compare-and-swap: repeating it
+   * after a lost answer is a conflict, never a second change.
+   */
+  mergePatch<T extends KubeObject>(target: Target, patch: unknown, bound: Bound): Promise<T> {
+    const contentType = "application/merge-patch+json";
+    return this.#json<T>({ method: "PATCH", target, body: patch, contentType, repeat: "Once" }, bound);
+  }
+
+  /** JSON patch (RFC 6902); its `test` operations are the preconditions. */
+  jsonPatch<T extends KubeObject>(target: Target, operations: readonly unknown[], bound: Bound): Promise<T> {
+    const contentType = "application/json-patch+json";
+    return this.#json<T>({ method: "PATCH", target, body: operations, contentType, repeat: "Once" }, bound);
+  }
+
+  /** Deletes exactly the object decided on; repeated safely, since another uid is refused with a conflict. */
+  remove(target: Target, options: DeleteOptions, bound: Bound): Promise<KubeObject> {
+    const body = { apiVersion: "v1", kind: "DeleteOptions", ...options };
+    return this.#json<KubeObject>(
+      { method: "DELETE", target, body, contentType: "application/json", repeat: "Repeatable" },
+      bound,
+    );
+  }
+
+  /** Opens a watch; resolves with its body once the server has accepted it. Not repeated: the reflector decides. */
+  async watch(target: Target, query: Query, bound: Bound & Readonly<{ openTimeoutMs: number }>): Promise<WatchBody> {
+    await this.#options.limit.acquireRate(bound.signal);
+    const opening = new AbortController();
+    const timer = setTimeout(
+      () => opening.abort(new Error(`no answer within ${bound.openTimeoutMs} ms`)),
+      bound.openTimeoutMs,
+    );
+    try {
+      const signal = AbortSignal.any([bound.signal, opening.signal]);
+      const answer = await this.#send(
+        { method: "GET", target, query: { ...query, watch: "true" }, repeat: "Once" },
+        signal,
+      );
+      return answer.body;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #json<T>(request: Request, bound: Bound): Promise<T> {
+    const { retry, limit, timeoutMs } = this.#options;
+    const send = async (): Promise<T> => {
+      const slot = await limit.acquire(bound.signal);
+      try {
+        const signal = AbortSignal.any([bound.signal, AbortSignal.timeout(timeoutMs)]);
+        const answer = await this.#send(request, signal);
+        return parse<T>(await text(answer.body, request), request);
+      } finally {
+        slot.release();
+      }
+    };
+    return await withRetries(send, { ...retry, repeat: request.repeat, signal: bound.signal });
+  }
+
+  async #send(request: Request, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const startedAt = performance.now();
+    let code = 0;
+    try {
+      const { server, headers, dispatcher } = await this.#options.credentials.current();
+      const base = new URL(server);
+      const answer = await reach(
+        request,
+        dispatcher.request({
+          origin: base.origin,
+          path: base.pathname.replace(/\/+$/, "") + pathOf(request.target) + search(request.query),
+          method: request.method,
+          headers: {
+            ...headers,
+            accept: "application/json",
+            "user-agent": this.#options.userAgent,
+            ...(request.contentType === undefined ? {} : { "content-type": request.contentType }),
+          },
+          body: request.body === undefined ? null : JSON.stringify(request.body),
+          signal,
+          headersTimeout: 0,
+          bodyTimeout: 0,
+        }),
+      );
+      code = answer.statusCode;
+      if (code >= 200 && code < 300) return answer;
+      if (code === 401) this.#options.credentials.expire();
+      throw refusal(answer, await text(answer.body, request), request);
+    } finally {
+      const seconds = (performance.now() - startedAt) / 1000;
+      this.#options.observe?.({ method: verb(request), resource: request.target.resource.plural, code, seconds });
+    }
+  }
+}
+
+export type Query = Readonly<Record<string, string | undefined>>;
+export type DeleteOptions = Readonly<{
+  preconditions: Preconditions;
+  gracePeriodSeconds?: number;
+  propagationPolicy?: "Foreground" | "Background" | "Orphan";
+}>;
+
+type Request = Attempted &
+  Readonly<{
+    method: "GET" | "POST" | "PATCH" | "DELETE";
+    repeat: Repeat;
+    query?: Query;
+    body?: unknown;
+    contentType?: string;
+  }>;
+
+const largestAnswerBytes = 128 * 1024 * 1024;
+
+async function reach<T>(request: Attempted, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new NoAnswerError(request, cause);
+  }
+}
+
+async function text(body: Dispatcher.ResponseData["body"], request: Attempted): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      size += chunk.byteLength;
+      if (size > largestAnswerBytes) throw new Error(`the answer is longer than ${largestAnswerBytes} bytes`);
+      chunks.push(chunk);
+    }
+  } catch (cause) {
+    throw new NoAnswerError(request, cause);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parse<T>(body: string, request: Attempted): T {
+  try {
+    return JSON.parse(body) as T;
+  } catch (cause) {
+    throw new NoAnswerError(request, cause);
+  }
+}
+
+function refusal(answer: Dispatcher.ResponseData, body: string, request: Attempted): ApiError {
+  const status = statusOf(body);
+  const header = answer.headers["retry-after"];
+  return new ApiError(request, {
+    status: answer.statusCode,
+    reason: status.reason ?? "",
+    detail: (status.message ?? body).slice(0, 2048),
+    retryAfterMs: retryAfter(typeof header === "string" ? header : undefined, status.retryAfterSeconds),
+  });
+}
+
+function statusOf(body: string): { reason?: string; message?: string; retryAfterSeconds?: number } {
+  try {
+    const parsed = JSON.parse(body) as {
+      kind?: string;
+      reason?: string;
+      message?: string;
+      details?: { retryAfterSeconds?: number };
+    };
+    if (parsed?.kind !== "Status") return {};
+    const { reason, message, details } = parsed;
+    return {
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+      ...(details?.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: details.retryAfterSeconds }),
+    };
+  } catch {
+    return {};
+  }
+}
+
+function retryAfter(header: string | undefined, seconds: number | undefined): number | undefined {
+  const fromHeader = header === undefined ? Number.NaN : Number(header);
+  if (Number.isFinite(fromHeader) && fromHeader >= 0) return fromHeader * 1000;
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
+function search(query: Query | undefined): string {
+  const given = Object.entries(query ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
+}
+
+function verb(request: Request): string {
+  if (request.method !== "GET") return request.method;
+  if (request.target.name !== undefined) return "GET";
+  return request.query?.watch === "true" ? "WATCH" : "LIST";
+}

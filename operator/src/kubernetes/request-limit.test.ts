@@ -1,0 +1,76 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RequestLimit } from "./request-limit.ts";
+
+const forever = new AbortController().signal;
+
+describe("the request limit", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  async function admitted(limit: RequestLimit, callers: number): Promise<{ count: number }> {
+    const seen = { count: 0 };
+    for (let caller = 0; caller < callers; caller += 1) {
+      void limit.acquireRate(forever).then(() => {
+        seen.count += 1;
+      });
+    }
+    await vi.advanceTimersByTimeAsync(0);
+    return seen;
+  }
+
+  it("lets a burst through and then keeps to the rate", async () => {
+    const seen = await admitted(new RequestLimit({ perSecond: 10, burst: 3, inFlight: 100 }, Date.now), 8);
+    expect(seen.count).toBe(3);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(seen.count).toBe(4);
+    await vi.advanceTimersByTimeAsync(300);
+    expect(seen.count).toBe(7);
+  });
+
+  it("earns no more than a burst in a quiet time", async () => {
+    const limit = new RequestLimit({ perSecond: 10, burst: 3, inFlight: 100 }, Date.now);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect((await admitted(limit, 8)).count).toBe(3);
+  });
+
+  it("gives a token back when its caller leaves", async () => {
+    const limit = new RequestLimit({ perSecond: 1, burst: 1, inFlight: 100 }, Date.now);
+    await limit.acquireRate(forever);
+    const leaving = new AbortController();
+    const left = limit.acquireRate(leaving.signal).catch((error: unknown) => error);
+    leaving.abort(new Error("left"));
+    expect(await left).toEqual(new Error("left"));
+    const next = admitted(limit, 1);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await next).count).toBe(1);
+  });
+
+  it("holds back what is beyond the places, and lets it in when one is released, once", async () => {
+    const limit = new RequestLimit({ perSecond: 1000, burst: 1000, inFlight: 2 }, Date.now);
+    const first = await limit.acquire(forever);
+    await limit.acquire(forever);
+    let third = false;
+    void limit.acquire(forever).then(() => {
+      third = true;
+    });
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(third).toBe(false);
+    first.release();
+    first.release();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([third, limit.inFlight]).toEqual([true, 2]);
+  });
+
+  it("forgets a caller that left while it waited for a place", async () => {
+    const limit = new RequestLimit({ perSecond: 1000, burst: 1000, inFlight: 1 }, Date.now);
+    const first = await limit.acquire(forever);
+    const leaving = new AbortController();
+    const left = limit.acquire(leaving.signal).catch((error: unknown) => error);
+    leaving.abort(new Error("left"));
+    expect(await left).toEqual(new Error("left"));
+    first.release();
+    expect(limit.inFlight).toBe(0);
+    await limit.acquire(forever);
+    expect(limit.inFlight).toBe(1);
+  });
+});

@@ -1,0 +1,21 @@
+/**
+ * Waits, or rejects with the signal's reason as soon as it is aborted. The timer does not keep the process
+ * alive.
+ */
+export function sleep(waitMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, waitMs);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { WorkQueue } from "./work-queue.ts";
+
+describe("the work queue", () => {
+  let queue: WorkQueue;
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    queue = new WorkQueue({ firstMs: 100, maxMs: 1_000, random: () => 1 }, Date.now);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("gives each key once, in the order of their additions", async () => {
+    for (const key of ["a", "b", "a", "c", "b"]) queue.add(key);
+    expect([await queue.take(), await queue.take(), await queue.take(), queue.depth]).toEqual(["a", "b", "c", 0]);
+  });
+
+  it("hands a key to a worker that waits already", async () => {
+    const taken = queue.take();
+    queue.add("a");
+    expect(await taken).toBe("a");
+    expect(queue.running).toBe(1);
+  });
+
+  it("never runs a key twice at once, and runs it again where it was added meanwhile", async () => {
+    queue.add("a");
+    await queue.take();
+    queue.add("a");
+    queue.add("a");
+    expect(queue.depth).toBe(0);
+    queue.done("a");
+    expect(queue.depth).toBe(1);
+    expect(await queue.take()).toBe("a");
+    queue.done("a");
+    expect(queue.depth).toBe(0);
+  });
+
+  it("does not run a key again that was not added meanwhile", async () => {
+    queue.add("a");
+    await queue.take();
+    queue.done("a");
+    expect(queue.depth).toBe(0);
+  });
+
+  it("waits for a delayed key, and of two delays takes the earlier", () => {
+    queue.addAfter("a", 500);
+    queue.addAfter("a", 200);
+    queue.addAfter("a", 900);
+    vi.advanceTimersByTime(199);
+    expect(queue.depth).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(queue.depth).toBe(1);
+    vi.advanceTimersByTime(10_000);
+    expect(queue.depth).toBe(1);
+  });
+
+  it("brings a delayed key forward when it is added", async () => {
+    queue.addAfter("a", 500);
+    queue.add("a");
+    expect(await queue.take()).toBe("a");
+    queue.done("a");
+    vi.advanceTimersByTime(1_000);
+    expect(queue.depth).toBe(0);
+  });
+
+  it("survives a delay longer than a timer can hold", () => {
+    queue.addAfter("a", 2 ** 40);
+    vi.advanceTimersByTime(60_000);
+    expect(queue.depth).toBe(0);
+  });
+
+  it("backs off further each time in a row, per key, until the key is forgotten", () => {
+    expect([1, 2, 3, 4, 5].map(() => queue.addBackedOff("a"))).toEqual([100, 200, 400, 800, 1_000]);
+    expect(queue.addBackedOff("b")).toBe(100);
+    queue.forget("a");
+    expect(queue.addBackedOff("a")).toBe(100);
+  });
+
+  it("at shutdown lets go of its takers, drops what waits, and drains what runs", async () => {
+    queue.add("running");
+    await queue.take();
+    const waiting = queue.take();
+    queue.addAfter("delayed", 100);
+    let drained = false;
+    const end = queue.shutDown().then(() => {
+      drained = true;
+    });
+    queue.add("late");
+    expect(await waiting).toBeUndefined();
+    vi.advanceTimersByTime(1_000);
+    expect([drained, queue.depth]).toEqual([false, 0]);
+    queue.done("running");
+    await end;
+    expect(drained).toBe(true);
+    expect(await queue.take()).toBeUndefined();
+  });
+});

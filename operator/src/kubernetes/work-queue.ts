@@ -1,0 +1,126 @@
+import { type BackoffOptions, backoffMs } from "./backoff.ts";
+
+// What a key can be. Adding never runs a key twice at once, and never loses an addition made while it runs.
+//
+//            addAfter                 take                    done
+//   (none) ───────────► Delayed ─► Queued ───────► Running ─────────► (none)
+//      └───────── add ───────────────▲              │ add       │
+//                                    │              ▼           │
+//                                    └── done ── Running, dirty ┘
+
+/** Keys waiting for their turn: each at most once, one run per key, delayed and backed off where asked. */
+export class WorkQueue {
+  readonly #backoff: BackoffOptions;
+  readonly #queued = new Set<string>();
+  readonly #running = new Set<string>();
+  readonly #dirty = new Set<string>();
+  readonly #delayed = new Map<string, Readonly<{ timer: NodeJS.Timeout; dueAt: number }>>();
+  readonly #failures = new Map<string, number>();
+  readonly #takers: ((key: string | undefined) => void)[] = [];
+  readonly #drained: (() => void)[] = [];
+  readonly #now: () => number;
+  #shutDown = false;
+
+  constructor(backoff: BackoffOptions, now: () => number = () => performance.now()) {
+    this.#backoff = backoff;
+    this.#now = now;
+  }
+
+  /** Asks for a run of the key as soon as possible; a delayed one is brought forward. */
+  add(key: string): void {
+    if (this.#shutDown) return;
+    this.#cancelDelay(key);
+    if (this.#running.has(key)) {
+      this.#dirty.add(key);
+      return;
+    }
+    const taker = this.#takers.shift();
+    if (taker !== undefined) {
+      this.#running.add(key);
+      taker(key);
+      return;
+    }
+    this.#queued.add(key);
+  }
+
+  /** Asks for a run of the key after a while; of two delays the earlier one counts. */
+  addAfter(key: string, delayMs: number): void {
+    if (this.#shutDown) return;
+    if (delayMs <= 0) {
+      this.add(key);
+      return;
+    }
+    // A longer timer would overflow and fire at once; whoever asks for it is asked again when this one fires.
+    const waitMs = Math.min(delayMs, longestTimerMs);
+    const dueAt = this.#now() + waitMs;
+    const delayed = this.#delayed.get(key);
+    if (this.#queued.has(key) || (delayed !== undefined && delayed.dueAt <= dueAt)) return;
+    this.#cancelDelay(key);
+    const timer = setTimeout(() => {
+      this.#delayed.delete(key);
+      this.add(key);
+    }, waitMs);
+    this.#delayed.set(key, { timer, dueAt });
+  }
+
+  /** Asks for a run after a failure: later each time in a row, until {@link forget}. Returns the delay. */
+  addBackedOff(key: string): number {
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    const delayMs = backoffMs(failures, this.#backoff);
+    this.addAfter(key, delayMs);
+    return delayMs;
+  }
+
+  /** Ends the key's row of failures. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+  }
+
+  /** The next key to run, in the order of their additions; undefined once the queue is shut down. */
+  take(): Promise<string | undefined> {
+    if (this.#shutDown) return Promise.resolve(undefined);
+    const [key] = this.#queued;
+    if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve));
+    this.#queued.delete(key);
+    this.#running.add(key);
+    return Promise.resolve(key);
+  }
+
+  /** The run of the key has ended; an addition made meanwhile is queued now. */
+  done(key: string): void {
+    this.#running.delete(key);
+    if (this.#dirty.delete(key)) this.add(key);
+    if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
+  }
+
+  /** Takes no more keys, gives out none, and resolves when every run under way has ended. */
+  shutDown(): Promise<void> {
+    this.#shutDown = true;
+    this.#queued.clear();
+    this.#dirty.clear();
+    for (const key of [...this.#delayed.keys()]) this.#cancelDelay(key);
+    for (const taker of this.#takers.splice(0)) taker(undefined);
+    if (this.#running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#drained.push(resolve));
+  }
+
+  /** Keys that wait for a free worker. */
+  get depth(): number {
+    return this.#queued.size;
+  }
+
+  /** Keys being run. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  #cancelDelay(key: string): void {
+    const delayed = this.#delayed.get(key);
+    if (delayed === undefined) return;
+    clearTimeout(delayed.timer);
+    this.#delayed.delete(key);
+  }
+}
+
+const longestTimerMs = 24 * 60 * 60 * 1000;
