@@ -1,0 +1,158 @@
+import { kill } from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
+import type { ApiClient } from "../cluster/api-client.ts";
+import { attemptOf, type RunAccess, until } from "./run-access.ts";
+import type { PodView, RunView } from "./run-view.ts";
+import { flipOneBit, type RunVolume, saveInFlight } from "./run-volume.ts";
+import { findTrainerProcess } from "./trainer-process.ts";
+
+/** What can be done to a run. Each is the real thing: the same calls and signals that take pods away in a cluster. */
+export const interruptionKinds = [
+  "eviction",
+  "eviction during a save",
+  "preemption",
+  "SIGKILL",
+  "damaged checkpoint",
+] as const;
+export type InterruptionKind = (typeof interruptionKinds)[number];
+
+/** One interruption, as it was made. */
+export type Interrupted = Readonly<{
+  kind: InterruptionKind;
+  attempt: number;
+  /** The last step that the run's status had shown. */
+  atStep: number;
+  /** Epoch milliseconds of the deed. */
+  atMs: number;
+  detail: string;
+}>;
+
+type Victim = Readonly<{ api: ApiClient; run: RunAccess; volume: RunVolume; signal: AbortSignal }>;
+
+/** Interrupts the run in the way asked for, and resolves as soon as that is done; recovery is for the caller to await. */
+export async function interrupt(kind: InterruptionKind, victim: Victim): Promise<Interrupted> {
+  const deeds = {
+    eviction: evictBetweenSaves,
+    "eviction during a save": evictDuringSave,
+    preemption: preempt,
+    SIGKILL: killTrainer,
+    "damaged checkpoint": damageNewest,
+  } satisfies Record<InterruptionKind, (victim: Victim) => Promise<string>>;
+  const before = await victim.run.get();
+  const atMs = Date.now();
+  const detail = await deeds[kind](victim);
+  return { kind, attempt: before.status.attempt ?? 0, atStep: before.status.progress?.step ?? 0, atMs, detail };
+}
+
+async function evictBetweenSaves(victim: Victim): Promise<string> {
+  await until("a moment between two saves", victim.signal, async () => !(await saveInFlight(victim.volume)));
+  return await evict(victim);
+}
+
+/** Watches for the next save, and evicts within a few milliseconds of seeing it. */
+async function evictDuringSave(victim: Victim): Promise<string> {
+  const pod = await livePod(victim);
+  const deadline = AbortSignal.any([victim.signal, AbortSignal.timeout(60_000)]);
+  for (;;) {
+    if (await saveInFlight(victim.volume)) break;
+    if (deadline.aborted) throw new Error(`Waited in vain for a save of ${pod.metadata.name}`);
+    await wait(1);
+  }
+  return await evict(victim);
+}
+
+async function evict(victim: Victim): Promise<string> {
+  const { metadata } = await livePod(victim);
+  await victim.api.expect("POST", `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/eviction`, {
+    apiVersion: "policy/v1",
+    kind: "Eviction",
+    metadata: { name: metadata.name, namespace: metadata.namespace },
+    deleteOptions: { preconditions: { uid: metadata.uid } },
+  });
+  return `pod ${metadata.name} evicted through the Eviction API`;
+}
+
+const priorityClass = "trainingrun-e2e-urgent";
+
+/** A pod of higher priority that needs the GPU of the run's node; it leaves again once the run's pod has gone. */
+async function preempt(victim: Victim): Promise<string> {
+  const { metadata, spec } = await livePod(victim);
+  const name = `urgent-${metadata.uid.slice(0, 8)}`;
+  await victim.api.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", {
+    apiVersion: "scheduling.k8s.io/v1",
+    kind: "PriorityClass",
+    metadata: { name: priorityClass },
+    value: 1_000_000,
+  });
+  const path = `/api/v1/namespaces/${metadata.namespace}/pods`;
+  await victim.api.expect("POST", path, urgentPod(name, spec.nodeName));
+  const gone = async () => {
+    const live = (await victim.run.pods()).find((pod) => pod.metadata.uid === metadata.uid);
+    return live === undefined || live.metadata.deletionTimestamp !== undefined;
+  };
+  try {
+    await until(`pod ${metadata.name} to be preempted by ${name}`, victim.signal, gone);
+  } finally {
+    await victim.api.request("DELETE", `${path}/${name}?gracePeriodSeconds=0`);
+  }
+  return `pod ${metadata.name} preempted by ${name} on ${spec.nodeName}`;
+}
+
+function urgentPod(name: string, node: string | undefined): unknown {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name },
+    spec: {
+      priorityClassName: priorityClass,
+      nodeSelector: { "kubernetes.io/hostname": node },
+      restartPolicy: "Never",
+      containers: [
+        {
+          name: "urgent",
+          // Never pulled and never run: the pod is deleted as soon as it has been given the node.
+          image: "localhost/trainingrun/never-run:dev",
+          imagePullPolicy: "Never",
+          resources: { limits: { "nvidia.com/gpu": 1 } },
+        },
+      ],
+    },
+  };
+}
+
+async function killTrainer(victim: Victim): Promise<string> {
+  const pod = await livePod(victim);
+  const { metadata } = await victim.run.get();
+  const pid = await findTrainerProcess(metadata.uid, attemptOf(pod));
+  if (pid === null) throw new Error(`Cannot kill the trainer of ${pod.metadata.name}: no such process on this machine`);
+  kill(pid, "SIGKILL");
+  return `trainer of ${pod.metadata.name} killed with SIGKILL`;
+}
+
+/**
+ * Stops the run through `suspend`, flips one bit in the newest checkpoint that it kept, and lets it go on: the restore
+ * has to find it, refuse it, and take the one before.
+ */
+async function damageNewest(victim: Victim): Promise<string> {
+  await victim.run.patchSpec({ suspend: true });
+  const stopped = await victim.run.waitFor("the run to be suspended", victim.signal, isSuspended);
+  const newest = stopped.status.latestVerified;
+  if (newest === undefined) throw new Error("Cannot damage the newest checkpoint: none was verified yet");
+  const done = await flipOneBit(victim.volume, newest);
+  await victim.run.patchSpec({ suspend: false });
+  return `${done} flipped while the run was suspended`;
+}
+
+function isSuspended(run: RunView): boolean {
+  return run.status.conditions.some(({ type, status }) => type === "Suspended" && status === "True");
+}
+
+async function livePod(victim: Victim): Promise<PodView> {
+  let pod: PodView | null = null;
+  await until(`a live pod of ${victim.run.name.name}`, victim.signal, async () => {
+    pod = await victim.run.livePod();
+    return pod !== null;
+  });
+  if (pod === null) throw new Error(`Cannot interrupt ${victim.run.name.name}: it has no live pod`);
+  return pod;
+}
