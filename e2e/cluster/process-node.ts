@@ -1,0 +1,103 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { AddressPool } from "./process-node/addresses.ts";
+import { ApiClient } from "./process-node/api-client.ts";
+import { Gate } from "./process-node/gate.ts";
+import type { ProcessImage } from "./process-node/images.ts";
+import { NodeObject } from "./process-node/node-object.ts";
+import { NodePods } from "./process-node/node-pods.ts";
+import { ObjectReader } from "./process-node/object-reader.ts";
+import { watchPods } from "./process-node/pod-watch.ts";
+import { ProcessLedger } from "./process-node/process-ledger.ts";
+
+export type { ProcessImage } from "./process-node/images.ts";
+
+/** What a process node is made of. */
+export interface ProcessNodeOptions {
+  readonly name: string;
+  readonly kubeconfigPath: string;
+  /** The node's own: volumes, logs and the record of its processes. No two nodes share one. */
+  readonly directory: string;
+  /** 127.0.x.y; x must be another for each node, since pods get their addresses out of 127.x. */
+  readonly address: string;
+  /** What pods may ask for: cpu, memory, pods, nvidia.com/gpu. Nothing is measured or enforced. */
+  readonly capacity: Readonly<Record<string, string>>;
+  /** What stands for each image; a container with any other is ErrImagePull. */
+  readonly images: Readonly<Record<string, ProcessImage>>;
+  /** Stops the node. */
+  readonly signal?: AbortSignal;
+  /** Told of what went wrong and is tried again; default: nobody. */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** What becomes of the Node object when the node stops. */
+export interface StopOptions {
+  /** `remove` (default) takes it out of the cluster; `keep` leaves it there, not ready. */
+  readonly node?: "remove" | "keep";
+}
+
+/** A running node, and what may happen to one. */
+export interface ProcessNode {
+  readonly name: string;
+  /** Kills all containers and leaves the cluster. */
+  stop(options?: StopOptions): Promise<void>;
+  /** Sends a signal to a container's first process, as another process of the machine might. */
+  kill(podUid: string, container: string, signal: NodeJS.Signals): void;
+  /** Kills a container as the kernel does when its memory runs out: exit code 137, reason OOMKilled. */
+  oomKill(podUid: string, container: string): void;
+  /** Ends a pod as a kubelet does whose node runs out of memory: Failed, Evicted, DisruptionTarget. */
+  evictForPressure(podUid: string): void;
+  /** The machine hangs: all containers stand still, nothing is heard from the node, nothing reaches it. */
+  freeze(): void;
+  /** The machine goes on where it stood. */
+  thaw(): void;
+}
+
+/**
+ * Registers a node and runs the containers of the pods bound to it as child processes. Needs no root, no images and no
+ * container runtime; what it does not offer is isolation, limits, services and names of pods.
+ */
+export async function startProcessNode(options: ProcessNodeOptions): Promise<ProcessNode> {
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([stopping.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  signal.throwIfAborted();
+  const onError = options.onError ?? (() => {});
+  const gate = new Gate();
+  await mkdir(options.directory, { recursive: true });
+  const addresses = new AddressPool(options.address);
+  const client = await ApiClient.fromKubeconfig(options.kubeconfigPath, gate);
+  const ledger = await ProcessLedger.open(join(options.directory, "processes"));
+  const { name: nodeName, address, directory, capacity, images } = options;
+  const objects = new ObjectReader(client);
+  const pods = new NodePods({
+    ...{ nodeName, address, directory, capacity, images },
+    ...{ client, objects, addresses, gate, ledger, onError, signal },
+  });
+  const node = new NodeObject(client, { name: nodeName, address, capacity, logsPort: undefined });
+  await node.register(signal);
+  const tasks = [node.keepAlive(signal, onError), watchPods(client, { nodeName, listener: pods, signal })];
+  let stopped: Promise<void> | undefined;
+  const stop = async (what: StopOptions["node"]) => {
+    stopping.abort();
+    gate.open();
+    await ledger.close();
+    await pods.ended();
+    await Promise.all(tasks);
+    await (what === "keep" ? node.reportNotReady() : node.remove()).catch(onError);
+    await client.close();
+  };
+  const stopOnce = (what: StopOptions["node"]) => {
+    stopped ??= stop(what);
+    return stopped;
+  };
+  signal.addEventListener("abort", () => void stopOnce("remove"), { once: true });
+  return {
+    name: nodeName,
+    stop: (how = {}) => stopOnce(how.node),
+    kill: (uid, container, name) => pods.find(uid).container(container).signal(name),
+    oomKill: (uid, container) => pods.find(uid).container(container).oomKill(),
+    evictForPressure: (uid) => pods.evictForPressure(uid),
+    freeze: () => pods.freeze(),
+    thaw: () => pods.thaw(),
+  };
+}

@@ -1,0 +1,314 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { AddressPool } from "./addresses.ts";
+import type { ApiClient } from "./api-client.ts";
+import { aborted, pause } from "./backoff.ts";
+import { ContainerRunner } from "./container-runner.ts";
+import { type ContainerRole, isInitialized } from "./container-snapshot.ts";
+import type { PodPlace } from "./downward.ts";
+import type { Gate } from "./gate.ts";
+import { GraceDeadline } from "./grace-deadline.ts";
+import type { ProcessImage } from "./images.ts";
+import type { ObjectReader } from "./object-reader.ts";
+import { type Container, isSidecar, type Pod, podName } from "./pod.ts";
+import type { PodSnapshot, Verdict } from "./pod-status.ts";
+import { logPath, prepareContainer } from "./preparation.ts";
+import type { ProcessLedger } from "./process-ledger.ts";
+import { StatusWriter } from "./status-writer.ts";
+import { prepareVolumes, tokenRefreshSeconds, type VolumeDirectories } from "./volumes.ts";
+
+/** What the pods of a node share. */
+export interface PodHome {
+  readonly nodeName: string;
+  readonly address: string;
+  readonly directory: string;
+  readonly capacity: Readonly<Record<string, string>>;
+  readonly images: Readonly<Record<string, ProcessImage>>;
+  readonly client: ApiClient;
+  readonly objects: ObjectReader;
+  readonly addresses: AddressPool;
+  readonly gate: Gate;
+  readonly ledger: ProcessLedger;
+  readonly onError: (error: unknown) => void;
+  /** The node stops: nothing is written any more. */
+  readonly signal: AbortSignal;
+}
+
+/** How a pod comes to this node. */
+export type Arrival =
+  | { readonly kind: "new" }
+  /** An earlier life of this node ran it, and its containers ended with that. */
+  | { readonly kind: "lost" }
+  | { readonly kind: "refused"; readonly verdict: Verdict };
+
+const sidecarGraceMs = 2_000;
+
+/**
+ * One pod on its node, from its binding to its end.
+ *
+ *     volumes ─► init containers and sidecars, in order ─► main containers ─► sidecars end, last first ─► final status
+ *        └─────────────────┴──── terminate: SIGTERM to those that run ──┘                                    └─► deleted
+ */
+export class PodRunner {
+  readonly uid: string;
+  readonly #home: PodHome;
+  readonly #directory: string;
+  readonly #place: PodPlace;
+  readonly #containers: readonly ContainerRunner[];
+  readonly #writer: StatusWriter;
+  readonly #ending = new AbortController();
+  readonly #startTime: string;
+  #pod: Pod;
+  #volumes: VolumeDirectories | undefined;
+  #deadline: GraceDeadline | undefined;
+  #wasInitialized = false;
+  #hasEnded = false;
+  #isWanted = true;
+  #verdict: Verdict | undefined;
+  #disruption: Verdict | undefined;
+  #finished: Promise<void> | undefined;
+
+  constructor(pod: Pod, home: PodHome) {
+    this.uid = pod.metadata.uid;
+    this.#pod = pod;
+    this.#home = home;
+    this.#directory = join(home.directory, "pods", this.uid);
+    this.#startTime = pod.status.startTime ?? new Date().toISOString().replace(/\.\d+/, "");
+    const { nodeName, address, capacity, client, onError, signal } = home;
+    this.#place = { nodeName, hostIP: address, podIP: home.addresses.take(), allocatable: capacity };
+    this.#writer = new StatusWriter({ client, pod, read: () => this.#snapshot(), onError, signal });
+    this.#containers = [
+      ...pod.spec.initContainers.map((container) => this.#runner(container, isSidecar(container) ? "sidecar" : "init")),
+      ...pod.spec.containers.map((container) => this.#runner(container, "main")),
+    ];
+  }
+
+  /** What the API server last said about the pod. */
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  /** Whether it still uses what it asked for. */
+  get isActive(): boolean {
+    return !this.#hasEnded;
+  }
+
+  /** Begins the pod's life on this node; called once. */
+  start(arrival: Arrival): void {
+    this.#finished = this.#live(arrival).catch((error: unknown) => {
+      this.#home.onError(new Error(`Cannot run pod ${podName(this.#pod)} any further`, { cause: error }));
+    });
+    this.update(this.#pod);
+  }
+
+  /** Takes note of a newer state of the object: of a deletion, above all. */
+  update(pod: Pod): void {
+    this.#pod = pod;
+    const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
+    if (deletionTimestamp === undefined) return;
+    this.#isWanted = false;
+    this.terminate((deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds) * 1_000);
+  }
+
+  /** Asks the containers to end within the grace period; a repeat can only make it shorter. */
+  terminate(graceMs: number, verdict?: Verdict): void {
+    this.#verdict ??= this.#hasEnded ? undefined : verdict;
+    this.#endWithin(graceMs);
+    this.#ending.abort();
+    for (const container of this.#containers) {
+      if (container.role !== "sidecar" && this.#deadline !== undefined) container.stop(this.#deadline);
+    }
+  }
+
+  /** Ends the pod as the node's own decision, and says so to whoever counts failures. */
+  evict(verdict: Verdict): void {
+    if (this.#hasEnded) return;
+    this.#disruption = { reason: "TerminationByKubelet", message: verdict.message };
+    this.terminate(1_000, verdict);
+    this.#writer.changed();
+  }
+
+  /** The runner of a container. @throws {Error} when the pod has none of that name. */
+  container(name: string): ContainerRunner {
+    const found = this.#containers.find((container) => container.name === name);
+    if (found === undefined) throw new Error(`Cannot find container "${name}" in pod ${podName(this.#pod)}`);
+    return found;
+  }
+
+  /** Signals all processes of all containers. */
+  signalAll(signal: NodeJS.Signals): void {
+    for (const container of this.#containers) container.signalAll(signal);
+  }
+
+  /** Where the log of a container's run is; `runsAgo` 1 is the run before the current one. */
+  logPath(name: string, runsAgo: number): string {
+    const { restartCount } = this.container(name).snapshot;
+    return logPath(join(this.#directory, name), restartCount - runsAgo);
+  }
+
+  /** Resolves when the pod has ended and its end is written. */
+  async finished(): Promise<void> {
+    await this.#finished;
+  }
+
+  /** Removes what the pod leaves on this machine, its claims excepted. */
+  async remove(): Promise<void> {
+    await this.finished();
+    this.#home.addresses.release(this.#place.podIP);
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #live(arrival: Arrival): Promise<void> {
+    this.#writer.changed();
+    if (arrival.kind === "refused") this.#verdict = arrival.verdict;
+    if (arrival.kind === "lost") this.#wasInitialized = true;
+    if (arrival.kind === "new") await this.#runContainers();
+    this.#hasEnded = true;
+    this.#deadline?.cancel();
+    if (arrival.kind === "lost" || (this.#wasInitialized && this.#ending.signal.aborted)) {
+      for (const container of this.#containers) container.abandon();
+    }
+    this.#writer.changed();
+    await this.#writer.settled();
+    if (this.#isWanted) await Promise.race([aborted(this.#ending.signal), aborted(this.#home.signal)]);
+    if (!this.#isWanted) await this.#writer.deleteObject();
+  }
+
+  async #runContainers(): Promise<void> {
+    const limit = this.#limitLife();
+    try {
+      this.#volumes = await this.#preparedVolumes();
+      if (this.#volumes === undefined) return;
+      void this.#refreshTokens();
+      const sidecars: Promise<void>[] = [];
+      if (await this.#initialize(sidecars)) {
+        this.#wasInitialized = true;
+        await Promise.all(this.#ofRole("main").map((container) => container.run()));
+      }
+      await this.#endSidecars(sidecars);
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  /** Runs the init containers; false when one has failed or the pod is to end. */
+  async #initialize(sidecars: Promise<void>[]): Promise<boolean> {
+    for (const container of this.#containers) {
+      if (this.#ending.signal.aborted) return false;
+      if (container.role === "sidecar") {
+        sidecars.push(container.run());
+        await Promise.race([container.started, aborted(this.#ending.signal)]);
+      }
+      if (container.role === "init") {
+        await container.run();
+        if (!isInitialized(container.snapshot)) return false;
+      }
+    }
+    return !this.#ending.signal.aborted;
+  }
+
+  async #endSidecars(running: readonly Promise<void>[]): Promise<void> {
+    const graceMs = this.#pod.spec.terminationGracePeriodSeconds * 1_000;
+    const deadline = this.#endWithin(graceMs);
+    const sidecars = this.#ofRole("sidecar").slice(0, running.length);
+    for (const [index, sidecar] of [...sidecars.entries()].reverse()) {
+      // Whoever used up the grace period leaves a sidecar the moment that it takes to write a last word.
+      const own = deadline.remainingMs() < sidecarGraceMs ? new GraceDeadline(sidecarGraceMs) : deadline;
+      sidecar.stop(own);
+      await running[index];
+      own.cancel();
+    }
+  }
+
+  #endWithin(graceMs: number): GraceDeadline {
+    const atLeastMs = Math.max(graceMs, 1_000);
+    this.#deadline ??= new GraceDeadline(atLeastMs);
+    this.#deadline.shorten(atLeastMs);
+    return this.#deadline;
+  }
+
+  async #preparedVolumes(): Promise<VolumeDirectories | undefined> {
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      try {
+        await mkdir(this.#directory, { recursive: true });
+        const from = { pod: this.#pod, place: this.#place, objects: this.#home.objects };
+        const volumes = await prepareVolumes(join(this.#directory, "volumes"), from);
+        this.#volumes = volumes;
+        this.#writer.changed();
+        return volumes;
+      } catch (error) {
+        this.#home.onError(new Error(`Cannot mount the volumes of ${podName(this.#pod)} yet`, { cause: error }));
+        await pause(500, signal);
+      }
+    }
+    return undefined;
+  }
+
+  async #refreshTokens(): Promise<void> {
+    const seconds = tokenRefreshSeconds(this.#pod.spec.volumes);
+    if (seconds === undefined) return;
+    const signal = AbortSignal.any([this.#ending.signal, this.#home.signal]);
+    while (!signal.aborted) {
+      await pause(seconds * 1_000, signal);
+      if (!signal.aborted && !this.#hasEnded) await this.#preparedVolumes();
+    }
+  }
+
+  #limitLife(): NodeJS.Timeout | undefined {
+    const { activeDeadlineSeconds, terminationGracePeriodSeconds } = this.#pod.spec;
+    if (activeDeadlineSeconds === undefined) return undefined;
+    const leftMs = Date.parse(this.#startTime) + activeDeadlineSeconds * 1_000 - Date.now();
+    const message = "Pod was active on the node longer than the specified deadline";
+    const end = () => this.terminate(terminationGracePeriodSeconds * 1_000, { reason: "DeadlineExceeded", message });
+    return setTimeout(end, Math.max(0, leftMs));
+  }
+
+  #runner(container: Container, role: ContainerRole): ContainerRunner {
+    const { gate, ledger, images, objects, client } = this.#home;
+    const { restartPolicy, initContainers } = this.#pod.spec;
+    const initPolicy = restartPolicy === "Never" ? "Never" : "OnFailure";
+    const prepare = (restartCount: number) =>
+      prepareContainer(
+        {
+          container,
+          pod: this.#pod,
+          place: this.#place,
+          objects,
+          images,
+          server: client.server,
+          volumes: this.#volumes ?? new Map(),
+          directory: join(this.#directory, container.name),
+        },
+        restartCount,
+      );
+    return new ContainerRunner({
+      container,
+      role,
+      restarts: role === "sidecar" ? "Always" : role === "init" ? initPolicy : restartPolicy,
+      firstReason: initContainers.length > 0 ? "PodInitializing" : "ContainerCreating",
+      prepare,
+      gate,
+      ledger,
+      onChange: () => this.#writer.changed(),
+    });
+  }
+
+  #ofRole(role: ContainerRole): ContainerRunner[] {
+    return this.#containers.filter((container) => container.role === role);
+  }
+
+  #snapshot(): PodSnapshot {
+    return {
+      containers: this.#containers.map((container) => container.snapshot),
+      wasInitialized: this.#wasInitialized,
+      hasEnded: this.#hasEnded,
+      isReadyToStart: this.#volumes !== undefined,
+      verdict: this.#hasEnded ? this.#verdict : undefined,
+      disruption: this.#disruption,
+      startTime: this.#startTime,
+      hostIP: this.#place.hostIP,
+      podIP: this.#place.podIP,
+    };
+  }
+}
