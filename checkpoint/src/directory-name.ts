@@ -1,0 +1,18 @@
+/** The name of a checkpoint's directory: a step and the attempt that saved it; unique, for an attempt saves a step once. */
+export function directoryName(step: number, attempt: number): string {
+  return `step-${String(step).padStart(12, "0")}-a${String(attempt).padStart(4, "0")}`;
+}
+
+/** Step and attempt of a complete checkpoint's directory, or null where the name is not of that form. */
+export function parseDirectoryName(name: string): { step: number; attempt: number } | null {
+  const [, step, attempt] = /^step-(\d{12,15})-a(\d{4,9})$/.exec(name) ?? [];
+  if (step === undefined || attempt === undefined) return null;
+  const parsed = { step: Number(step), attempt: Number(attempt) };
+  return directoryName(parsed.step, parsed.attempt) === name && parsed.attempt > 0 ? parsed : null;
+}
+
+/** The attempt that was writing an unfinished directory, or null where the name is not of that form. */
+export function parseSavingName(name: string): { attempt: number } | null {
+  const attempt = /^\.saving-\d{1,15}-a(\d{1,9})-[0-9a-f]{1,64}$/.exec(name)?.[1];
+  return attempt === undefined ? null : { attempt: Number(attempt) };
+}

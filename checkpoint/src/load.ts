@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { BytesDifferError, ChunkedReader } from "./chunked-reader.ts";
+import type { Digest } from "./contract/digest.ts";
+import { manifestName } from "./file-path.ts";
+import { limits } from "./limits.ts";
+import { type Manifest, type ManifestFile, parseManifest } from "./manifest.ts";
+import { readTensors, type Tensors } from "./safetensors/read.ts";
+import { openPlain } from "./store/directory-files.ts";
+import { parseStrictJson } from "./strict-json.ts";
+
+/** A checkpoint in a directory, whose files are matched to the manifest while they are loaded (I2). */
+export interface LoadedCheckpoint {
+  readonly manifest: Manifest;
+  tensors(path: string): Promise<Tensors>;
+  json(path: string): Promise<unknown>;
+}
+
+const maxJsonBytes = 256 * 1024 * 1024;
+
+/**
+ * Opens the checkpoint that a restore handed over. Throws `BytesDifferError` unless its manifest is the one of that
+ * digest; the files follow as they are asked for.
+ */
+export async function loadCheckpoint(directory: string, { digest }: { digest: Digest }): Promise<LoadedCheckpoint> {
+  const manifest = parseManifest(await readWhole(join(directory, manifestName), limits.manifestBytes, null));
+  if (manifest.digest !== digest) {
+    throw new BytesDifferError(
+      `Cannot load ${directory} because it is checkpoint ${manifest.digest}: ${digest} wanted`,
+    );
+  }
+  const fileOf = (path: string) => {
+    const file = manifest.files.find((named) => named.path === path);
+    if (file === undefined) throw new BytesDifferError(`Cannot load ${path} because ${digest} names no such file`);
+    return file;
+  };
+  return {
+    manifest,
+    tensors: (path) => readTensors(join(directory, path), { expected: fileOf(path) }),
+    json: async (path) => {
+      const bytes = await readWhole(join(directory, path), maxJsonBytes, fileOf(path));
+      return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    },
+  };
+}
+
+async function readWhole(path: string, maxBytes: number, expected: ManifestFile | null): Promise<Uint8Array> {
+  await using file = await openPlain(path);
+  if (file === null) throw new BytesDifferError(`Cannot load ${path} because there is no plain file`);
+  if (file.bytes > maxBytes) {
+    throw new BytesDifferError(`Cannot load ${path} because it has more than ${maxBytes} bytes: ${file.bytes}`);
+  }
+  const reader = new ChunkedReader(file, expected);
+  const bytes = new Uint8Array(file.bytes);
+  await reader.fill(bytes);
+  reader.finish();
+  return bytes;
+}

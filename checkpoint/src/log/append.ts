@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import { limits } from "../limits.ts";
+import { StorageUnavailableError, type Store } from "../store/store.ts";
+import { carry, voidReason } from "./fold.ts";
+import { type ReadLog, readLog } from "./read.ts";
+import { type LogRecord, type OpenDraft, parseRecord, type RecordDraft, recordBytes, recordVersion } from "./record.ts";
+import type { Opened, RunState } from "./state.ts";
+
+/** The record stands in the log under `number`. */
+export type Appended = Readonly<{ kind: "appended"; number: number; state: RunState }>;
+/** A higher attempt, or another pod of this one, holds the log: stop writing for good. */
+export type FencedBy = Readonly<{ kind: "fenced"; by: Opened; message: string }>;
+/** The record would count for nothing, for another reason than a fence, and was not appended. */
+export type Void = Readonly<{ kind: "void"; message: string; state: RunState }>;
+/** The log is no longer where the decision was taken: decide again. */
+export type Moved = Readonly<{ kind: "moved"; state: RunState }>;
+
+/** A record of a lower attempt, or of another pod, cannot be written any more. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+  readonly by: Opened;
+
+  constructor(message: string, by: Opened) {
+    super(message);
+    this.by = by;
+  }
+}
+
+const maxRaces = 100;
+
+/**
+ * Appends one record by creating the next number exclusively. Whoever loses a number reads the winner: its own record
+ * means that a reply was lost, a fence means to stop, anything else means the next number.
+ */
+export async function appendRecord(
+  store: Store,
+  draft: RecordDraft,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<Appended | FencedBy | Void> {
+  const outcome = await append(store, draft, { signal, after: null });
+  if (outcome.kind === "moved") throw new Error("Cannot append because the log moved, which this append allows");
+  return outcome;
+}
+
+/** Appends a record only as the very next one after `after`: for decisions that hold in one state alone. */
+export async function appendRecordAfter(
+  store: Store,
+  draft: RecordDraft | OpenDraft,
+  { after, signal }: { after: number; signal?: AbortSignal },
+): Promise<Appended | FencedBy | Void | Moved> {
+  return append(store, draft, { signal, after });
+}
+
+type AnyDraft = RecordDraft | OpenDraft;
+
+async function append(
+  store: Store,
+  draft: AnyDraft,
+  { signal, after }: { signal: AbortSignal | undefined; after: number | null },
+): Promise<Appended | FencedBy | Void | Moved> {
+  const writer = draft.writer ?? randomUUID();
+  for (let race = 0; race < maxRaces; race += 1) {
+    const { state } = await readLog(store, options(signal));
+    const refused = refusal(state, draft);
+    if (refused !== null) return refused;
+    if (after !== null && state.last !== after) return { kind: "moved", state };
+    const record = complete(draft, state, writer);
+    const number = state.last + 1;
+    if (await wins(store, number, record)) return confirm(store, { number, writer, draft, signal });
+  }
+  throw new StorageUnavailableError(
+    `Cannot append a ${draft.kind} record to the log of run ${store.runUid} because ${maxRaces} numbers went to others`,
+  );
+}
+
+/** An `open` carries the state right below it, so it is made anew for every number that it is tried under. */
+function complete(draft: AnyDraft, state: RunState, writer: string): LogRecord {
+  const filled = { time: draft.time ?? new Date().toISOString(), writer, version: recordVersion } as const;
+  return draft.kind === "open" ? { ...draft, ...filled, state: carry(state) } : { ...draft, ...filled };
+}
+
+/** Creates the number, or finds that it was created by a reply that never arrived. */
+async function wins(store: Store, number: number, record: LogRecord): Promise<boolean> {
+  const bytes = recordBytes(record);
+  if (bytes.byteLength > limits.recordBytes) {
+    throw new RangeError(`Cannot append because a record has at most ${limits.recordBytes} bytes: ${bytes.byteLength}`);
+  }
+  if ((await store.createRecord(number, bytes)) === "created") return true;
+  const winner = await store.readRecord(number, limits.recordBytes);
+  if (winner === null) return false;
+  const entry = parseRecord(number, winner);
+  return "record" in entry && entry.record.writer === record.writer;
+}
+
+/**
+ * A number below a pruned prefix is free again, and a writer that slept through the pruning would win it unseen. So
+ * whoever won looks whether its record is where readers look; if not, a newer `open` is.
+ */
+async function confirm(
+  store: Store,
+  won: { number: number; writer: string; draft: AnyDraft; signal: AbortSignal | undefined },
+): Promise<Appended | FencedBy> {
+  const log = await readLog(store, options(won.signal));
+  if (includes(log, won)) return { kind: "appended", number: won.number, state: log.state };
+  const { opened } = log.state;
+  if (opened !== null && opened.number > won.number) return fenced(log.state, won.draft, opened);
+  throw new StorageUnavailableError(
+    `Cannot tell whether log record ${won.number} of run ${store.runUid} stands because it was created and is not there now`,
+  );
+}
+
+function includes({ records }: ReadLog, { number, writer }: { number: number; writer: string }): boolean {
+  return records.some((entry) => entry.number === number && "record" in entry && entry.record.writer === writer);
+}
+
+function refusal(state: RunState, draft: AnyDraft): FencedBy | Void | null {
+  const reason = voidReason(state, draft);
+  if (reason === null) return null;
+  const { opened } = state;
+  if (opened === null) return { kind: "void", message: describe(draft, reason), state };
+  const otherPod = draft.kind === "open" && draft.attempt === opened.attempt && draft.podUid !== opened.podUid;
+  if (draft.attempt < opened.attempt || otherPod) return fenced(state, draft, opened);
+  return { kind: "void", message: describe(draft, reason), state };
+}
+
+function fenced(state: RunState, draft: AnyDraft, by: Opened): FencedBy {
+  const reason = voidReason(state, draft) ?? `attempt ${by.attempt} has opened the log`;
+  return { kind: "fenced", by, message: describe(draft, reason) };
+}
+
+function describe(draft: AnyDraft, reason: string): string {
+  return `Cannot append a ${draft.kind} record of attempt ${draft.attempt} because ${reason}`;
+}
+
+function options(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}

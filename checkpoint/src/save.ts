@@ -1,0 +1,132 @@
+import { withBuffer } from "./buffer-pool.ts";
+import type { Digest, Metric } from "./contract/digest.ts";
+import { directoryName } from "./directory-name.ts";
+import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
+import type { FileSource } from "./file-source.ts";
+import type { Health } from "./health.ts";
+import { limits } from "./limits.ts";
+import { appendRecord, FencedError } from "./log/append.ts";
+import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
+import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
+import type { CheckpointWriter, Store } from "./store/store.ts";
+
+/** What is to be saved, and on whose behalf. */
+export type SaveRequest = Readonly<{
+  runUid: string;
+  attempt: number;
+  step: number;
+  /** Digest of the checkpoint that this attempt resumed from. */
+  parent: Digest | null;
+  files: readonly FileSource[];
+  metrics: readonly Metric[];
+  health: Health;
+  producer: Manifest["producer"];
+  /** When the save began, RFC 3339; now where absent. For people only. */
+  time?: string;
+  /** Unique id of the `commit`; made where absent. */
+  writer?: string;
+  signal?: AbortSignal;
+}>;
+
+/** A checkpoint that stands in the log. */
+export type SavedCheckpoint = Readonly<{
+  manifest: Manifest;
+  /** Name of its directory under `data/`. */
+  directory: string;
+  bytes: number;
+  seconds: number;
+}>;
+
+/** The save was abandoned and left nothing that a reader would accept; the next save starts anew. */
+export class SaveFailedError extends Error {
+  override readonly name = "SaveFailedError";
+}
+
+/**
+ * Writes a checkpoint and commits it: when this returns, every byte is durable and the `commit` stands in the log; when
+ * it throws, readers see what they saw before (I3). Throws {@link FencedError} when a newer attempt holds the log
+ * (stop writing for good), {@link SaveFailedError} for anything else (nothing is tried twice: save again later).
+ */
+export async function saveCheckpoint(store: Store, request: SaveRequest): Promise<SavedCheckpoint> {
+  const started = performance.now();
+  try {
+    checkRequest(store, request);
+    const manifest = await writeAll(store, request);
+    await commit(store, request, manifest);
+    const seconds = (performance.now() - started) / 1000;
+    const directory = directoryName(request.step, request.attempt);
+    return { manifest, directory, bytes: manifest.totals.bytes, seconds };
+  } catch (error) {
+    if (error instanceof FencedError || error instanceof SaveFailedError) throw error;
+    throw failed(request, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function checkRequest(store: Store, request: SaveRequest): void {
+  if (request.runUid !== store.runUid) throw failed(request, `the store is of run ${store.runUid}`);
+  const paths = request.files.map(({ path }) => path);
+  if (paths.length === 0) throw failed(request, "a checkpoint has at least one file");
+  if (paths.length > limits.files) throw failed(request, `a checkpoint has at most ${limits.files} files`);
+  for (const path of paths) {
+    const broken = brokenPathRule(path);
+    if (broken !== null) throw failed(request, `${broken}: ${JSON.stringify(path).slice(0, 200)}`);
+  }
+  const broken = brokenPathsRule(paths);
+  if (broken !== null) throw failed(request, broken);
+}
+
+async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
+  const time = request.time ?? new Date().toISOString();
+  const writer = await store.begin(request);
+  try {
+    const files = await writeFiles(writer, request);
+    const { runUid, attempt, step, parent, health, producer } = request;
+    const metrics = [...request.metrics];
+    const manifest = sealManifest({ runUid, attempt, step, parent, files, metrics, health, producer, time });
+    request.signal?.throwIfAborted();
+    await writer.publish(manifestBytes(manifest));
+    return manifest;
+  } catch (error) {
+    await writer.abandon();
+    throw error;
+  }
+}
+
+function writeFiles(writer: CheckpointWriter, { files, signal }: SaveRequest): Promise<ManifestFile[]> {
+  const size = chooseChunkBytes(files.map(({ bytes }) => bytes));
+  return withBuffer(async (buffer) => {
+    const sealed: ManifestFile[] = [];
+    for (const source of files) {
+      const sealer = new FileSealer(source, { chunkBytes: size, buffer });
+      await writer.write(source.path, sealer.pieces(signal));
+      sealed.push(sealer.seal());
+    }
+    return sealed;
+  });
+}
+
+async function commit(store: Store, request: SaveRequest, manifest: Manifest): Promise<void> {
+  const { writer, signal, time } = request;
+  const outcome = await appendRecord(
+    store,
+    {
+      kind: "commit",
+      attempt: request.attempt,
+      step: request.step,
+      manifest: manifest.digest,
+      directory: directoryName(request.step, request.attempt),
+      bytes: manifest.totals.bytes,
+      metrics: manifest.metrics,
+      unhealthy: manifest.health.unexpectedTensors > 0,
+      ...(writer === undefined ? {} : { writer }),
+      ...(time === undefined ? {} : { time }),
+    },
+    signal === undefined ? {} : { signal },
+  );
+  if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
+  if (outcome.kind === "void") throw failed(request, outcome.message);
+}
+
+function failed({ step, attempt }: SaveRequest, because: string, cause?: unknown): SaveFailedError {
+  return new SaveFailedError(`Cannot save step ${step} of attempt ${attempt} because ${because}`, { cause });
+}

@@ -1,0 +1,81 @@
+import { rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { manifestName } from "../file-path.ts";
+import { accessing, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
+import type { CheckpointWriter } from "./store.ts";
+
+/**
+ * A checkpoint being written to a file system. No reader looks at `.saving-...`; the final name appears in one rename,
+ * when every byte and every name below it is durable (I3):
+ *
+ *     files + fsync ─► MANIFEST.json.tmp + fsync ─► rename ─► fsync directories ─► rename directory ─► fsync data/
+ */
+export class DirectoryWriter implements CheckpointWriter {
+  readonly #data: string;
+  readonly #final: string;
+  readonly #subdirectories = new Set<string>();
+  /** Where the bytes are now; null once they are published or abandoned. */
+  #current: string | null;
+
+  constructor({ data, saving, final }: { data: string; saving: string; final: string }) {
+    this.#data = data;
+    this.#current = join(data, saving);
+    this.#final = join(data, final);
+  }
+
+  /** Creates the directory that the files go to. */
+  async begin(): Promise<void> {
+    const directory = this.#directory();
+    await accessing("begin a checkpoint", directory, () => makeDirectory(directory, { existing: "refuse" }));
+  }
+
+  async write(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    const target = join(this.#directory(), path);
+    await accessing("write a checkpoint's file", target, async () => {
+      await this.#makeParents(path);
+      await writeNewFile(target, pieces);
+    });
+  }
+
+  async publish(manifest: Uint8Array): Promise<void> {
+    const directory = this.#directory();
+    await accessing("publish a checkpoint", this.#final, async () => {
+      const temporary = join(directory, `${manifestName}.tmp`);
+      await writeNewFile(temporary, [manifest]);
+      await rename(temporary, join(directory, manifestName));
+      const deepestFirst = [...this.#subdirectories].sort((a, b) => b.length - a.length);
+      for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
+      await syncDirectory(directory);
+      await rename(directory, this.#final);
+      this.#current = this.#final;
+      await syncDirectory(this.#data);
+      this.#current = null;
+    });
+  }
+
+  async abandon(): Promise<void> {
+    const directory = this.#current;
+    this.#current = null;
+    if (directory === null) return;
+    const trash = join(this.#data, `.trash-${directory.slice(this.#data.length + 1).replace(/^\./, "")}`);
+    try {
+      await rename(directory, trash);
+      await rm(trash, { recursive: true, force: true });
+    } catch {
+      // The save's own error is what the caller hears of; what stays here is swept by the next restore.
+    }
+  }
+
+  #directory(): string {
+    if (this.#current === null) throw new Error(`Cannot write to ${this.#final} because its save has ended`);
+    return this.#current;
+  }
+
+  async #makeParents(path: string): Promise<void> {
+    const parent = dirname(path);
+    if (parent === "." || this.#subdirectories.has(parent)) return;
+    await this.#makeParents(parent);
+    await makeDirectory(join(this.#directory(), parent), { existing: "refuse" });
+    this.#subdirectories.add(parent);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Tier } from "../contract/digest.ts";
+
+/** A tier could not be read or written at all. It is not an empty tier: nothing may be concluded from it. */
+export class StorageUnavailableError extends Error {
+  override readonly name = "StorageUnavailableError";
+}
+
+/** One file's bytes cannot be read although the tier can: a defect of that file. */
+export class DamagedFileError extends Error {
+  override readonly name = "DamagedFileError";
+}
+
+/** What lies under a name of a checkpoint: only plain files are accepted. */
+export type StoredEntry = Readonly<{ path: string; kind: "file" | "directory" | "other" }>;
+
+/** A file of a stored checkpoint, open for reading. */
+export interface StoredFile extends AsyncDisposable {
+  readonly bytes: number;
+  /** Fills `target` from `position` on; fewer bytes than asked for only at the end of the file. */
+  read(target: Uint8Array, position: number): Promise<number>;
+}
+
+/** A complete checkpoint, or what is left of one. */
+export interface StoredCheckpoint {
+  /** Everything under it; null where the checkpoint is not there at all. At most `limit` entries are listed. */
+  entries(limit: number): Promise<StoredEntry[] | null>;
+  /** Opens a plain file without following links; null where there is none of that name. */
+  open(path: string): Promise<StoredFile | null>;
+  /** Where a person or another program finds it. */
+  readonly location: string;
+}
+
+/** A checkpoint on its way in: invisible to readers until `publish` has returned. */
+export interface CheckpointWriter {
+  /** Writes one new file and makes it durable. The pieces are valid only until the next is asked for. */
+  write(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Writes the manifest, makes all names durable, and gives the checkpoint its final name, durably. */
+  publish(manifest: Uint8Array): Promise<void>;
+  /** Removes what was written, as far as that works. Never throws; no file is written or synced again. */
+  abandon(): Promise<void>;
+}
+
+/**
+ * One tier of a run: its log and its checkpoints. Every method throws {@link StorageUnavailableError} where the tier
+ * itself fails, and returns only after what it says is durable.
+ */
+export interface Store {
+  readonly tier: Tier;
+  readonly runUid: string;
+  /** Numbers of the log's records, ascending. */
+  recordNumbers(): Promise<number[]>;
+  /** The bytes of a record, null where the number is free. At most `limit` bytes and one more are read. */
+  readRecord(number: number, limit: number): Promise<Uint8Array | null>;
+  /** Creates a record under a free number, whole or not at all. `taken` is said too when an own reply was lost. */
+  createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken">;
+  /** Removes records, lowest first, each durably before the next. */
+  removeRecords(ascending: readonly number[]): Promise<void>;
+  /** Names of everything under `data/`: complete checkpoints, and leftovers whose names begin with a dot. */
+  names(): Promise<string[]>;
+  checkpoint(directory: string): StoredCheckpoint;
+  /** Begins a checkpoint for one step of one attempt. */
+  begin(place: Readonly<{ step: number; attempt: number }>): Promise<CheckpointWriter>;
+  /** Makes sure that the names under `data/` are durable: an adopter asks before it commits for another. */
+  settle(): Promise<void>;
+  /** Removes what killed appenders left beside the log. A living one that meets this tries again. */
+  removeTemporaries(): Promise<void>;
+  /** Takes a name out of `data/` at once and durably, then removes its bytes. A missing name is fine. */
+  remove(name: string): Promise<void>;
+}
