@@ -1,0 +1,156 @@
+import { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import { AttemptNumber, Decimal, Digest, Metrics, Step, Tier } from "@trainingrun/checkpoint/contract/digest.ts";
+import { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
+import { z } from "zod";
+import { Cause } from "./cause.ts";
+import { Condition } from "./conditions.ts";
+
+/** How many entries the lists of the status hold; older ones are folded or dropped. */
+export const statusLimits = { attempts: 20, pods: 8, history: 60, checkpoints: 16, refused: 16, suspects: 4 } as const;
+
+const Time = z.iso.datetime().describe("RFC 3339, UTC.");
+
+export const RunState = z
+  .enum(["Pending", "Restoring", "Running", "Saving", "Backoff", "Fencing", "Suspended", "Complete", "Failed"])
+  .describe("Summary for the printer column. Conditions are the truth.");
+export type RunState = z.infer<typeof RunState>;
+
+export const Stop = z.object({
+  attempt: AttemptNumber.describe("The attempt that is being ended."),
+  cause: Cause.describe("Why; the attempt's ledger entry takes it over."),
+  reason: z.string().max(63).describe("A stable CamelCase word.").optional(),
+  message: z.string().max(1024).describe("What happened, in words.").optional(),
+  exitCode: z.int().describe("The trainer's exit code, where it had ended before the stop.").optional(),
+  time: Time.describe("When the stop was decided."),
+});
+export type Stop = z.infer<typeof Stop>;
+
+export const Base = z.object({
+  step: Step.optional(),
+  digest: Digest.optional().describe("The checkpoint the lineage was opened on; absent: a fresh start."),
+  sinceAttempt: AttemptNumber.describe("The first attempt of this lineage."),
+  generation: z.int().min(0).describe("The run's generation when that attempt was numbered."),
+  from: z.string().max(512).optional().describe("The resume.from that was taken, as JSON; it is not taken again."),
+});
+export type Base = z.infer<typeof Base>;
+
+export const ProgressStatus = z.object({
+  step: Step.describe("The last step reported as complete."),
+  targetStep: Step.optional(),
+  percentage: z.int().min(0).max(100).optional(),
+  estimatedRemainingSeconds: z.int().min(0).optional(),
+  metrics: Metrics,
+  lastUpdateTime: Time,
+  history: z
+    .array(z.tuple([Step, Decimal]))
+    .max(statusLimits.history)
+    .describe("Points [step, loss], downsampled evenly over the whole run."),
+});
+export type ProgressStatus = z.infer<typeof ProgressStatus>;
+
+export const RecoverySeconds = z
+  .object({
+    detect: Decimal.optional().describe("From the end of the last attempt to the number of this one."),
+    schedule: Decimal.optional().describe("From there to the start of the agent's container."),
+    restore: Decimal.optional().describe("From there to the verified hand-over."),
+    firstStep: Decimal.optional().describe("From there to the first new step."),
+  })
+  .describe("Where the time between two attempts went. Floats are strings.");
+export type RecoverySeconds = z.infer<typeof RecoverySeconds>;
+
+export const AttemptEntry = z.object({
+  number: AttemptNumber,
+  generation: z.int().min(0).describe("The spec's generation that the attempt runs."),
+  pods: z
+    .array(z.object({ uid: z.string().max(63), node: z.string().max(253).optional() }))
+    .max(statusLimits.pods)
+    .describe("The attempt's pods, by worker."),
+  podCount: z.int().min(0).optional().describe("How many pods there were, where not all are listed."),
+  startTime: Time.describe("When the number was written."),
+  endTime: Time.optional().describe("When the kubelet reported the last container's end; absent while it lives."),
+  cause: Cause.optional(),
+  charge: z.enum(["Nothing", "Disruption", "Failure", "Terminal"]).optional().describe("What the end cost."),
+  reason: z.string().max(63).optional().describe("The cluster's or kubelet's own word for the end."),
+  message: z
+    .string()
+    .max(1024)
+    .optional()
+    .describe("The last lines of the trainer's log, or the words of the refusal."),
+  exitCode: z.int().optional(),
+  opened: z
+    .boolean()
+    .optional()
+    .describe("True once a restore handed over, so the attempt's number stands in the log."),
+  resumedFrom: z
+    .object({ step: Step, digest: Digest, tier: Tier })
+    .optional()
+    .describe("What the attempt started from; absent on a fresh start."),
+  firstStepTime: Time.optional(),
+  lastStep: Step.optional().describe("The last step the attempt reported."),
+  lostSteps: z.int().min(0).optional().describe("lastStep minus the step the next attempt resumed from."),
+  finalCheckpoint: FinalCheckpoint.optional(),
+  graceUsedSeconds: Decimal.optional(),
+  recoverySeconds: RecoverySeconds.optional(),
+});
+export type AttemptEntry = z.infer<typeof AttemptEntry>;
+
+export const RetryStatus = z.object({
+  failures: z.int().min(0).describe("Failures since the last newly verified checkpoint."),
+  failuresLeft: z.int().min(0).describe("How many more the run survives."),
+  disruptions: z.int().min(0).describe("Ends that the program did not cause."),
+  fruitless: z
+    .int()
+    .min(0)
+    .describe("Attempts in a row that ended without a new step; the back-off doubles with them."),
+  nextAttemptTime: Time.optional().describe("No attempt starts before."),
+});
+export type RetryStatus = z.infer<typeof RetryStatus>;
+
+export const Totals = z.object({
+  attempts: z.int().min(0),
+  disruptions: z.int().min(0),
+  failures: z.int().min(0),
+  stalls: z.int().min(0),
+  lostSteps: z.int().min(0),
+  wallSeconds: z.int().min(0).describe("Time of all ended attempts and of the recoveries between them."),
+  trainingSeconds: z.int().min(0).describe("Of that, the time between an attempt's first and last step."),
+  goodput: Decimal.describe("The share of the wall time that went into steps which were kept, 0 to 1."),
+});
+export type Totals = z.infer<typeof Totals>;
+
+/**
+ * What the operator has decided and recorded. It mirrors the checkpoint log and is never the only place
+ * where a checkpoint is known.
+ */
+export const TrainingRunStatus = z.object({
+  observedGeneration: z.int().min(0).optional(),
+  state: RunState.optional(),
+  startTime: Time.optional().describe(
+    "Start of the first attempt since the last suspension; the deadline counts from it.",
+  ),
+  attempt: z.int().min(0).optional().describe("The newest number given out. It never falls (I8)."),
+  fencedAttempt: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Attempts up to this one were given up unseen. Only nodeLost: Fence sets it."),
+  stop: Stop.optional().describe(
+    "Written before the pods of an attempt are deleted, so that a deletion of ours is known.",
+  ),
+  base: Base.optional(),
+  progress: ProgressStatus.optional(),
+  latestVerified: CheckpointSummary.optional(),
+  best: CheckpointSummary.optional(),
+  checkpoints: z.array(CheckpointSummary).max(statusLimits.checkpoints).optional().describe("Verified, newest first."),
+  refused: z.array(RefusedSummary).max(statusLimits.refused).optional().describe("Newest first."),
+  suspects: z
+    .array(z.object({ step: Step, digest: Digest, stuckAt: Step }))
+    .max(statusLimits.suspects)
+    .optional()
+    .describe("Whole checkpoints after which the run crashed twice at the same step; not resumed from any more."),
+  attempts: z.array(AttemptEntry).max(statusLimits.attempts).optional().describe("Ledger, newest first."),
+  retry: RetryStatus.optional(),
+  totals: Totals.optional(),
+  conditions: z.array(Condition).max(16).optional(),
+});
+export type TrainingRunStatus = z.infer<typeof TrainingRunStatus>;

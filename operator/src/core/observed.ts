@@ -1,0 +1,135 @@
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentRecord, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+
+/** Milliseconds since 1970-01-01 UTC. The core reads no clock: it is told. */
+export type Instant = number;
+
+/**
+ * Everything a decision may depend on, gathered by reads only. The caches may be stale: a decision made on an
+ * old picture must be harmless. The two places where staleness could be taken for an end ({@link Observed.gone},
+ * {@link ObservedVolume}) are therefore filled by a live read.
+ */
+export type Observed = Readonly<{
+  now: Instant;
+  /** From `parseTrainingRun` of the cached object. */
+  run: TrainingRun;
+  /** Every pod whose label `trainingrun.dev/run` and controller uid are the run's, by `observePod`, in any order. */
+  pods: readonly ObservedPod[];
+  /** Pod uids of the newest ledger entry that the cache lacks and that a live read did not find under their name. */
+  gone: readonly string[];
+  /** One entry per node name that a pod of the run is bound to. */
+  nodes: readonly ObservedNode[];
+  volume: ObservedVolume;
+  /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
+  reports: readonly AgentReport[];
+  /** The last refusal per object name; forgotten once that object exists. */
+  refusals: readonly CreateRefusal[];
+}>;
+
+/** A container of a pod, as the kubelet reports it. */
+export type ObservedContainer<Record> = Readonly<{
+  name: string;
+  state:
+    | Readonly<{ kind: "Waiting"; reason: string; message: string }>
+    | Readonly<{ kind: "Running"; startedAt: Instant | null }>
+    | ContainerEnd;
+  /** The end before the present life of a container that was restarted (the agent may be). */
+  previousEnd: ContainerEnd | null;
+  /** When it first ran in this pod, as far as the kubelet still knows. */
+  startedAt: Instant | null;
+  /** The record in its termination message, of its present or else its previous end; null when there is none. */
+  record: Record | null;
+}>;
+
+/** A container that has ended. */
+export type ContainerEnd = Readonly<{
+  kind: "Terminated";
+  exitCode: number;
+  signal: number | null;
+  reason: string;
+  /** The termination message: a record, or the last lines of the log. */
+  message: string;
+  startedAt: Instant | null;
+  finishedAt: Instant | null;
+}>;
+
+export type PodCondition = Readonly<{
+  type: string;
+  status: string;
+  reason: string;
+  message: string;
+  since: Instant | null;
+}>;
+
+/** What the decisions need of a pod; made by `observePod` from the raw object. */
+export type ObservedPod = Readonly<{
+  name: string;
+  uid: string;
+  resourceVersion: string;
+  /** Uid of the controlling owner, so that no decision touches another's pod (I7). */
+  ownerUid: string | null;
+  attempt: number;
+  worker: number;
+  createdAt: Instant;
+  /** When somebody asked for the deletion: the API's timestamp less the grace period. */
+  deletionRequestedAt: Instant | null;
+  finalizers: readonly string[];
+  node: string | null;
+  ip: string | null;
+  phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
+  reason: string;
+  message: string;
+  conditions: readonly PodCondition[];
+  graceSeconds: number;
+  /** The container named `trainer`, or the only regular one. */
+  trainer: ObservedContainer<TrainerRecord>;
+  /** The native sidecar, and the restore container where the framework needs one. */
+  agent: ObservedContainer<AgentRecord>;
+  restore: ObservedContainer<AgentRecord> | null;
+  /** Every other container, the template's init containers included. */
+  others: readonly ObservedContainer<never>[];
+}>;
+
+/** A node that a pod of the run is bound to. */
+export type ObservedNode = Readonly<{
+  name: string;
+  /** `Absent` only after a live read; `Unknown` without the right to read nodes. */
+  presence: "Present" | "Absent" | "Unknown";
+  /** The node's Ready condition; `Unknown` is how a silent node looks. */
+  ready: "True" | "False" | "Unknown";
+  readySince: Instant | null;
+  /** Carries `node.kubernetes.io/out-of-service`: a person vouches that nothing runs there any more. */
+  outOfService: boolean;
+}>;
+
+/** The claim the run's checkpoints lie on. `Absent` only after a live read has not found it. */
+export type ObservedVolume =
+  | Readonly<{ kind: "None" }>
+  | Readonly<{ kind: "Absent"; claimName: string }>
+  | Readonly<{
+      kind: "Present";
+      claimName: string;
+      uid: string;
+      phase: "Pending" | "Bound" | "Lost";
+      /** Label `trainingrun.dev/run-uid`; null on a claim that the operator did not make. */
+      runUid: string | null;
+      accessModes: readonly string[];
+      deletionRequested: boolean;
+      /** The newest warning event about the claim, in the cluster's words; empty where none was seen. */
+      problem: string;
+    }>;
+
+/** An agent's answer to a poll. */
+export type AgentReport = Readonly<{ podUid: string; receivedAt: Instant; state: AgentState }>;
+
+/** The API server refused to create an object: quota, admission, a name that another object holds. */
+export type CreateRefusal = Readonly<{
+  kind: "Pod" | "PersistentVolumeClaim" | "Service";
+  name: string;
+  /** The HTTP status: 400, 403, 409 (a foreign object of that name), 413 or 422. */
+  status: number;
+  reason: string;
+  message: string;
+  at: Instant;
+}>;
