@@ -4,6 +4,7 @@ import { AddressPool } from "./process-node/addresses.ts";
 import { ApiClient } from "./process-node/api-client.ts";
 import { Gate } from "./process-node/gate.ts";
 import type { ProcessImage } from "./process-node/images.ts";
+import { startLogsServer } from "./process-node/logs-server.ts";
 import { NodeObject } from "./process-node/node-object.ts";
 import { NodePods } from "./process-node/node-pods.ts";
 import { ObjectReader } from "./process-node/object-reader.ts";
@@ -53,48 +54,56 @@ export interface ProcessNode {
   thaw(): void;
 }
 
+const registrationLimitMs = 30_000;
+
 /**
  * Registers a node and runs the containers of the pods bound to it as child processes. Needs no root, no images and no
  * container runtime; what it does not offer is isolation, limits, services and names of pods.
+ *
+ * @throws {Error} when the API server does not take the node within half a minute.
  */
 export async function startProcessNode(options: ProcessNodeOptions): Promise<ProcessNode> {
+  const { name, directory, address, capacity, images, onError = () => {} } = options;
+  options.signal?.throwIfAborted();
   const stopping = new AbortController();
-  const signal = AbortSignal.any([stopping.signal, ...(options.signal === undefined ? [] : [options.signal])]);
-  signal.throwIfAborted();
-  const onError = options.onError ?? (() => {});
+  const { signal } = stopping;
   const gate = new Gate();
-  await mkdir(options.directory, { recursive: true });
-  const addresses = new AddressPool(options.address);
+  const addresses = new AddressPool(address);
+  await mkdir(directory, { recursive: true });
   const client = await ApiClient.fromKubeconfig(options.kubeconfigPath, gate);
-  const ledger = await ProcessLedger.open(join(options.directory, "processes"));
-  const { name: nodeName, address, directory, capacity, images } = options;
-  const objects = new ObjectReader(client);
+  const ledger = await ProcessLedger.open(join(directory, "processes"));
   const pods = new NodePods({
-    ...{ nodeName, address, directory, capacity, images },
-    ...{ client, objects, addresses, gate, ledger, onError, signal },
+    ...{ nodeName: name, address, directory, capacity, images, client, addresses, gate, ledger, onError, signal },
+    objects: new ObjectReader(client),
   });
-  const node = new NodeObject(client, { name: nodeName, address, capacity, logsPort: undefined });
-  await node.register(signal);
-  const tasks = [node.keepAlive(signal, onError), watchPods(client, { nodeName, listener: pods, signal })];
+  const logs = await startLogsServer({ address, directory, pods, onError });
+  const node = new NodeObject(client, { name, address, capacity, logsPort: logs.port });
+  const tasks: Promise<void>[] = [];
   let stopped: Promise<void> | undefined;
   const stop = async (what: StopOptions["node"]) => {
     stopping.abort();
     gate.open();
     await ledger.close();
-    await pods.ended();
-    await Promise.all(tasks);
+    await Promise.all([...tasks, pods.ended(), logs.stop()]);
     await (what === "keep" ? node.reportNotReady() : node.remove()).catch(onError);
     await client.close();
   };
-  const stopOnce = (what: StopOptions["node"]) => {
-    stopped ??= stop(what);
+  const stopOnce = (how: StopOptions = {}) => {
+    stopped ??= stop(how.node);
     return stopped;
   };
-  signal.addEventListener("abort", () => void stopOnce("remove"), { once: true });
+  options.signal?.addEventListener("abort", () => void stopOnce(), { once: true });
+  try {
+    await node.register(AbortSignal.any([signal, AbortSignal.timeout(registrationLimitMs)]));
+  } catch (error) {
+    await stopOnce({ node: "keep" });
+    throw new Error(`Cannot register node ${name} with ${client.server}`, { cause: error });
+  }
+  tasks.push(node.keepAlive(signal, onError), watchPods(client, { nodeName: name, listener: pods, signal }));
   return {
-    name: nodeName,
-    stop: (how = {}) => stopOnce(how.node),
-    kill: (uid, container, name) => pods.find(uid).container(container).signal(name),
+    name,
+    stop: stopOnce,
+    kill: (uid, container, signalName) => pods.find(uid).container(container).signal(signalName),
     oomKill: (uid, container) => pods.find(uid).container(container).oomKill(),
     evictForPressure: (uid) => pods.evictForPressure(uid),
     freeze: () => pods.freeze(),

@@ -8,8 +8,8 @@ export interface NodeDescription {
   readonly name: string;
   readonly address: string;
   readonly capacity: Readonly<Record<string, string>>;
-  /** Where it serves logs; undefined when it does not. */
-  readonly logsPort: number | undefined;
+  /** Where it serves logs. */
+  readonly logsPort: number;
 }
 
 const leasePeriodMs = 10_000;
@@ -130,7 +130,7 @@ export class NodeObject {
       capacity,
       allocatable: capacity,
       conditions,
-      ...(logsPort === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: logsPort } } }),
+      daemonEndpoints: { kubeletEndpoint: { Port: logsPort } },
       nodeInfo: nodeInfo(),
     };
   }

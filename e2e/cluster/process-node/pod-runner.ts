@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { AddressPool } from "./addresses.ts";
@@ -140,10 +141,17 @@ export class PodRunner {
     for (const container of this.#containers) container.signalAll(signal);
   }
 
-  /** Where the log of a container's run is; `runsAgo` 1 is the run before the current one. */
-  logPath(name: string, runsAgo: number): string {
-    const { restartCount } = this.container(name).snapshot;
-    return logPath(join(this.#directory, name), restartCount - runsAgo);
+  /** Where the log of a container's run is, `runsAgo` runs before this one; undefined when there was none. */
+  logPath(name: string, runsAgo: number): string | undefined {
+    const container = this.#containers.find((other) => other.name === name);
+    if (container === undefined) return undefined;
+    const path = logPath(join(this.#directory, name), container.snapshot.restartCount - runsAgo);
+    return existsSync(path) ? path : undefined;
+  }
+
+  /** Whether a container runs now. */
+  isRunning(name: string): boolean {
+    return !this.#hasEnded && this.container(name).snapshot.state.kind === "running";
   }
 
   /** Resolves when the pod has ended and its end is written. */

@@ -1,0 +1,330 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { identify } from "../cluster/process-identity.ts";
+import type { ProcessNode } from "../cluster/process-node.ts";
+import { containerOf, type PodStatus, ProcessNodeCluster, script } from "./process-node-cluster.ts";
+
+const finalizer = "test.trainingrun.dev/hold";
+const patient = "trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done";
+const isRunning = (status: PodStatus) => status.phase === "Running";
+const isOver = (status: PodStatus) => status.phase === "Succeeded" || status.phase === "Failed";
+
+let cluster: ProcessNodeCluster;
+let node: ProcessNode;
+
+beforeAll(async () => {
+  cluster = await ProcessNodeCluster.start();
+  node = await cluster.startNode();
+}, 120_000);
+
+afterAll(async () => {
+  await node?.stop();
+  await cluster?.stop();
+}, 60_000);
+
+describe("a pod on a process node", () => {
+  test("succeeds when its containers do, with variables expanded and mounts where the program looks for them", async () => {
+    await cluster.createPod("done", {
+      restartPolicy: "Never",
+      initContainers: [
+        script("prepare", "echo $(WORD) > /data/word", {
+          env: [{ name: "WORD", value: "hello" }],
+          volumeMounts: [{ name: "data", mountPath: "/data" }],
+        }),
+      ],
+      containers: [
+        script("main", 'echo "$(cat $FILE) $POD $NODE $IP" > $LOG', {
+          env: [
+            { name: "FILE", value: "/data/word" },
+            { name: "LOG", value: "/dev/termination-log" },
+            { name: "POD", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+            { name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } },
+            { name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+          ],
+          volumeMounts: [{ name: "data", mountPath: "/data" }],
+        }),
+      ],
+      volumes: [{ name: "data", emptyDir: {} }],
+    });
+    const pod = await cluster.pod("done", isOver);
+    expect(pod.status?.phase).toBe("Succeeded");
+    expect(containerOf(pod, "main")?.state.terminated).toMatchObject({
+      reason: "Completed",
+      exitCode: 0,
+      message: `hello done process-node-1 ${pod.status?.podIP}\n`,
+    });
+    expect(containerOf(pod, "prepare")).toMatchObject({ ready: true, state: { terminated: { exitCode: 0 } } });
+  });
+
+  test("starts a sidecar before the main container and ends it after", async () => {
+    const trace = join(cluster.directory, "order");
+    const log = (word: string) => `echo ${word} >> ${trace}`;
+    await cluster.createPod("order", {
+      restartPolicy: "Never",
+      initContainers: [
+        script("first", log("first")),
+        script(
+          "sidecar",
+          `${log("sidecar")}; trap '${log("sidecar-end")}; exit 0' TERM; while :; do sleep 0.05; done`,
+          {
+            restartPolicy: "Always",
+            startupProbe: { exec: { command: ["/bin/sh", "-c", `grep -q sidecar ${trace}`] }, periodSeconds: 1 },
+          },
+        ),
+        script("last", log("last")),
+      ],
+      containers: [script("main", log("main"))],
+    });
+    const pod = await cluster.pod("order", isOver);
+    expect(pod.status?.phase).toBe("Succeeded");
+    expect(readFileSync(trace, "utf8").split("\n")).toEqual(["first", "sidecar", "last", "main", "sidecar-end", ""]);
+  });
+
+  test("fails with the exit code and the end of the log when its program does", async () => {
+    await cluster.createPod("crash", {
+      restartPolicy: "Never",
+      containers: [
+        script("main", "echo out of cheese; exit 42", { terminationMessagePolicy: "FallbackToLogsOnError" }),
+      ],
+    });
+    const pod = await cluster.pod("crash", isOver);
+    expect(pod.status?.phase).toBe("Failed");
+    expect(containerOf(pod, "main")?.state.terminated).toMatchObject({
+      reason: "Error",
+      exitCode: 42,
+      message: "out of cheese\n",
+    });
+  });
+
+  test("is restarted with a back-off when its policy says so, and its previous log stays readable", async () => {
+    await cluster.createPod("again", { restartPolicy: "Always", containers: [script("main", "echo run; exit 7")] });
+    const pod = await cluster.pod(
+      "again",
+      (status) =>
+        containerOf(status, "main")?.state.waiting !== undefined && containerOf(status, "main")?.restartCount === 1,
+    );
+    expect(containerOf(pod, "main")).toMatchObject({
+      restartCount: 1,
+      state: { waiting: { reason: "CrashLoopBackOff" } },
+      lastState: { terminated: { exitCode: 7 } },
+    });
+    await cluster.deletePod("again");
+    await cluster.untilGone("pods", "again");
+  });
+
+  test("waits with the kubelet's reasons for an image, a configuration and a claim that are not there", async () => {
+    await cluster.createPod("blocked", {
+      containers: [
+        { name: "image", image: "registry.example/none:1" },
+        { name: "name", image: "Not An Image" },
+        script("config", "true", { envFrom: [{ configMapRef: { name: "absent" } }] }),
+      ],
+    });
+    const reason = (status: PodStatus, name: string) => containerOf(status, name)?.state.waiting?.reason;
+    await cluster.pod("blocked", (status) => reason(status, "image") === "ErrImagePull");
+    const pod = await cluster.pod(
+      "blocked",
+      (status) => reason(status, "image") === "ImagePullBackOff" && reason(status, "config") !== "ContainerCreating",
+    );
+    expect(pod.status?.phase).toBe("Pending");
+    expect(pod.status?.containerStatuses?.map(({ name, state }) => [name, state.waiting?.reason])).toEqual([
+      ["image", "ImagePullBackOff"],
+      ["name", "InvalidImageName"],
+      ["config", "CreateContainerConfigError"],
+    ]);
+    await cluster.deletePod("blocked");
+    await cluster.untilGone("pods", "blocked");
+  });
+});
+
+describe("the end of a pod", () => {
+  test("is SIGTERM to the main container, then to the sidecar, and the final status is written before the object goes", async () => {
+    const trace = join(cluster.directory, "end");
+    const onTerm = (word: string, code: number) =>
+      `trap 'echo ${word} >> ${trace}; exit ${code}' TERM; while :; do sleep 0.05; done`;
+    await cluster.createPod(
+      "ending",
+      {
+        restartPolicy: "Never",
+        initContainers: [script("sidecar", onTerm("sidecar", 0), { restartPolicy: "Always" })],
+        containers: [script("main", onTerm("main", 143))],
+      },
+      { finalizers: [finalizer] },
+    );
+    await cluster.pod("ending", isRunning);
+    await cluster.deletePod("ending");
+    const pod = await cluster.pod("ending", isOver);
+    expect(pod.status?.phase).toBe("Failed");
+    expect(containerOf(pod, "main")?.state.terminated).toMatchObject({ exitCode: 143, reason: "Error" });
+    expect(readFileSync(trace, "utf8")).toBe("main\nsidecar\n");
+    const gone = cluster.untilGone("pods", "ending");
+    const release = { metadata: { "$deleteFromPrimitiveList/finalizers": [finalizer] } };
+    await cluster.client.call({ method: "PATCH", path: cluster.path("pods/ending"), body: release });
+    await gone;
+    expect(await cluster.find(cluster.path("pods/ending"))).toBeUndefined();
+  });
+
+  test("is SIGKILL to all processes when the grace period is over", async () => {
+    const pidFile = join(cluster.directory, "stubborn-child");
+    await cluster.createPod("stubborn", {
+      restartPolicy: "Never",
+      terminationGracePeriodSeconds: 1,
+      containers: [script("main", `trap '' TERM; sleep 300 & echo $! > ${pidFile}; while :; do sleep 0.05; done`)],
+    });
+    await cluster.pod("stubborn", isRunning);
+    await cluster.deletePod("stubborn");
+    const last = (await cluster.untilGone("pods", "stubborn")).at(-1);
+    expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 137 });
+    expect(identify(Number(readFileSync(pidFile, "utf8")))).toBeUndefined();
+  });
+
+  test("comes through the Eviction API with the condition that the API server set", async () => {
+    await cluster.createPod("evicted", { restartPolicy: "Never", containers: [script("main", patient)] });
+    await cluster.pod("evicted", isRunning);
+    const body = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "evicted" } };
+    await cluster.client.call({ method: "POST", path: cluster.path("pods/evicted/eviction"), body });
+    const last = (await cluster.untilGone("pods", "evicted")).at(-1);
+    expect(last?.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI" }),
+    );
+    expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 143 });
+  });
+
+  test("comes by preemption when a pod of higher priority needs the one GPU", async () => {
+    const path = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    const name = `high-${cluster.namespace}`;
+    const priority = { apiVersion: "scheduling.k8s.io/v1", kind: "PriorityClass", metadata: { name }, value: 1_000 };
+    await cluster.client.call({ method: "POST", path, body: priority });
+    const resources = { limits: { "nvidia.com/gpu": "1" } };
+    await cluster.createPod("low", { restartPolicy: "Never", containers: [script("main", patient, { resources })] });
+    await cluster.pod("low", isRunning);
+    await cluster.createPod("high", {
+      restartPolicy: "Never",
+      priorityClassName: name,
+      containers: [script("main", "true", { resources })],
+    });
+    const last = (await cluster.untilGone("pods", "low")).at(-1);
+    expect(last?.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "PreemptionByScheduler" }),
+    );
+    expect((await cluster.pod("high", isOver)).status?.phase).toBe("Succeeded");
+    await cluster.client.call({ method: "DELETE", path: `${path}/${name}` });
+  });
+
+  test("by the kernel is OOMKilled, and by the node's own decision Evicted", async () => {
+    const uid = await cluster.createPod("oom", { restartPolicy: "Never", containers: [script("main", patient)] });
+    await cluster.pod("oom", isRunning);
+    node.oomKill(uid, "main");
+    const killed = await cluster.pod("oom", isOver);
+    expect(containerOf(killed, "main")?.state.terminated).toMatchObject({ reason: "OOMKilled", exitCode: 137 });
+
+    const pressed = await cluster.createPod("pressed", {
+      restartPolicy: "Never",
+      containers: [script("main", patient)],
+    });
+    await cluster.pod("pressed", isRunning);
+    node.evictForPressure(pressed);
+    const evicted = await cluster.pod("pressed", isOver);
+    expect(evicted.status).toMatchObject({ phase: "Failed", reason: "Evicted" });
+    expect(evicted.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet" }),
+    );
+  });
+
+  test("comes when its active deadline has passed", async () => {
+    await cluster.createPod("late", {
+      restartPolicy: "Never",
+      activeDeadlineSeconds: 1,
+      containers: [script("main", patient)],
+    });
+    const pod = await cluster.pod("late", isOver);
+    expect(pod.status).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded" });
+  });
+});
+
+describe("a Job on a process node", () => {
+  test("replaces a failed pod and completes", async () => {
+    const flag = join(cluster.directory, "second-try");
+    const body = {
+      apiVersion: "batch/v1",
+      kind: "Job",
+      metadata: { name: "retry" },
+      spec: {
+        backoffLimit: 2,
+        template: {
+          spec: {
+            restartPolicy: "OnFailure",
+            containers: [script("main", `[ -e ${flag} ] && exit 0; touch ${flag}; exit 1`)],
+          },
+        },
+      },
+    };
+    await cluster.client.call({ method: "POST", path: cluster.path("jobs", "/apis/batch/v1"), body });
+    const job = await cluster.until("/apis/batch/v1", "jobs", "retry", ({ status }) => status?.succeeded === 1);
+    expect(job.status?.conditions).toContainEqual(expect.objectContaining({ type: "Complete", status: "True" }));
+  });
+});
+
+describe("a process node", () => {
+  test("says nothing and does nothing while it is frozen, and goes on where it stood", async () => {
+    await cluster.createPod("frozen", { restartPolicy: "Never", containers: [script("main", patient)] });
+    await cluster.pod("frozen", isRunning);
+    node.freeze();
+    await cluster.deletePod("frozen");
+    const silent = await cluster.find(cluster.path("pods/frozen"));
+    expect(containerOf(silent?.status ?? {}, "main")?.state.running).toBeDefined();
+    node.thaw();
+    const last = (await cluster.untilGone("pods", "frozen")).at(-1);
+    expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 143 });
+  });
+
+  test("leaves no process behind when it stops, and its pods are Failed when it comes back", async () => {
+    const pidFile = join(cluster.directory, "left");
+    const second = await cluster.startNode({ name: "process-node-2", address: "127.0.202.1" });
+    const spec = {
+      nodeName: "process-node-2",
+      restartPolicy: "Never",
+      containers: [script("main", `setsid sleep 300 & echo $! > ${pidFile}; sleep 300`)],
+    };
+    await cluster.createPod("left", spec);
+    await cluster.pod("left", isRunning);
+    await second.stop({ node: "keep" });
+    const mark = `TRAININGRUN_PROCESS_NODE=${join(cluster.directory, "process-node-2", "processes")}`;
+    const survivors = execFileSync("/bin/sh", ["-c", `grep -lsa "${mark}" /proc/[0-9]*/environ || true`], {
+      encoding: "utf8",
+    });
+    expect(survivors).toBe("");
+    const again = await cluster.startNode({ name: "process-node-2", address: "127.0.202.1" });
+    const pod = await cluster.pod("left", isOver);
+    expect(containerOf(pod, "main")?.state.terminated).toMatchObject({
+      reason: "ContainerStatusUnknown",
+      exitCode: 137,
+    });
+    await again.stop();
+  });
+
+  test("serves logs to whoever asks the API server", async () => {
+    await cluster.createPod("talk", { restartPolicy: "Never", containers: [script("main", "echo one; echo two")] });
+    await cluster.pod("talk", isOver);
+    const lines: string[] = [];
+    const query = { container: "main", tailLines: "1" };
+    for await (const line of cluster.client.lines(cluster.path("pods/talk/log"), query, AbortSignal.timeout(5_000))) {
+      lines.push(line);
+    }
+    expect(lines).toEqual(["two"]);
+  });
+
+  test("refuses a pod that was bound past the scheduler and does not fit", async () => {
+    const resources = { limits: { "nvidia.com/gpu": "2" } };
+    const spec = {
+      nodeName: "process-node-1",
+      restartPolicy: "Never",
+      containers: [script("main", "true", { resources })],
+    };
+    await cluster.createPod("large", spec);
+    const pod = await cluster.pod("large", isOver);
+    expect(pod.status).toMatchObject({ phase: "Failed", reason: "OutOfnvidia.com/gpu" });
+  });
+});
