@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
-import { z } from "zod";
 import type { Digest, HashAlgorithm } from "./contract/digest.ts";
 
 /** Hashes bytes as they come; `digest` ends it. */
@@ -70,13 +69,12 @@ function sha256Hasher(): Hasher {
 function loadBlake3(): { readonly module: Blake3Package } | { readonly error: unknown } {
   try {
     const loaded: unknown = createRequire(import.meta.url)("@napi-rs/blake-hash");
-    return { module: Blake3Module.parse(loaded) };
+    return isBlake3Package(loaded) ? { module: loaded } : { error: new TypeError("the package has no Blake3Hasher") };
   } catch (error) {
     return { error };
   }
 }
 
-const Blake3Module = z.custom<Blake3Package>(
-  (value) => typeof value === "object" && value !== null && "Blake3Hasher" in value,
-  "must export Blake3Hasher",
-);
+function isBlake3Package(loaded: unknown): loaded is Blake3Package {
+  return typeof loaded === "object" && loaded !== null && "Blake3Hasher" in loaded;
+}

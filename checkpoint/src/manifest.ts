@@ -102,9 +102,9 @@ export function parseManifest(bytes: Uint8Array): Manifest {
     throw invalid(`it may have ${limits.manifestBytes} bytes`, `${bytes.byteLength}`);
   }
   const raw = parseCanonical(bytes);
-  if (raw["format"] !== formatVersion) {
+  if (raw.format !== formatVersion) {
     throw new UnknownFormatError(
-      `Cannot read the manifest because its format is ${JSON.stringify(raw["format"])?.slice(0, 40)} and this program reads ${formatVersion}: use a release that knows it`,
+      `Cannot read the manifest because its format is ${JSON.stringify(raw.format)?.slice(0, 40)} and this program reads ${formatVersion}: use a release that knows it`,
     );
   }
   const parsed = Manifest.safeParse(raw);

@@ -6,6 +6,8 @@ import type { FileSource } from "./file-source.ts";
 import type { Health } from "./health.ts";
 import { limits } from "./limits.ts";
 import { appendRecord, FencedError } from "./log/append.ts";
+import { find } from "./log/fold.ts";
+import type { RecordDraft } from "./log/record.ts";
 import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
 import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
 import type { CheckpointWriter, Store } from "./store/store.ts";
@@ -107,24 +109,28 @@ function writeFiles(writer: CheckpointWriter, { files, signal }: SaveRequest): P
 
 async function commit(store: Store, request: SaveRequest, manifest: Manifest): Promise<void> {
   const { writer, signal, time } = request;
-  const outcome = await appendRecord(
-    store,
-    {
-      kind: "commit",
-      attempt: request.attempt,
-      step: request.step,
-      manifest: manifest.digest,
-      directory: directoryName(request.step, request.attempt),
-      bytes: manifest.totals.bytes,
-      metrics: manifest.metrics,
-      unhealthy: manifest.health.unexpectedTensors > 0,
-      ...(writer === undefined ? {} : { writer }),
-      ...(time === undefined ? {} : { time }),
-    },
-    signal === undefined ? {} : { signal },
-  );
+  const identity = { ...(writer === undefined ? {} : { writer }), ...(time === undefined ? {} : { time }) };
+  const outcome = await appendRecord(store, commitOf(manifest, identity), signal === undefined ? {} : { signal });
   if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
-  if (outcome.kind === "void") throw failed(request, outcome.message);
+  // A restore of the next attempt may have found the directory first and committed it for us.
+  if (outcome.kind === "void" && find(outcome.state, manifest.digest) === undefined)
+    throw failed(request, outcome.message);
+}
+
+/** The `commit` of a checkpoint, as its writer or who adopts it appends it. */
+export function commitOf(manifest: Manifest, identity: { writer?: string; time?: string } = {}): RecordDraft {
+  const { attempt, step, digest, totals, metrics, health } = manifest;
+  return {
+    kind: "commit",
+    attempt,
+    step,
+    manifest: digest,
+    directory: directoryName(step, attempt),
+    bytes: totals.bytes,
+    metrics,
+    unhealthy: health.unexpectedTensors > 0,
+    ...identity,
+  };
 }
 
 function failed({ step, attempt }: SaveRequest, because: string, cause?: unknown): SaveFailedError {

@@ -28,9 +28,11 @@ export function voidReason(state: RunState, record: Judged): string | null {
   switch (record.kind) {
     case "commit":
       if (find(state, record.manifest) !== undefined) return `${record.manifest} is committed already`;
-      if (state.deleted.includes(record.manifest)) return `${record.manifest} was deleted`;
+      if (state.deleted.some(({ digest }) => digest === record.manifest)) return `${record.manifest} was deleted`;
       if (record.directory !== directoryName(record.step, record.attempt)) return "the directory is another's";
-      if (state.checkpoints.some(({ directory }) => directory === record.directory)) return "the directory is taken";
+      if ([...state.checkpoints, ...state.deleted].some(({ directory }) => directory === record.directory)) {
+        return "the directory is taken";
+      }
       return null;
     case "refuse":
       if (find(state, record.manifest) === undefined) return `${record.manifest} is no checkpoint of this log`;
@@ -113,11 +115,12 @@ function apply(state: RunState, number: number, record: LogRecord): RunState {
     }
     case "delete": {
       const gone = new Set(record.manifests);
+      const removed = state.checkpoints.filter(({ digest }) => gone.has(digest));
       return {
         ...state,
         checkpoints: state.checkpoints.filter(({ digest }) => !gone.has(digest)),
         refused: state.refused.filter(({ digest }) => !gone.has(digest)),
-        deleted: [...state.deleted, ...record.manifests],
+        deleted: [...state.deleted, ...removed.map(({ digest, directory }) => ({ digest, directory }))],
       };
     }
     case "done":

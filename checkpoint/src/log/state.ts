@@ -66,8 +66,8 @@ export type RunState = Readonly<{
   checkpoints: readonly CheckpointRef[];
   /** Refusals of {@link checkpoints}, in order. */
   refused: readonly Refusal[];
-  /** Tombstones under the opened attempt. */
-  deleted: readonly Digest[];
+  /** Tombstones under the opened attempt: their bytes may be gone or going. */
+  deleted: readonly Readonly<{ digest: Digest; directory: string }>[];
   done: Readonly<{ attempt: number; manifest: Digest }> | null;
   /** Numbers whose record is missing or does not parse; they count for nothing. */
   damaged: readonly number[];

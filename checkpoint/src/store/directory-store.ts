@@ -168,5 +168,5 @@ async function probe(root: string): Promise<void> {
   }
   const directory = join(root, "data", `.probe-${randomUUID()}`);
   await mkdir(directory);
-  await rmdir(directory);
+  await absentAsNull(() => rmdir(directory));
 }

@@ -1,0 +1,57 @@
+import { appendRecordAfter, FencedError } from "./log/append.ts";
+import { readLog } from "./log/read.ts";
+import type { CheckpointRef, RunState } from "./log/state.ts";
+import { type RetentionInput, type RetentionPlan, retain } from "./retention.ts";
+import type { Store } from "./store/store.ts";
+
+/** What retention decides from, without the log, which is read afresh. */
+export type PruneRequest = Omit<RetentionInput, "state"> & Readonly<{ attempt: number; signal?: AbortSignal }>;
+
+/** The plan that was carried out, the state it left, and what was removed. */
+export type Pruned = Readonly<{ plan: RetentionPlan; state: RunState; removed: readonly CheckpointRef[] }>;
+
+const maxRounds = 20;
+const tombstonesPerRecord = 256;
+
+/**
+ * Carries out retention: a tombstone is appended, and won, before a byte goes (I6). The plan holds only in the state it
+ * was made from, so a log that moved meanwhile means a new plan. What an earlier, killed prune left half removed is
+ * finished first. Throws `FencedError` when a newer attempt holds the log.
+ */
+export async function prune(store: Store, { attempt, signal, ...input }: PruneRequest): Promise<Pruned> {
+  const options = signal === undefined ? {} : { signal };
+  for (let round = 0; ; round += 1) {
+    const { state } = await readLog(store, options);
+    fence(state, attempt);
+    await finishRemovals(store, state);
+    const plan = retain({ ...input, state });
+    const removed = plan.remove.slice(0, tombstonesPerRecord).map(({ ref }) => ref);
+    if (removed.length === 0 || round === maxRounds) return { plan, state, removed: [] };
+    const manifests = removed.map(({ digest }) => digest);
+    const why = (plan.remove[0]?.why ?? "").slice(0, 512);
+    const outcome = await appendRecordAfter(
+      store,
+      { kind: "delete", attempt, manifests, why },
+      { after: state.last, ...options },
+    );
+    if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
+    if (outcome.kind !== "appended") continue;
+    for (const { directory } of removed) await store.remove(directory);
+    return { plan, state: outcome.state, removed };
+  }
+}
+
+/** Only the attempt that holds the log removes anything. */
+function fence({ opened }: RunState, attempt: number): void {
+  if (opened === null || opened.attempt <= attempt) return;
+  throw new FencedError(
+    `Cannot prune for attempt ${attempt} because attempt ${opened.attempt} has opened the log`,
+    opened,
+  );
+}
+
+async function finishRemovals(store: Store, { deleted }: RunState): Promise<void> {
+  if (deleted.length === 0) return;
+  const gone = new Set(deleted.map(({ directory }) => directory));
+  for (const name of await store.names()) if (gone.has(name)) await store.remove(name);
+}

@@ -1,0 +1,127 @@
+import { lineage } from "./candidates.ts";
+import type { Digest } from "./contract/digest.ts";
+import type { RetentionPolicy } from "./contract/pod-environment.ts";
+import { isRefused } from "./log/fold.ts";
+import type { CheckpointRef, RunState } from "./log/state.ts";
+
+/** What retention looks at. */
+export type RetentionInput = Readonly<{
+  state: RunState;
+  policy: RetentionPolicy;
+  /** What this run's agents have matched byte for byte. */
+  verified: readonly Digest[];
+  /** What the operator has on record as verified, newest first. */
+  recorded: readonly Digest[];
+  /** What the object store holds; null where none is configured. */
+  mirrored?: readonly Digest[] | null;
+  /** The present, RFC 3339: only for the age of refused checkpoints, never for an order (I8). */
+  now: string;
+  /** How long a refused checkpoint keeps its bytes. */
+  evidenceSeconds?: number;
+}>;
+
+/** What stays and why, what goes and why, and what the byte budget did to the policy. */
+export type RetentionPlan = Readonly<{
+  keep: readonly Readonly<{ ref: CheckpointRef; reasons: readonly string[] }>[];
+  remove: readonly Readonly<{ ref: CheckpointRef; why: string }>[];
+  keptBytes: number;
+  /** Set when the budget made the policy shrink to its floor: two verified, the base and the best. */
+  shrunk: string | null;
+  /** Set when even the floor leaves no room for another checkpoint: saving pauses, nothing more is deleted. */
+  pauseSaving: string | null;
+}>;
+
+const defaultEvidenceSeconds = 24 * 60 * 60;
+
+type Reasons = ReadonlyMap<Digest, readonly string[]>;
+
+/**
+ * Which checkpoints may go. On every path (I6): nothing goes unless two newer ones in the present history are verified
+ * (and mirrored, where there is a mirror), and the base of the last open, the final checkpoint and fresh evidence stay.
+ */
+export function retain(input: RetentionInput): RetentionPlan {
+  const { state, policy } = input;
+  const history = lineage(state).filter((ref) => !isRefused(state, ref.digest));
+  const floor = merge(untouchable(input, history), best(history, policy, 1));
+  const full = merge(floor, best(history, policy, policy.best?.count ?? 0), wanted(history, policy));
+  const next = Math.max(0, ...state.checkpoints.map(({ bytes }) => bytes));
+  const budget = policy.maxBytes ?? Number.POSITIVE_INFINITY;
+  const isTight = bytesOf(state, full) + next > budget;
+  const reasons = isTight ? floor : full;
+  const keptBytes = bytesOf(state, reasons);
+  const overview = `${keptBytes} bytes kept, ${next} for the next checkpoint, ${policy.maxBytes} allowed`;
+  return {
+    keep: state.checkpoints.flatMap((ref) => {
+      const why = reasons.get(ref.digest);
+      return why === undefined ? [] : [{ ref, reasons: why }];
+    }),
+    remove: state.checkpoints
+      .filter((ref) => !reasons.has(ref.digest))
+      .map((ref) => ({
+        ref,
+        why: isTight ? `the byte budget: ${overview}` : "two newer are verified, no rule keeps it",
+      })),
+    keptBytes,
+    shrunk: isTight ? overview : null,
+    pauseSaving: keptBytes + next > budget ? overview : null,
+  };
+}
+
+/** What no policy and no budget may remove. */
+function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): Reasons {
+  const { state, recorded } = input;
+  const known = new Set<Digest>([...input.verified, ...recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
+  const mirrored = input.mirrored ? new Set(input.mirrored) : null;
+  const proven = history.filter(({ digest }) => known.has(digest) && (mirrored === null || mirrored.has(digest)));
+  const secondProven = proven[1]?.step ?? Number.NEGATIVE_INFINITY;
+  const onRecord = recorded.find((digest) => history.some((ref) => ref.digest === digest));
+  const reasons = new Map<Digest, string[]>();
+  for (const ref of state.checkpoints) {
+    const why: string[] = [];
+    if (ref.digest === state.opened?.base) why.push("base");
+    if (ref.digest === state.done?.manifest) why.push("done");
+    if (ref.digest === onRecord) why.push("recorded");
+    if (proven.indexOf(ref) === 0 || proven.indexOf(ref) === 1) why.push("verified");
+    else if (ref.step >= secondProven) why.push("newer-unproven");
+    if (isFreshEvidence(input, ref)) why.push("evidence");
+    if (why.length > 0) reasons.set(ref.digest, why);
+  }
+  return reasons;
+}
+
+function isFreshEvidence({ state, now, evidenceSeconds = defaultEvidenceSeconds }: RetentionInput, ref: CheckpointRef) {
+  const refusal = state.refused.find(({ digest }) => digest === ref.digest);
+  return refusal !== undefined && Date.parse(now) - Date.parse(refusal.time) < evidenceSeconds * 1000;
+}
+
+function wanted(history: readonly CheckpointRef[], policy: RetentionPolicy): Reasons {
+  const every = policy.everySteps;
+  const last = history.slice(0, policy.last).map((ref) => [ref.digest, ["last"]] as const);
+  const milestones = history
+    .filter(({ step }) => every !== null && step > 0 && step % every === 0)
+    .map((ref) => [ref.digest, [`every:${every}`]] as const);
+  return merge(new Map(last), new Map(milestones));
+}
+
+function best(history: readonly CheckpointRef[], policy: RetentionPolicy, count: number): Reasons {
+  if (policy.best === null) return new Map();
+  const { metric, mode } = policy.best;
+  const sign = mode === "Min" ? 1 : -1;
+  const ranked = history
+    .map((ref) => ({ ref, value: Number(ref.metrics.find(({ name }) => name === metric)?.value ?? Number.NaN) }))
+    .filter(({ value }) => !Number.isNaN(value))
+    .sort((a, b) => (a.value === b.value ? b.ref.step - a.ref.step : sign * (a.value < b.value ? -1 : 1)));
+  return new Map(ranked.slice(0, count).map(({ ref }) => [ref.digest, [`best:${metric}`]]));
+}
+
+function merge(...maps: readonly Reasons[]): Reasons {
+  const merged = new Map<Digest, string[]>();
+  for (const map of maps) {
+    for (const [digest, reasons] of map) merged.set(digest, [...new Set([...(merged.get(digest) ?? []), ...reasons])]);
+  }
+  return merged;
+}
+
+function bytesOf(state: RunState, kept: Reasons): number {
+  return state.checkpoints.reduce((sum, ref) => sum + (kept.has(ref.digest) ? ref.bytes : 0), 0);
+}

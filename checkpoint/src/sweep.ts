@@ -1,0 +1,26 @@
+import { parseDirectoryName, parseSavingName } from "./directory-name.ts";
+import type { RunState } from "./log/state.ts";
+import type { Store } from "./store/store.ts";
+
+/**
+ * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
+ * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names. Returns the
+ * names removed.
+ */
+export async function sweep(store: Store, state: RunState): Promise<string[]> {
+  await store.removeTemporaries();
+  const leftovers = (await store.names()).filter((name) => isLeftover(name, state));
+  for (const name of leftovers) await store.remove(name);
+  return leftovers;
+}
+
+function isLeftover(name: string, state: RunState): boolean {
+  const attempt = state.opened?.attempt ?? 0;
+  if (name.startsWith(".trash-")) return true;
+  const saving = parseSavingName(name);
+  if (saving !== null) return saving.attempt < attempt;
+  if (state.deleted.some(({ directory }) => directory === name)) return true;
+  const place = parseDirectoryName(name);
+  if (place === null || place.attempt >= attempt) return false;
+  return !state.checkpoints.some(({ directory }) => directory === name);
+}
