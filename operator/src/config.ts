@@ -1,0 +1,157 @@
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import type { CredentialSource } from "./kubernetes/credentials.ts";
+
+/** A setting that cannot be used; the message names the variable and says what it may be. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** All that the operator is told at its start. */
+export type Config = Readonly<{
+  credentials: CredentialSource;
+  /** The namespaces to serve; empty: all. */
+  watchNamespaces: readonly string[];
+  /** Nodes are cluster-scoped: with a Role alone they cannot be read, and a lost node is not told from a slow one. */
+  watchNodes: boolean;
+  agent: Readonly<{ image: string; resources: Readonly<Record<string, unknown>> }>;
+  listen: Readonly<{ address: string; port: number }>;
+  /** Runs decided on at the same time. */
+  workers: number;
+  api: Readonly<{ requestsPerSecond: number; burst: number; inFlight: number }>;
+  probeIntervalSeconds: number;
+  /** Written into events: which process wrote them. */
+  instance: string;
+}>;
+
+/**
+ * Reads the configuration from variables and flags; a flag is the variable in lower case with dashes
+ * (`--watch-namespaces` for `WATCH_NAMESPACES`) and wins over it.
+ *
+ * @throws {ConfigError} naming every setting that is missing or malformed.
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>, args: readonly string[]): Config {
+  const given = { ...withoutEmpty(environment), ...flags(args) };
+  const parsed = Settings.safeParse(given);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
+    throw new ConfigError(`Cannot start because the configuration is not usable: ${faults.join("; ")}`);
+  }
+  const settings = parsed.data;
+  return {
+    credentials: credentialsOf(settings),
+    watchNamespaces: settings.WATCH_NAMESPACES,
+    watchNodes: settings.WATCH_NODES,
+    agent: { image: settings.AGENT_IMAGE, resources: settings.AGENT_RESOURCES },
+    listen: { address: settings.LISTEN_ADDRESS, port: settings.PORT },
+    workers: settings.WORKERS,
+    api: {
+      requestsPerSecond: settings.API_REQUESTS_PER_SECOND,
+      burst: settings.API_BURST,
+      inFlight: settings.API_IN_FLIGHT,
+    },
+    probeIntervalSeconds: settings.PROBE_INTERVAL_SECONDS,
+    instance: settings.POD_NAME ?? hostname(),
+  };
+}
+
+const whole = (smallest: number, largest: number, unset: number) => {
+  const rule = `must be a whole number from ${smallest} to ${largest}`;
+  return z
+    .string()
+    .regex(/^\d+$/, rule)
+    .transform(Number)
+    .refine((value) => value >= smallest && value <= largest, rule)
+    .default(unset);
+};
+
+const Name = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+
+const Settings = z
+  .object({
+    KUBECONFIG: z.string().optional(),
+    CONTEXT: z.string().optional(),
+    SERVICE_ACCOUNT_DIRECTORY: z.string().default("/var/run/secrets/kubernetes.io/serviceaccount"),
+    KUBERNETES_SERVICE_HOST: z.string().optional(),
+    KUBERNETES_SERVICE_PORT: z.string().optional(),
+    WATCH_NAMESPACES: z
+      .string()
+      .default("")
+      .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))].filter((name) => name !== ""))
+      .refine((names) => names.every((name) => Name.test(name)), "must be names of namespaces, separated by commas"),
+    WATCH_NODES: z
+      .enum(["true", "false"], "must be true or false")
+      .default("true")
+      .transform((text) => text === "true"),
+    AGENT_IMAGE: z.string("must name the image of the agent that is added to every training pod").min(1),
+    AGENT_RESOURCES: z.string().default("{}").transform(jsonObject),
+    LISTEN_ADDRESS: z.string().default("0.0.0.0"),
+    PORT: whole(0, 65_535, 8080),
+    WORKERS: whole(1, 64, 4),
+    API_REQUESTS_PER_SECOND: whole(1, 1_000, 50),
+    API_BURST: whole(1, 1_000, 100),
+    API_IN_FLIGHT: whole(1, 256, 32),
+    PROBE_INTERVAL_SECONDS: whole(1, 60, 2),
+    POD_NAME: z.string().optional(),
+  })
+  .refine((settings) => settings.KUBECONFIG !== undefined || settings.KUBERNETES_SERVICE_HOST !== undefined, {
+    path: ["KUBECONFIG"],
+    message: "must be set outside a cluster (inside one, Kubernetes sets KUBERNETES_SERVICE_HOST)",
+  });
+
+type Settings = z.infer<typeof Settings>;
+
+const names = Object.keys(Settings.shape);
+
+function flags(args: readonly string[]): Record<string, string> {
+  const options = Object.fromEntries(names.map((name) => [flagOf(name), { type: "string" as const }]));
+  try {
+    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
+    return Object.fromEntries(
+      names.flatMap((name) => {
+        const value = values[flagOf(name)];
+        return typeof value === "string" ? [[name, value]] : [];
+      }),
+    );
+  } catch (cause) {
+    const known = names.map((name) => `--${flagOf(name)}`).join(", ");
+    throw new ConfigError(
+      `Cannot start because the command line is not usable: ${String(cause)}. Known flags: ${known}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function flagOf(name: string): string {
+  return name.toLowerCase().replaceAll("_", "-");
+}
+
+function withoutEmpty(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ""),
+  );
+}
+
+function credentialsOf(settings: Settings): CredentialSource {
+  if (settings.KUBECONFIG !== undefined) {
+    return { kind: "Kubeconfig", path: settings.KUBECONFIG, context: settings.CONTEXT };
+  }
+  const host = settings.KUBERNETES_SERVICE_HOST ?? "";
+  const server = `https://${host.includes(":") ? `[${host}]` : host}:${settings.KUBERNETES_SERVICE_PORT ?? "443"}`;
+  return { kind: "ServiceAccount", directory: settings.SERVICE_ACCOUNT_DIRECTORY, server };
+}
+
+function jsonObject(text: string, context: z.RefinementCtx): Readonly<Record<string, unknown>> {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>;
+  } catch {
+    // Told below, like every other text that is no object.
+  }
+  context.addIssue({ code: "custom", message: `must be a JSON object: ${text.slice(0, 80)}` });
+  return z.NEVER;
+}

@@ -1,0 +1,313 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ObjectCache } from "../src/kubernetes/cache.ts";
+import type { ApiClient } from "../src/kubernetes/client.ts";
+import type { Credentials } from "../src/kubernetes/credentials.ts";
+import type { KubeObject } from "../src/kubernetes/kube-object.ts";
+import { Reflector } from "../src/kubernetes/reflector.ts";
+import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
+import { FaultProxy, type OpenWatch, type Seen } from "./fault-proxy.ts";
+
+const configMaps = { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", scope: "Namespaced" } as const;
+const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
+const forever = { signal: new AbortController().signal };
+const isList = (seen: Seen) => seen.path.includes("/configmaps") && !seen.isWatch;
+const isWatch = (seen: Seen) => seen.path.includes("/configmaps") && seen.isWatch;
+
+let server: TestApiServer;
+let directCredentials: Credentials;
+let direct: ApiClient;
+let drawn = 0;
+
+beforeAll(async () => {
+  server = await testApiServer();
+  directCredentials = credentialsOf(server.kubeconfigPath);
+  direct = testClient(directCredentials);
+});
+
+afterAll(async () => {
+  await directCredentials.close();
+  await server.stop();
+});
+
+describe("a reflector between which and a real API server things break", () => {
+  let proxy: FaultProxy;
+  let proxied: Credentials;
+  let namespace: string;
+  let cache: ObjectCache<KubeObject>;
+  let reflector: Reflector<KubeObject>;
+  let stop: AbortController;
+  let running: Promise<void>;
+  let told: string[];
+  let errors: string[];
+
+  beforeEach(async () => {
+    drawn += 1;
+    namespace = `reflector-${process.pid}-${drawn}`;
+    await direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
+    proxy = new FaultProxy(directCredentials);
+    proxied = credentialsOf(await proxy.start());
+    cache = new ObjectCache();
+    told = [];
+    errors = [];
+    cache.listen((change) => told.push(`${change.kind} ${change.object.metadata.name}`));
+    stop = new AbortController();
+    reflector = new Reflector<KubeObject>({
+      client: testClient(proxied),
+      cache,
+      resource: configMaps,
+      namespace,
+      labelSelector: "kept=yes",
+      trim: (object) => object,
+      timing: {
+        idleMs: 1_500,
+        openTimeoutMs: 1_000,
+        pageSize: 7,
+        backoff: { firstMs: 10, maxMs: 100 },
+        watchSeconds: 60,
+      },
+      onError: (error) => errors.push(error instanceof Error ? error.name : String(error)),
+    });
+  });
+
+  afterEach(async () => {
+    stop.abort(new Error("the test is over"));
+    await running;
+    await proxied.close();
+    await proxy.stop();
+    await direct.remove({ resource: namespaces, name: namespace }, await exactly(namespace), forever);
+  });
+
+  async function exactly(name: string) {
+    const { metadata } = await direct.get<KubeObject>({ resource: namespaces, name }, forever);
+    return { preconditions: { uid: metadata.uid } };
+  }
+
+  async function add(...names: string[]): Promise<void> {
+    for (const name of names) {
+      const object = { metadata: { name, labels: { kept: "yes" } } };
+      await direct.create({ resource: configMaps, namespace }, object, forever);
+    }
+  }
+
+  async function remove(name: string): Promise<void> {
+    const target = { resource: configMaps, namespace, name };
+    const { metadata } = await direct.get<KubeObject>(target, forever);
+    await direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
+  }
+
+  /** Starts the reflector and waits until its watch is open. */
+  async function start(): Promise<OpenWatch> {
+    running = reflector.run(stop.signal);
+    return await watchOpen();
+  }
+
+  function watchOpen(): Promise<OpenWatch> {
+    return until("a watch is open and the reflector sees", () =>
+      reflector.blindSince === undefined ? proxy.watches("/configmaps")[0] : undefined,
+    );
+  }
+
+  async function expectEqualToServer(): Promise<void> {
+    const names = async () => {
+      const page = await direct.list<KubeObject>(
+        { resource: configMaps, namespace },
+        { labelSelector: "kept=yes" },
+        forever,
+      );
+      return page.items.map(({ metadata }) => `${metadata.name} ${metadata.uid} ${metadata.resourceVersion}`).sort();
+    };
+    const cached = () =>
+      cache.all().map(({ metadata }) => `${metadata.name} ${metadata.uid} ${metadata.resourceVersion}`);
+    const wanted = (await names()).join("\n");
+    await until("the cache equals the server", () => cached().sort().join("\n") === wanted || undefined);
+  }
+
+  const manyNames = Array.from({ length: 30 }, (_, index) => `c${String(index).padStart(2, "0")}`);
+
+  it("reads a list of many pages and then follows the watch", async () => {
+    await add(...manyNames);
+    expect(reflector.hasSynced).toBe(false);
+    await start();
+    expect(reflector.hasSynced).toBe(true);
+    expect(proxy.seen.filter(isList).length).toBe(Math.ceil(manyNames.length / 7));
+    await add("later");
+    await remove("c00");
+    await until("the deletion is told", () => told.includes("Deleted c00") || undefined);
+    expect(told).toEqual([...manyNames.map((name) => `Added ${name}`), "Added later", "Deleted c00"]);
+    await expectEqualToServer();
+  });
+
+  it("asks for bookmarks and for an end, and is told of its own progress by them", async () => {
+    await start();
+    const [watch] = proxy.seen.filter(isWatch);
+    expect(watch?.path).toContain("allowWatchBookmarks=true");
+    expect(Number(/timeoutSeconds=(\d+)/.exec(watch?.path ?? "")?.[1])).toBeGreaterThanOrEqual(60);
+    proxy.watches("/configmaps")[0]?.say({ type: "BOOKMARK", object: { metadata: { resourceVersion: "999999999" } } });
+    await until("the bookmark is taken in", () => reflector.hasSeen("999999999") || undefined);
+  });
+
+  const breaks: readonly [name: string, act: (watch: OpenWatch) => void, errors: string[], lists: number][] = [
+    ["resets the connection", (watch) => watch.reset(), [], 0],
+    ["ends within a line", (watch) => watch.truncate(), ["TruncatedWatchError"], 0],
+    ["falls silent and stays open", (watch) => watch.stall(), ["IdleWatchError"], 0],
+    ["sends a line that is no JSON", (watch) => watch.garble(), ["UnreadableWatchError"], 1],
+    [
+      "says that its history is gone",
+      (watch) =>
+        watch.say({ type: "ERROR", object: { kind: "Status", code: 410, reason: "Expired", message: "too old" } }),
+      ["ApiError"],
+      1,
+    ],
+    [
+      "says that it failed inside",
+      (watch) =>
+        watch.say({ type: "ERROR", object: { kind: "Status", code: 500, reason: "InternalError", message: "etcd" } }),
+      ["ApiError"],
+      0,
+    ],
+    [
+      "goes back in time",
+      (watch) =>
+        watch.say({
+          type: "MODIFIED",
+          object: { metadata: { name: "a", namespace: "n", uid: "u", resourceVersion: "1" } },
+        }),
+      ["StaleServerError"],
+      0,
+    ],
+  ];
+  it.each(breaks)("misses nothing when the watch %s", async (_, act, expectedErrors, lists) => {
+    await add("a", "b");
+    const watch = await start();
+    const listsBefore = proxy.seen.filter(isList).length;
+    act(watch);
+    // What happens while nobody looks: an addition, a deletion, and a deletion with a new object under the name.
+    await add("c");
+    await remove("a");
+    await remove("b");
+    await add("b");
+    await until("the reflector noticed", () => errors.length > 0 || undefined);
+    await until("everything is told", () => told.filter((line) => line === "Added b").length === 2 || undefined);
+    await expectEqualToServer();
+    if (expectedErrors.length > 0) expect(errors).toEqual(expectedErrors);
+    expect(proxy.seen.filter(isList).length - listsBefore).toBe(lists);
+    expect(told.slice().sort()).toEqual(["Added a", "Added b", "Added b", "Added c", "Deleted a", "Deleted b"].sort());
+    expect(told.lastIndexOf("Added b")).toBeGreaterThan(told.indexOf("Deleted b"));
+  });
+
+  it("goes on after the server ended the watch as agreed, without a list", async () => {
+    await add("a");
+    const watch = await start();
+    const watches = proxy.seen.filter(isWatch).length;
+    await add("b");
+    await until("the addition is told", () => told.includes("Added b") || undefined);
+    watch.end();
+    await until("it watches again", () => proxy.seen.filter(isWatch).length > watches || undefined);
+    await add("c");
+    await until("the next addition is told", () => told.includes("Added c") || undefined);
+    expect([errors, proxy.seen.filter(isList).length]).toEqual([[], 1]);
+  });
+
+  const answers: readonly [
+    name: string,
+    matches: (seen: Seen) => boolean,
+    status: number,
+    headers: Record<string, string>,
+  ][] = [
+    ["500 to the watch", isWatch, 500, {}],
+    ["429 with Retry-After to the watch", isWatch, 429, { "retry-after": "1" }],
+    ["410 to the watch", isWatch, 410, {}],
+    ["500 to the list", isList, 500, {}],
+    ["429 with Retry-After to the list", isList, 429, { "retry-after": "1" }],
+    ["410 to a page of the list", (seen) => isList(seen) && seen.path.includes("continue="), 410, {}],
+    ["nonsense to the list", isList, 200, {}],
+  ];
+  it.each(answers)("comes through when the server answers %s", async (_, matches, status, headers) => {
+    await add(...manyNames);
+    proxy.fail(
+      matches,
+      { kind: "Answer", status, headers, body: { kind: "Status", code: status, reason: "", message: "" } },
+      2,
+    );
+    const startedAt = performance.now();
+    await start();
+    if (status === 429) expect(performance.now() - startedAt).toBeGreaterThanOrEqual(2_000);
+    await add("later");
+    await expectEqualToServer();
+    expect(told.length).toBe(manyNames.length + 1);
+  });
+
+  it("gives up on a server that takes the connection and says nothing", async () => {
+    proxy.fail(isWatch, { kind: "Stall" }, 2);
+    await add("a");
+    await start();
+    expect(errors).toEqual(["NoAnswerError", "NoAnswerError"]);
+    await expectEqualToServer();
+  });
+
+  it("is blind while it is broken, and says since when", async () => {
+    const watch = await start();
+    expect(reflector.blindSince).toBeUndefined();
+    proxy.fail(isWatch, { kind: "Reset" }, 1_000);
+    watch.reset();
+    await until("it is blind", () => reflector.blindSince !== undefined || undefined);
+    const since = reflector.blindSince;
+    await until("it has tried more than once", () => errors.length > 3 || undefined);
+    expect(reflector.blindSince).toBe(since);
+    proxy.heal();
+    await watchOpen();
+  });
+
+  it("refuses a list older than what it has seen, until the server has caught up", async () => {
+    await add("a");
+    const watch = await start();
+    await add("b");
+    await until("the addition is told", () => told.includes("Added b") || undefined);
+    const old = { kind: "ConfigMapList", metadata: { resourceVersion: "2" }, items: [] };
+    proxy.fail(isList, { kind: "Answer", status: 200, body: old }, 2);
+    watch.garble();
+    await until("it refused", () => reflector.staleSince !== undefined || undefined);
+    await until("it caught up", () => (reflector.staleSince === undefined ? true : undefined));
+    expect(told).toEqual(["Added a", "Added b"]);
+    expect(errors).toEqual(["UnreadableWatchError", "StaleServerError", "StaleServerError"]);
+    await expectEqualToServer();
+  });
+
+  it("does not ask again at once, for ever, a server that ends every watch at once", async () => {
+    await start();
+    const before = proxy.seen.length;
+    proxy.fail(isWatch, { kind: "Answer", status: 200, body: undefined }, 1_000);
+    proxy.watches("/configmaps")[0]?.end();
+    await until("it has seen three such watches", () => (errors.length >= 3 ? true : undefined));
+    expect(proxy.seen.length - before).toBeLessThan(10);
+    proxy.heal();
+    await watchOpen();
+  });
+
+  it("lists again when resuming leads nowhere", async () => {
+    await start();
+    proxy.fail(isWatch, { kind: "Answer", status: 500 }, 6);
+    proxy.watches("/configmaps")[0]?.reset();
+    await until("it listed again", () => proxy.seen.filter(isList).length === 2 || undefined);
+    await watchOpen();
+  });
+
+  it("keeps one cache for several namespaces apart", async () => {
+    await add("a");
+    await start();
+    const elsewhere = new Reflector<KubeObject>({
+      client: direct,
+      cache,
+      resource: configMaps,
+      namespace: "kube-public",
+      trim: (object) => object,
+      onError: () => undefined,
+    });
+    const own = new AbortController();
+    const run = elsewhere.run(own.signal);
+    await until("both are synced", () => elsewhere.hasSynced || undefined);
+    expect(cache.get(`${namespace}/a`)).toBeDefined();
+    own.abort(new Error("enough"));
+    await run;
+  });
+});
