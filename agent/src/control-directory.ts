@@ -1,0 +1,35 @@
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import type { z } from "zod";
+
+const maxBytes = 1 << 20;
+
+/** Puts `text` under `path` so that a reader sees the whole of it or what was there before. */
+export async function writeAtomically(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  // No fsync: the control directory lives exactly as long as the pod.
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, text);
+  await rename(temporary, path);
+}
+
+/**
+ * The parsed content of a control file, or null when it is absent, torn, oversized or of another version: whatever
+ * the other container did, the agent goes on, and asks again at its next look.
+ */
+export async function readControlFile<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | null> {
+  try {
+    const text = await readFile(path, "utf8");
+    if (text.length > maxBytes) return null;
+    return schema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Asks the trainer for a save at its next step. Asking again before it began that save changes nothing. */
+export async function requestSave(controlDirectory: string): Promise<void> {
+  await mkdir(controlDirectory, { recursive: true });
+  await writeFile(join(controlDirectory, controlFiles.save), "", { flag: "a" });
+}

@@ -1,0 +1,9 @@
+/** How the program ends. A stop that the kubelet asked for is no failure of `serve`. */
+export const exitCodes = {
+  served: 0,
+  restoreFailed: 1,
+  cannotStart: 2,
+  cannotListen: 3,
+  /** `restore` was told to stop before its `open`: 128 + SIGTERM, as a shell would report it. */
+  stopped: 143,
+} as const;

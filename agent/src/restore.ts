@@ -1,0 +1,123 @@
+import { join } from "node:path";
+import type { RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { readControlFile, writeAtomically } from "./control-directory.ts";
+import { pointResumeAt } from "./resume-link.ts";
+
+export type RestoreFailed = Extract<AgentRecord, { kind: "restore-failed" }>;
+
+/** How a restore ended; `stopped` means that it was told to stop and that nothing had changed by then. */
+export type RestoreResult =
+  | Readonly<{ kind: "restored"; restored: Restored; store: DirectoryStore }>
+  | Readonly<{ kind: "failed"; record: RestoreFailed }>
+  | Readonly<{ kind: "stopped" }>;
+
+/**
+ * Chooses the newest checkpoint whose bytes this process has matched (I2), opens the attempt in the log, and hands over:
+ *
+ *     verify candidates ─► `open` in the log ─► resume link ─► control/restored ─► the trainer may start
+ *
+ * Before `open` nothing has changed. After it, a restart in the same pod finds its own `open` and does the rest. A
+ * failed verdict is kept in the control directory, so that a restarted container repeats it instead of judging again.
+ */
+export async function restore(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+  const earlier = await readControlFile(verdictPath(environment), AgentRecord);
+  if (earlier?.kind === "restore-failed" && earlier.attempt === environment.TRAININGRUN_ATTEMPT) {
+    return { kind: "failed", record: earlier };
+  }
+  try {
+    return await judge(environment, stop);
+  } catch (error) {
+    if (stop.aborted) return { kind: "stopped" };
+    return fail(environment, { failure: "StorageUnavailable", message: unavailable(environment, error), refused: [] });
+  }
+}
+
+/**
+ * What `serve` begins with. A container of this pod may have handed over before: the `restore` of a foreign framework,
+ * or an earlier life of the sidecar. Its `open` stands in the log, so nothing is judged again.
+ */
+export async function takeUp(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+  const restored = await handedOver(environment);
+  if (restored === null && environment.TRAININGRUN_FRAMEWORK === "sdk") return restore(environment, stop);
+  try {
+    if (restored === null) throw new Error(`there is no ${handoverPath(environment)}, which its restore leaves`);
+    return { kind: "restored", restored, store: await openStore(environment) };
+  } catch (error) {
+    const failure = "StorageUnavailable";
+    return {
+      kind: "failed",
+      record: failureRecord(environment, { failure, message: unavailable(environment, error), refused: [] }),
+    };
+  }
+}
+
+async function handedOver(environment: AgentEnvironment): Promise<Restored | null> {
+  const restored = await readControlFile(handoverPath(environment), Restored);
+  if (restored?.podUid !== environment.TRAININGRUN_POD_UID) return null;
+  return restored.attempt === environment.TRAININGRUN_ATTEMPT ? restored : null;
+}
+
+async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+  const store = await openStore(environment);
+  const outcome = await restoreRun(store, {
+    runUid: environment.TRAININGRUN_UID,
+    attempt: environment.TRAININGRUN_ATTEMPT,
+    podUid: environment.TRAININGRUN_POD_UID,
+    node: environment.TRAININGRUN_NODE,
+    generation: environment.TRAININGRUN_GENERATION,
+    expected: environment.TRAININGRUN_EXPECTED,
+    signal: stop,
+  });
+  for (const warning of outcome.warnings) console.warn(warning);
+  if (outcome.kind === "failed") return fail(environment, outcome);
+  const { restored } = outcome;
+  await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
+  await writeAtomically(handoverPath(environment), JSON.stringify(restored));
+  return { kind: "restored", restored, store };
+}
+
+type Verdict = Readonly<Pick<RestoreFailed, "failure" | "message"> & { refused: readonly RefusedSummary[] }>;
+
+async function fail(environment: AgentEnvironment, verdict: Verdict): Promise<RestoreResult> {
+  const record = failureRecord(environment, verdict);
+  try {
+    await writeAtomically(verdictPath(environment), JSON.stringify(record));
+  } catch (error) {
+    // A restarted container will judge again, which is slower and comes to the same.
+    console.error(`Cannot keep the verdict in ${verdictPath(environment)} for a restarted container`, error);
+  }
+  return { kind: "failed", record };
+}
+
+function failureRecord(environment: AgentEnvironment, { failure, message, refused }: Verdict): RestoreFailed {
+  return {
+    kind: "restore-failed",
+    attempt: environment.TRAININGRUN_ATTEMPT,
+    failure,
+    message: message.slice(0, 1024),
+    refused: refused.slice(0, 4),
+  };
+}
+
+function openStore(environment: AgentEnvironment): Promise<DirectoryStore> {
+  return openDirectoryStore(environment.TRAININGRUN_CHECKPOINTS, { runUid: environment.TRAININGRUN_UID });
+}
+
+function verdictPath(environment: AgentEnvironment): string {
+  return join(environment.TRAININGRUN_CONTROL, controlFiles.restoreFailed);
+}
+
+function handoverPath(environment: AgentEnvironment): string {
+  return join(environment.TRAININGRUN_CONTROL, controlFiles.restored);
+}
+
+function unavailable(environment: AgentEnvironment, error: unknown): string {
+  const what = error instanceof Error ? error.message : String(error);
+  return `Cannot restore because the volume at ${environment.TRAININGRUN_CHECKPOINTS} must be readable and writable: ${what}`;
+}

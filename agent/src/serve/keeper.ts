@@ -1,0 +1,224 @@
+import { join } from "node:path";
+import { lineage } from "@trainingrun/checkpoint/candidates.ts";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { finishRun } from "@trainingrun/checkpoint/finish.ts";
+import { appendRecord, FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import type { RecordDraft } from "@trainingrun/checkpoint/log/record.ts";
+import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/checkpoint/log/state.ts";
+import { prune } from "@trainingrun/checkpoint/prune.ts";
+import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
+import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
+import { readControlFile } from "../control-directory.ts";
+import { type Knowledge, knowledgeFrom } from "./knowledge.ts";
+import type { AgentMetrics } from "./metrics.ts";
+import { Operations } from "./operations.ts";
+
+type Options = Readonly<{
+  environment: AgentEnvironment;
+  store: Store;
+  restored: Restored;
+  metrics: AgentMetrics;
+}>;
+
+/** A bound on one look; what is left over is done at the next. */
+const maxVerificationsPerLook = 100;
+
+/**
+ * Keeps one attempt's checkpoints: reads each commit back in this process, refuses what does not match, appends `done`
+ * for the final checkpoint and prunes by policy, until a higher attempt opens the log. From then on it appends nothing.
+ *
+ *     log ─► newest unverified commit ─► every byte matches ─► verified ─► `done`, if it is the final one ─► prune
+ *      ▲                                └ does not, twice ─► `refuse`                                         │
+ *      └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
+ */
+export class Keeper {
+  readonly #environment: AgentEnvironment;
+  readonly #store: Store;
+  readonly #restored: Restored;
+  readonly #metrics: AgentMetrics;
+  readonly #operations: Operations;
+  /** What this process or an earlier agent has matched: the operator's record, the restore's, and our own. */
+  readonly #verified: Set<Digest>;
+  #state: RunState = emptyState;
+  #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
+  #plan: RetentionPlan | null = null;
+  #prunedOn: string | null = null;
+  #fenced = false;
+
+  constructor({ environment, store, restored, metrics }: Options) {
+    this.#environment = environment;
+    this.#store = store;
+    this.#restored = restored;
+    this.#metrics = metrics;
+    this.#operations = new Operations((operation) => metrics.countError(operation));
+    const { recorded, latestVerified } = environment.TRAININGRUN_EXPECTED;
+    const earlier = [...recorded, latestVerified, restored.resume];
+    this.#verified = new Set(earlier.flatMap((one) => one?.digest ?? []));
+  }
+
+  /**
+   * One look at the volume and all the work that it shows, newest first. `learned` is called whenever the knowledge has
+   * changed. A failure ends the look and not the agent; the next look goes on.
+   */
+  async look({ signal, learned }: { signal: AbortSignal; learned(): Promise<void> }): Promise<void> {
+    try {
+      for (let verified = 0; verified < maxVerificationsPerLook; verified += 1) {
+        if (!(await this.#refresh(signal))) return;
+        await this.#recordDone(signal);
+        await learned();
+        const next = this.#nextToVerify();
+        if (next === undefined) break;
+        await this.#verify(next, signal);
+      }
+    } catch (error) {
+      this.#endIfFenced(error);
+    }
+  }
+
+  /** Removes what retention lets go of, when log or verdicts have changed since it last did. */
+  async prune(signal: AbortSignal): Promise<void> {
+    const basis = `${this.#state.last} ${this.#verified.size}`;
+    if (this.#fenced || this.#state.opened === null || this.#prunedOn === basis) return;
+    if (this.#operations.pausing("prune", "volume")) return;
+    const {
+      TRAININGRUN_ATTEMPT: attempt,
+      TRAININGRUN_RETENTION: policy,
+      TRAININGRUN_EXPECTED: { recorded },
+    } = this.#environment;
+    const request = {
+      attempt,
+      policy,
+      verified: [...this.#verified],
+      recorded: recorded.map(({ digest }) => digest),
+      now: new Date().toISOString(),
+      signal,
+    };
+    try {
+      const pruned = await this.#operations.attempt("prune", "volume", () => prune(this.#store, request));
+      if (pruned === null) return;
+      for (const { bytes } of pruned.removed) this.#metrics.countPruned(bytes);
+      this.#state = pruned.state;
+      this.#plan = pruned.plan;
+      // A plan that removed something may have left more for the next look.
+      this.#prunedOn = pruned.removed.length === 0 ? `${pruned.state.last} ${this.#verified.size}` : null;
+    } catch (error) {
+      this.#endIfFenced(error);
+    }
+  }
+
+  /** Everything known now, as a value. */
+  get knowledge(): Knowledge {
+    return knowledgeFrom({
+      attempt: this.#environment.TRAININGRUN_ATTEMPT,
+      policy: this.#environment.TRAININGRUN_RETENTION,
+      fenced: this.#fenced,
+      state: this.#state,
+      verified: this.#verified,
+      plan: this.#plan,
+      restored: this.#restored,
+      problems: this.#operations.problems,
+    });
+  }
+
+  /** Whether nothing is left to verify, and `done` stands in the log if the trainer is done. */
+  get settled(): boolean {
+    if (this.#fenced) return true;
+    if (this.#operations.isFailing("read-log", "log")) return false;
+    if (this.#nextToVerify({ pausing: true }) !== undefined) return false;
+    return !this.#finalIsDue() || this.#state.done !== null;
+  }
+
+  /** Reads log and control directory; false where there is nothing more to do in this look. */
+  async #refresh(signal: AbortSignal): Promise<boolean> {
+    if (this.#fenced || signal.aborted) return false;
+    const log = await this.#operations.attempt("read-log", "log", () => readLog(this.#store, { signal }));
+    if (log === null) return false;
+    this.#state = log.state;
+    this.#operations.forget((subject) => subject.includes(":") && find(log.state, subject) === undefined);
+    const { opened } = log.state;
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_POD_UID: podUid } = this.#environment;
+    if (opened !== null && (opened.attempt > attempt || (opened.attempt === attempt && opened.podUid !== podUid))) {
+      this.#fence(`attempt ${opened.attempt} of pod ${opened.podUid} has opened the log`);
+      return false;
+    }
+    const done = await readControlFile(join(this.#environment.TRAININGRUN_CONTROL, controlFiles.done), TrainerRecord);
+    if (done?.kind === "done" && done.attempt === attempt) this.#final = done;
+    return true;
+  }
+
+  /** The newest checkpoint of the lineage that nobody has verified; `pausing` counts those that wait for a retry. */
+  #nextToVerify({ pausing } = { pausing: false }): CheckpointRef | undefined {
+    return lineage(this.#state).find(
+      ({ digest }) =>
+        !this.#verified.has(digest) && !isRefused(this.#state, digest) && (pausing || !this.#isPausing(digest)),
+    );
+  }
+
+  /** A verdict that could not be written into the log waits as well: it would mean to read all bytes again. */
+  #isPausing(digest: Digest): boolean {
+    return this.#operations.pausing("verify", digest) || this.#operations.pausing("refuse", digest);
+  }
+
+  async #verify(ref: CheckpointRef, signal: AbortSignal): Promise<void> {
+    const started = performance.now();
+    const verdict = await this.#operations.attempt("verify", ref.digest, () =>
+      verifyCheckpoint(this.#store, ref, { signal }),
+    );
+    if (verdict === null) return;
+    const seconds = (performance.now() - started) / 1000;
+    if (verdict.ok) {
+      this.#verified.add(ref.digest);
+      this.#metrics.countVerified(seconds, verdict.bytes);
+      return;
+    }
+    const { reason, message } = verdict;
+    this.#metrics.countRefused(seconds, reason);
+    console.error(`Refused step ${ref.step} of attempt ${ref.attempt} with ${reason}: ${message}`);
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_NODE: node } = this.#environment;
+    const record = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
+    await this.#operations.attempt("refuse", ref.digest, () => this.#append(record, signal));
+  }
+
+  /** The agent appends `done` for the trainer, and only for a final checkpoint that it has verified (I9). */
+  async #recordDone(signal: AbortSignal): Promise<void> {
+    const manifest = this.#final?.checkpoint;
+    if (manifest === undefined || this.#state.done !== null || !this.#finalIsDue() || !this.#verified.has(manifest))
+      return;
+    if (this.#operations.pausing("done", manifest)) return;
+    const attempt = this.#environment.TRAININGRUN_ATTEMPT;
+    const finished = await this.#operations.attempt("done", manifest, async () => {
+      await finishRun(this.#store, { attempt, manifest, signal });
+      return true;
+    });
+    if (finished) this.#state = { ...this.#state, done: { attempt, manifest } };
+  }
+
+  /** A final checkpoint that is refused, or that the log does not have, will never be `done`. */
+  #finalIsDue(): boolean {
+    const manifest = this.#final?.checkpoint;
+    return manifest !== undefined && find(this.#state, manifest) !== undefined && !isRefused(this.#state, manifest);
+  }
+
+  async #append(record: RecordDraft, signal: AbortSignal): Promise<void> {
+    const outcome = await appendRecord(this.#store, record, { signal });
+    if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
+    // A void record says what the log says already, such as a refusal that an earlier life of this agent appended.
+  }
+
+  #endIfFenced(error: unknown): void {
+    if (!(error instanceof FencedError)) throw error;
+    this.#fence(error.message);
+  }
+
+  #fence(why: string): void {
+    this.#fenced = true;
+    console.error(`The agent is fenced and writes nothing any more: ${why}`);
+  }
+}

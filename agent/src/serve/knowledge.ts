@@ -1,0 +1,134 @@
+import { lineage } from "@trainingrun/checkpoint/candidates.ts";
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
+import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
+import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
+
+/** One committed checkpoint of the run's lineage, as the agent sees it. */
+export type Shelved = Readonly<{ summary: CheckpointSummary; verified: boolean; kept: readonly string[] }>;
+
+/** What the agent knows at one moment; replaced as a whole, never changed. */
+export type Knowledge = Readonly<{
+  phase: AgentState["phase"];
+  restored: Restored | null;
+  /** Newest first, refused ones left out. */
+  shelf: readonly Shelved[];
+  best: CheckpointSummary | null;
+  /** Newest first. */
+  refused: readonly RefusedSummary[];
+  done: Digest | null;
+  verificationFailures: number;
+  problems: readonly Problem[];
+}>;
+
+/** A present problem of the storage: a stable CamelCase word, and the words for a person. */
+export type Problem = Readonly<{ reason: string; message: string }>;
+
+/** What an agent knows before its restore has ended. */
+export const nothingKnown: Knowledge = {
+  phase: "Restoring",
+  restored: null,
+  shelf: [],
+  best: null,
+  refused: [],
+  done: null,
+  verificationFailures: 0,
+  problems: [],
+};
+
+/** The newest checkpoint of the lineage that is verified. */
+export function latestVerified(knowledge: Knowledge): CheckpointSummary | null {
+  return knowledge.shelf.find((one) => one.verified)?.summary ?? null;
+}
+
+/** What there is to know from: the log's state, and what the agent has found out about its checkpoints. */
+export type Findings = Readonly<{
+  attempt: number;
+  policy: RetentionPolicy;
+  fenced: boolean;
+  state: RunState;
+  verified: ReadonlySet<Digest>;
+  /** What retention last decided; null before it first did. */
+  plan: RetentionPlan | null;
+  restored: Restored;
+  problems: readonly Problem[];
+}>;
+
+/** The knowledge that follows from the findings. */
+export function knowledgeFrom(findings: Findings): Knowledge {
+  const { state, verified, plan, restored } = findings;
+  const reasons = new Map(plan?.keep.map(({ ref, reasons }) => [ref.digest, reasons]));
+  const usable = lineage(state).filter(({ digest }) => !isRefused(state, digest));
+  const own = state.refused.filter(({ attempt }) => attempt === findings.attempt);
+  return {
+    phase: findings.fenced ? "Fenced" : "Serving",
+    restored,
+    shelf: usable.map((ref) => ({
+      summary: summaryOf(ref),
+      verified: verified.has(ref.digest),
+      kept: reasons.get(ref.digest) ?? [],
+    })),
+    best: bestOf(
+      usable.filter(({ digest }) => verified.has(digest)),
+      findings.policy,
+    ),
+    refused: refusals(state, restored),
+    done: state.done?.manifest ?? null,
+    verificationFailures: own.length,
+    problems: [...findings.problems, ...volumeProblems(plan), ...logProblems(findings)],
+  };
+}
+
+/** A checkpoint as the contract shows it. */
+function summaryOf({ step, attempt, digest, bytes, time, metrics }: CheckpointRef): CheckpointSummary {
+  return { step, attempt, digest, bytes, time, tiers: ["Volume"], metrics };
+}
+
+/** Refusals that the log still holds, and those that this pod's restore found, newest first, each once. */
+function refusals(state: RunState, restored: Restored): RefusedSummary[] {
+  const logged = state.refused.toReversed().flatMap((refusal) => {
+    const ref = find(state, refusal.digest);
+    if (ref === undefined) return [];
+    const { digest, reason, message, node, time } = refusal;
+    return [{ step: ref.step, attempt: ref.attempt, digest, reason, message, node, time }];
+  });
+  const known = new Set(logged.map(({ digest }) => digest));
+  return [...logged, ...restored.refused.filter(({ digest }) => !known.has(digest))];
+}
+
+/** The best verified checkpoint by the policy's metric; of equals the newer one, as retention ranks them. */
+function bestOf(verified: readonly CheckpointRef[], { best }: RetentionPolicy): CheckpointSummary | null {
+  if (best === null) return null;
+  const sign = best.mode === "Min" ? 1 : -1;
+  const ranked = verified
+    .map((ref) => ({ ref, value: Number(ref.metrics.find(({ name }) => name === best.metric)?.value ?? Number.NaN) }))
+    .filter(({ value }) => !Number.isNaN(value))
+    .sort((a, b) => (a.value === b.value ? b.ref.step - a.ref.step : sign * (a.value < b.value ? -1 : 1)));
+  return ranked[0] ? summaryOf(ranked[0].ref) : null;
+}
+
+function volumeProblems(plan: RetentionPlan | null): Problem[] {
+  if (plan?.pauseSaving) {
+    const message = `The byte budget leaves no room for another checkpoint and nothing more may go: ${plan.pauseSaving}`;
+    return [{ reason: "BudgetSpent", message }];
+  }
+  if (!plan?.shrunk) return [];
+  return [{ reason: "BudgetTight", message: `Retention keeps only what it must, for the byte budget: ${plan.shrunk}` }];
+}
+
+/** A log that lost records is told of: what they said counts for nothing any more. */
+function logProblems({ state, attempt }: Findings): Problem[] {
+  const problems: Problem[] = [];
+  if (state.damaged.length > 0) {
+    const numbers = state.damaged.slice(0, 10).join(", ");
+    problems.push({ reason: "LogDamaged", message: `Records of the log are missing or damaged: ${numbers}` });
+  }
+  if (state.last > 0 && (state.opened?.attempt ?? 0) < attempt) {
+    problems.push({ reason: "LogIncomplete", message: `The log no longer holds the open of attempt ${attempt}` });
+  }
+  return problems;
+}

@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+import { podVariables, progressAt, refusedOf, summaryOf } from "../../test/sample.ts";
+import { readEnvironment } from "../environment.ts";
+import { type Knowledge, nothingKnown } from "./knowledge.ts";
+import { AgentMetrics } from "./metrics.ts";
+import { agentState } from "./report.ts";
+
+const environment = readEnvironment(podVariables("/trainingrun"));
+const volume = { checkpoints: 30, size: 1000, available: 400 };
+
+/** The series of an exposition by name and labels, without the two labels that all of them carry. */
+async function scrape(metrics: AgentMetrics): Promise<Record<string, number>> {
+  const { text } = await metrics.exposition();
+  const series: Record<string, number> = {};
+  for (const line of text.split("\n")) {
+    if (line === "" || line.startsWith("#")) continue;
+    const [, name, labels, value] = /^(\w+)\{(.*)\} (\S+)$/.exec(line) ?? [];
+    if (name === undefined || labels === undefined) throw new Error(`not a series: ${line}`);
+    expect(labels).toContain('run="mnist",run_namespace="ml"');
+    const own = labels.replace(/,?run="mnist",run_namespace="ml"/, "");
+    series[own === "" ? name : `${name}{${own}}`] = Number(value === "Nan" ? "NaN" : value);
+  }
+  return series;
+}
+
+function metricsOf(knowledge: Partial<Knowledge>, progress = progressAt(41)): AgentMetrics {
+  const state = agentState(environment, { ...nothingKnown, ...knowledge }, progress);
+  return new AgentMetrics(async () => ({ state, volume }), { run: "mnist", run_namespace: "ml" });
+}
+
+test("what the state says is shown at the scrape", async () => {
+  const series = await scrape(
+    metricsOf({
+      phase: "Serving",
+      shelf: [
+        { summary: summaryOf(40), verified: false, kept: [] },
+        { summary: summaryOf(30), verified: true, kept: ["last"] },
+      ],
+    }),
+  );
+  expect(series).toMatchObject({
+    'trainingrun_agent_phase{phase="Serving"}': 1,
+    'trainingrun_agent_phase{phase="Fenced"}': 0,
+    trainingrun_agent_latest_committed_step: 40,
+    trainingrun_agent_latest_verified_step: 30,
+    trainingrun_agent_step: 41,
+    trainingrun_agent_target_step: 100,
+    'trainingrun_agent_trainer_metric{name="loss"}': 0.5,
+    'trainingrun_agent_saves_total{result="committed"}': 1,
+    trainingrun_agent_save_stall_seconds_total: 0.01,
+    'trainingrun_agent_volume_bytes{kind="available"}': 400,
+  });
+});
+
+test("events are counted as they happen", async () => {
+  const metrics = metricsOf({});
+  metrics.countVerified(0.02, 100);
+  metrics.countVerified(2, 200);
+  metrics.countRefused(0.3, refusedOf(1).reason);
+  metrics.countPruned(50);
+  metrics.countError("prune");
+  expect(await scrape(metrics)).toMatchObject({
+    trainingrun_agent_checkpoints_verified_total: 2,
+    trainingrun_agent_verified_bytes_total: 300,
+    'trainingrun_agent_verification_seconds_bucket{le="0.05"}': 1,
+    trainingrun_agent_verification_seconds_count: 3,
+    'trainingrun_agent_verification_failures_total{reason="ChunkMismatch"}': 1,
+    trainingrun_agent_checkpoints_pruned_total: 1,
+    trainingrun_agent_pruned_bytes_total: 50,
+    'trainingrun_agent_errors_total{operation="prune"}': 1,
+  });
+});
+
+test("what is not known has no series, and a diverged loss is shown as it is", async () => {
+  const series = await scrape(metricsOf({}, progressAt(1, { metrics: [{ name: "loss", value: "NaN" }] })));
+  expect(Object.keys(series).filter((name) => /verified_step|resume_step|restore_seconds/.test(name))).toEqual([]);
+  expect(series['trainingrun_agent_trainer_metric{name="loss"}']).toBeNaN();
+});
+
+test("a second scrape shows the trainer's totals once, and drops measurements that it no longer makes", async () => {
+  let progress = progressAt(1, { metrics: [{ name: "old", value: "1" }] });
+  const metrics = new AgentMetrics(async () => ({ state: agentState(environment, nothingKnown, progress), volume }), {
+    run: "mnist",
+    run_namespace: "ml",
+  });
+  await scrape(metrics);
+  progress = progressAt(2);
+  const series = await scrape(metrics);
+  expect(series['trainingrun_agent_saves_total{result="committed"}']).toBe(1);
+  expect(Object.keys(series).filter((name) => name.includes("trainer_metric"))).toEqual([
+    'trainingrun_agent_trainer_metric{name="loss"}',
+  ]);
+});

@@ -1,0 +1,65 @@
+import { statfs } from "node:fs/promises";
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { requestSave } from "../control-directory.ts";
+import type { Answers } from "./http.ts";
+import { type Knowledge, nothingKnown } from "./knowledge.ts";
+import type { AgentMetrics, VolumeBytes } from "./metrics.ts";
+import { agentState } from "./report.ts";
+import { TrainerProgress } from "./trainer-progress.ts";
+
+/** Answers for the agent from the newest knowledge; there from the first moment, before the restore has ended. */
+export class Reporter implements Answers {
+  readonly runUid: string;
+  readonly podUid: string;
+  readonly progress: TrainerProgress;
+  /** Replaced by whoever learns more. */
+  knowledge: Knowledge = nothingKnown;
+  readonly #environment: AgentEnvironment;
+  #metrics: Promise<AgentMetrics> | null = null;
+
+  constructor(environment: AgentEnvironment) {
+    this.#environment = environment;
+    this.runUid = environment.TRAININGRUN_UID;
+    this.podUid = environment.TRAININGRUN_POD_UID;
+    this.progress = new TrainerProgress(environment.TRAININGRUN_CONTROL);
+  }
+
+  async state(): Promise<AgentState> {
+    return agentState(this.#environment, this.knowledge, await this.progress.read());
+  }
+
+  async metrics(): Promise<{ contentType: string; text: string }> {
+    return (await this.counters()).exposition();
+  }
+
+  requestSave(): Promise<void> {
+    return requestSave(this.#environment.TRAININGRUN_CONTROL);
+  }
+
+  /** The metrics, loaded at the first use: their library is not needed before training has started. */
+  counters(): Promise<AgentMetrics> {
+    this.#metrics ??= this.#loadMetrics();
+    return this.#metrics;
+  }
+
+  async #loadMetrics(): Promise<AgentMetrics> {
+    const { AgentMetrics } = await import("./metrics.ts");
+    const { TRAININGRUN_NAME: run, TRAININGRUN_NAMESPACE: run_namespace } = this.#environment;
+    return new AgentMetrics(async () => ({ state: await this.state(), volume: await this.#volume() }), {
+      run,
+      run_namespace,
+    });
+  }
+
+  async #volume(): Promise<VolumeBytes> {
+    const checkpoints = this.knowledge.shelf.reduce((sum, { summary }) => sum + summary.bytes, 0);
+    try {
+      const { bsize, blocks, bavail } = await statfs(this.#environment.TRAININGRUN_CHECKPOINTS);
+      return { checkpoints, size: bsize * blocks, available: bsize * bavail };
+    } catch {
+      // A volume that cannot be asked shows up among the state's problems; here the two series are left out.
+      return { checkpoints, size: null, available: null };
+    }
+  }
+}

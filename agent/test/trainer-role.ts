@@ -1,0 +1,70 @@
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Metric } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
+import { type SavedCheckpoint, saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
+import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+
+/** The volume as the trainer's process sees it: what the tests do in its place. */
+export class TrainerRole {
+  readonly #root: string;
+  readonly #control: string;
+  readonly #attempt: number;
+  #store: DirectoryStore | null = null;
+
+  constructor(variables: Readonly<Record<string, string>>) {
+    this.#root = String(variables.TRAININGRUN_CHECKPOINTS);
+    this.#control = String(variables.TRAININGRUN_CONTROL);
+    this.#attempt = Number(variables.TRAININGRUN_ATTEMPT);
+  }
+
+  /** Saves a checkpoint of one small file and commits it. */
+  async save(step: number, metrics: readonly Metric[] = []): Promise<SavedCheckpoint> {
+    return saveCheckpoint(await this.#open(), {
+      runUid: "run-uid",
+      attempt: this.#attempt,
+      step,
+      parent: null,
+      files: [jsonFile("state.json", { step, filling: "x".repeat(1000) })],
+      metrics,
+      health: { nonFinite: [], nonFiniteTensors: 0, unexpected: [], unexpectedTensors: 0 },
+      producer: { name: "test", version: "1" },
+    });
+  }
+
+  /** Flips one bit in the middle of a saved checkpoint's file, as a failing disk would. */
+  damage(saved: SavedCheckpoint): void {
+    const path = join(this.#root, "data", saved.directory, "state.json");
+    const bytes = readFileSync(path);
+    bytes.writeUInt8(bytes.readUInt8(500) ^ 1, 500);
+    writeFileSync(path, bytes);
+  }
+
+  /** Leaves a record in the control directory, as the SDK does before it exits. */
+  leave(record: TrainerRecord & { kind: "done" | "preempted" }): void {
+    this.write(record.kind, JSON.stringify(record));
+  }
+
+  /** Writes a control file by temporary file and rename. */
+  write(name: string, text: string): void {
+    writeFileSync(join(this.#control, `${name}.new`), text);
+    renameSync(join(this.#control, `${name}.new`), join(this.#control, name));
+  }
+
+  /** The fold of the log as it is now. */
+  async state(): Promise<RunState> {
+    return (await readLog(await this.#open())).state;
+  }
+
+  async store(): Promise<DirectoryStore> {
+    return this.#open();
+  }
+
+  async #open(): Promise<DirectoryStore> {
+    this.#store ??= await openDirectoryStore(this.#root, { runUid: "run-uid" });
+    return this.#store;
+  }
+}
