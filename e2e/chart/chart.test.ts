@@ -1,0 +1,286 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Config, readConfig } from "@trainingrun/operator/config.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
+import { ensureHelm } from "../cluster/binaries.ts";
+import { chartDirectory, helm, kubeVersion, only, type Rendered, refusalOf, release, renderChart } from "./render.ts";
+import { readmeWithTable } from "./values-table.ts";
+
+const repository = join(import.meta.dirname, "../..");
+
+beforeAll(async () => {
+  await ensureHelm();
+}, 15 * 60_000);
+
+describe("what the chart renders by default", () => {
+  test("is these objects", async () => {
+    expect((await renderChart({})).map(name).sort()).toEqual([
+      "ClusterRole trainingrun-system:trainingrun-trainingrun-operator",
+      "ClusterRole trainingrun-system:trainingrun-trainingrun-operator:edit",
+      "ClusterRole trainingrun-system:trainingrun-trainingrun-operator:view",
+      "ClusterRoleBinding trainingrun-system:trainingrun-trainingrun-operator",
+      "CustomResourceDefinition trainingruns.trainingrun.dev",
+      "Deployment trainingrun-system/trainingrun-trainingrun-operator",
+      "Service trainingrun-system/trainingrun-trainingrun-operator-metrics",
+      "ServiceAccount trainingrun-system/trainingrun-trainingrun-operator",
+    ]);
+  });
+
+  test("passes helm lint with --strict", async () => {
+    await expect(helm(["lint", chartDirectory, "--strict", "--kube-version", kubeVersion], {})).resolves.toContain(
+      "0 chart(s) failed",
+    );
+  });
+
+  test("lets the operator do what the golden file says, and nothing else", async () => {
+    const [role] = (await renderChart({})).filter(({ kind }) => kind === "ClusterRole");
+    expect(role).toMatchObject(parse(await readFile(join(import.meta.dirname, "golden/operator-role.yaml"), "utf8")));
+  });
+
+  test("carries the generated CRD, value by value", async () => {
+    const generated = parse(await readFile(join(repository, "crds/trainingrun.dev_trainingruns.yaml"), "utf8"));
+    expect(only(await renderChart({}), "CustomResourceDefinition").spec).toEqual(generated.spec);
+  });
+
+  test("has no object outside the release's namespace but the cluster's own kinds", async () => {
+    const namespaced = (await renderChart({ podDisruptionBudget: { enabled: true } })).filter(
+      ({ kind }) => !/^(Cluster|CustomResource)/.test(kind),
+    );
+    expect(new Set(namespaced.map(({ metadata }) => metadata.namespace))).toEqual(new Set([release.namespace]));
+  });
+});
+
+describe("what the operator reads is what the chart writes", () => {
+  const readBack = async (values: unknown): Promise<Config> => readConfig(environmentOf(await renderChart(values)), []);
+
+  test("by default", async () => {
+    expect(await readBack({})).toEqual({
+      credentials: {
+        kind: "ServiceAccount",
+        directory: "/var/run/secrets/kubernetes.io/serviceaccount",
+        server: "https://10.96.0.1:443",
+      },
+      watchNamespaces: [],
+      watchNodes: true,
+      agent: {
+        image: "localhost/trainingrun/agent:0.1.0",
+        imagePullPolicy: "IfNotPresent",
+        resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+      },
+      listen: { address: "the pod's status.podIP", port: 8080 },
+      workers: 4,
+      api: { requestsPerSecond: 50, burst: 100, inFlight: 32 },
+      probeIntervalSeconds: 2,
+      instance: "the pod's metadata.name",
+    });
+  });
+
+  test("with every setting changed", async () => {
+    const digest = `sha256:${"0".repeat(64)}`;
+    const config = await readBack({
+      watchNamespaces: ["team-a", "team-b"],
+      watchNodes: false,
+      agent: {
+        image: { repository: "registry.example.com/agent", digest, pullPolicy: "Always" },
+        resources: { requests: null, limits: { cpu: 1 } },
+      },
+      metrics: { port: 9090 },
+      controller: { workers: 8, probeIntervalSeconds: 5, api: { requestsPerSecond: 10, burst: 20, inFlight: 4 } },
+    });
+    expect(config).toMatchObject({
+      watchNamespaces: ["team-a", "team-b"],
+      watchNodes: false,
+      agent: {
+        image: `registry.example.com/agent@${digest}`,
+        imagePullPolicy: "Always",
+        resources: { limits: { cpu: 1, memory: "512Mi" } },
+      },
+      listen: { port: 9090 },
+      workers: 8,
+      api: { requestsPerSecond: 10, burst: 20, inFlight: 4 },
+      probeIntervalSeconds: 5,
+    });
+  });
+});
+
+describe("roles follow the namespaces that are watched", () => {
+  const cases = [
+    { watched: "all namespaces", values: {}, roles: [], cluster: ["nodes", "trainingruns"] },
+    {
+      watched: "two namespaces, and nodes",
+      values: { watchNamespaces: ["team-a", "team-b"] },
+      roles: ["team-a", "team-b"],
+      cluster: ["nodes"],
+    },
+    {
+      watched: "one namespace, without nodes",
+      values: { watchNamespaces: ["team-a"], watchNodes: false },
+      roles: ["team-a"],
+      cluster: [],
+    },
+    { watched: "no role is wanted", values: { rbac: { create: false, aggregate: false } }, roles: [], cluster: [] },
+  ];
+  test.each(cases)("$watched", async ({ values, roles, cluster }) => {
+    const objects = await renderChart({ rbac: { aggregate: false }, ...values });
+    const ofKind = (kind: string) => objects.filter((object) => object.kind === kind);
+    expect(ofKind("Role").map(({ metadata }) => metadata.namespace)).toEqual(roles);
+    expect(ofKind("RoleBinding").map(({ metadata }) => metadata.namespace)).toEqual(roles);
+    const resources = ofKind("ClusterRole").flatMap((role) => rulesOf(role).flatMap((rule) => rule.resources));
+    expect(resources.filter((resource) => ["nodes", "trainingruns"].includes(resource))).toEqual(cluster);
+    expect(ofKind("ClusterRoleBinding")).toHaveLength(cluster.length === 0 ? 0 : 1);
+  });
+
+  test("a Role in a namespace has the rules of the ClusterRole, but for nodes", async () => {
+    const everywhere = rulesOf((await renderChart({})).find(({ kind }) => kind === "ClusterRole"));
+    const there = rulesOf(only(await renderChart({ watchNamespaces: ["team-a"] }), "Role"));
+    expect(there).toEqual(everywhere.filter(({ resources }) => !resources.includes("nodes")));
+  });
+});
+
+describe("the operator's pod", () => {
+  test("takes what is set for it", async () => {
+    const values = {
+      image: { repository: "registry.example.com/operator", tag: "1.2.3", pullPolicy: "Always" },
+      imagePullSecrets: [{ name: "registry" }],
+      priorityClassName: "system-cluster-critical",
+      nodeSelector: { pool: "control" },
+      tolerations: [{ key: "control", operator: "Exists" }],
+      affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },
+      topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "ScheduleAnyway" }],
+      podAnnotations: { note: "one" },
+      podLabels: { team: "ml", "app.kubernetes.io/name": "not this one" },
+      terminationGracePeriodSeconds: 5,
+      serviceAccount: { create: false, name: "made-elsewhere" },
+    };
+    const { metadata, spec } = podOf(await renderChart(values));
+    expect(metadata.annotations).toMatchObject({ note: "one" });
+    expect(metadata.labels).toMatchObject({ team: "ml", "app.kubernetes.io/name": "trainingrun-operator" });
+    expect(spec.containers[0]).toMatchObject({
+      image: "registry.example.com/operator:1.2.3",
+      imagePullPolicy: "Always",
+    });
+    expect(spec).toMatchObject({
+      imagePullSecrets: values.imagePullSecrets,
+      priorityClassName: values.priorityClassName,
+      nodeSelector: values.nodeSelector,
+      tolerations: values.tolerations,
+      affinity: values.affinity,
+      topologySpreadConstraints: values.topologySpreadConstraints,
+      terminationGracePeriodSeconds: 5,
+      serviceAccountName: "made-elsewhere",
+    });
+  });
+
+  test("is found by what selects it, whatever labels are added", async () => {
+    const objects = await renderChart({
+      commonLabels: { team: "ml" },
+      podLabels: { extra: "label" },
+      podDisruptionBudget: { enabled: true },
+    });
+    const { labels } = podOf(objects).metadata;
+    const selectors = [
+      z.object({ selector: z.object({ matchLabels: Labels }) }).parse(only(objects, "Deployment").spec).selector
+        .matchLabels,
+      z.object({ selector: z.object({ matchLabels: Labels }) }).parse(only(objects, "PodDisruptionBudget").spec)
+        .selector.matchLabels,
+      z.object({ selector: Labels }).parse(only(objects, "Service").spec).selector,
+    ];
+    for (const selector of selectors) expect(labels).toMatchObject(selector);
+    expect(selectors[0]).not.toHaveProperty("team");
+  });
+});
+
+describe("the CRD", () => {
+  test.each([
+    { values: {}, policy: "keep" },
+    { values: { crds: { keep: false } }, policy: undefined },
+  ])("with $values has the resource policy $policy", async ({ values, policy }) => {
+    const { annotations } = z
+      .object({ annotations: Labels.default({}) })
+      .parse(only(await renderChart(values), "CustomResourceDefinition").metadata);
+    expect(annotations["helm.sh/resource-policy"]).toBe(policy);
+  });
+
+  test("is left out where crds.enabled is false", async () => {
+    const kinds = (await renderChart({ crds: { enabled: false } })).map(({ kind }) => kind);
+    expect(kinds).not.toContain("CustomResourceDefinition");
+  });
+});
+
+describe("values that mean nothing are refused", () => {
+  const refusals: readonly { values: unknown; says: string }[] = [
+    { values: { replica: 1 }, says: "- at '': additional properties 'replica' not allowed" },
+    { values: { replicas: 2 }, says: "- at '/replicas': maximum: got 2, want 1" },
+    { values: { metrics: { port: 80 } }, says: "- at '/metrics/port': minimum: got 80, want 1,024" },
+    { values: { agent: { images: {} } }, says: "- at '/agent': additional properties 'images' not allowed" },
+    { values: { crds: { keep: "yes" } }, says: "- at '/crds/keep': got string, want boolean" },
+    { values: { controller: { workers: 0 } }, says: "- at '/controller/workers': minimum: got 0, want 1" },
+  ];
+  test.each(refusals)("$says", async ({ values, says }) => {
+    expect(await refusalOf(values)).toEqual([says]);
+  });
+
+  test.each([
+    { at: "/image/repository", values: { image: { repository: "" } } },
+    { at: "/image/digest", values: { image: { digest: "sha256:short" } } },
+    { at: "/agent/image/tag", values: { agent: { image: { tag: "with space" } } } },
+    { at: "/watchNamespaces/0", values: { watchNamespaces: ["Team_A"] } },
+    { at: "/image/pullPolicy", values: { image: { pullPolicy: "Sometimes" } } },
+    { at: "/resources/limits/memory", values: { resources: { limits: { memory: "half a gig" } } } },
+  ])("$at names what it must look like", async ({ at, values }) => {
+    const [first] = await refusalOf(values);
+    expect(first).toContain(`- at '${at}'`);
+  });
+
+  test("every value of values.yaml is in the schema, and every one in the schema has a default", async () => {
+    const values = parse(await readFile(join(chartDirectory, "values.yaml"), "utf8"));
+    const schema = JSON.parse(await readFile(join(chartDirectory, "values.schema.json"), "utf8"));
+    expect(Object.keys(values).sort()).toEqual(
+      Object.keys(schema.properties)
+        .filter((key) => key !== "global")
+        .sort(),
+    );
+  });
+});
+
+test("the README's table of values is what values.yaml says (else: node e2e/chart/values-table.ts)", async () => {
+  expect(await readFile(join(chartDirectory, "README.md"), "utf8")).toBe(readmeWithTable());
+});
+
+const Labels = z.record(z.string(), z.string());
+const Rules = z.array(
+  z.object({ apiGroups: z.array(z.string()), resources: z.array(z.string()), verbs: z.array(z.string()) }),
+);
+const Variable = z.object({
+  name: z.string(),
+  value: z.string().optional(),
+  valueFrom: z.object({ fieldRef: z.object({ fieldPath: z.string() }) }).optional(),
+});
+const Pod = z.object({
+  metadata: z.object({ labels: Labels, annotations: Labels }),
+  spec: z.looseObject({ containers: z.array(z.looseObject({ image: z.string(), env: z.array(Variable) })) }),
+});
+
+function name({ kind, metadata }: Rendered): string {
+  return `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
+}
+
+function rulesOf(role: Rendered | undefined): z.infer<typeof Rules> {
+  return Rules.parse(role?.rules);
+}
+
+function podOf(objects: readonly Rendered[]): z.infer<typeof Pod> {
+  return z.object({ template: Pod }).parse(only(objects, "Deployment").spec).template;
+}
+
+/** What the container would find in its environment in a cluster. */
+function environmentOf(objects: readonly Rendered[]): Record<string, string> {
+  const variables = podOf(objects).spec.containers[0]?.env ?? [];
+  const set = variables.map(({ name: key, value, valueFrom }) => [
+    key,
+    value ?? `the pod's ${valueFrom?.fieldRef.fieldPath}`,
+  ]);
+  return { ...Object.fromEntries(set), KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
+}
