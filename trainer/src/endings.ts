@@ -1,0 +1,101 @@
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import { finishRun } from "@trainingrun/checkpoint/finish.ts";
+import type { FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { weightsDigest } from "./final-weights.ts";
+import type { HurriedSave } from "./last-save.ts";
+import type { IncompatibleError, Learner } from "./learner.ts";
+import { type MetricValues, toMetrics } from "./metric-values.ts";
+import type { Place } from "./place.ts";
+import type { Saved } from "./saver.ts";
+import { say } from "./say.ts";
+import { readRestored, type StartingPoint } from "./starting-point.ts";
+import { handOverSignals } from "./stop.ts";
+import { leaveRecord } from "./trainer-record.ts";
+
+/** A run that has reached its end. */
+export type TrainResult = {
+  readonly step: number;
+  readonly metrics: MetricValues;
+  readonly checkpoint: Digest;
+  /** Digest over the final weights alone: equal digests mean equal weights. */
+  readonly weights: Digest;
+};
+
+type Ended = { readonly start: StartingPoint; readonly step: number; readonly metrics: MetricValues };
+
+/** The run is done: the final checkpoint stands, and this process may end whenever it likes. */
+export async function endDone(
+  place: Place,
+  { start, step, metrics, learner, saved }: Ended & { learner: Learner<never>; saved: Saved },
+): Promise<TrainResult> {
+  const { weights: held, optimizerTensors } = learner.snapshot();
+  const weights = weightsDigest(held);
+  for (const tensor of [...held, ...optimizerTensors]) tensor.release();
+  // In a pod the agent verifies the final checkpoint first, and then appends this.
+  if (place.kind === "local") await finishRun(start.store, { attempt: start.attempt, manifest: saved.digest });
+  leaveRecord(place, {
+    kind: "done",
+    attempt: start.attempt,
+    step,
+    checkpoint: saved.digest,
+    weights,
+    metrics: toMetrics(metrics),
+  });
+  handOverSignals(() => process.exit(exitCodes.done));
+  say(`done at step ${step}: weights ${weights}, checkpoint ${saved.digest}`);
+  return { step, metrics, checkpoint: saved.digest, weights };
+}
+
+/** A signal asked for the end, and what could be saved is. */
+export function endPreempted(
+  place: Place,
+  { attempt, step, save, requestedAtMs }: { attempt: number; step: number; save: HurriedSave; requestedAtMs: number },
+): never {
+  const { finalCheckpoint, checkpoint, why } = save;
+  leaveRecord(place, {
+    kind: "preempted",
+    attempt,
+    step,
+    finalCheckpoint,
+    checkpoint: checkpoint?.digest ?? null,
+    graceUsedSeconds: Math.round(performance.now() - requestedAtMs) / 1000,
+  });
+  say(`stopped at step ${step}: final checkpoint ${finalCheckpoint} (${why})`);
+  process.exit(exitCodes.preempted);
+}
+
+/** A signal came before training had begun; where the restore was through, its checkpoint holds all there is. */
+export async function endPreemptedEarly(place: Place, requestedAtMs: number): Promise<never> {
+  const restored = place.kind === "pod" ? await readRestored(place) : null;
+  const resume = restored?.resume ?? null;
+  const save: HurriedSave =
+    resume === null
+      ? { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" }
+      : { finalCheckpoint: "Saved", checkpoint: resume, why: "no step was trained since the resume" };
+  return endPreempted(place, {
+    attempt: place.kind === "pod" ? place.attempt : 1,
+    step: resume?.step ?? 0,
+    save,
+    requestedAtMs,
+  });
+}
+
+/** The checkpoint is whole and this script cannot continue it: repeating that would change nothing. */
+export function endIncompatible(
+  place: Place,
+  { start, error }: { start: StartingPoint; error: IncompatibleError },
+): never {
+  if (start.resume !== null) {
+    const { digest } = start.resume;
+    leaveRecord(place, { kind: "incompatible", attempt: start.attempt, checkpoint: digest, message: error.message });
+  }
+  console.error(error.message);
+  process.exit(exitCodes.incompatible);
+}
+
+/** Another attempt holds the log: this process must not write any more, and has nothing to report. */
+export function endFenced(fence: FencedError | null): never {
+  console.error(fence?.message ?? "A newer attempt holds the run's log.");
+  process.exit(exitCodes.fenced);
+}

@@ -1,0 +1,87 @@
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { Random } from "./random.ts";
+
+/** Element types of the tensors that a trainer saves, as safetensors names them. */
+export type TensorDtype = "F32" | "I32" | "BOOL";
+
+/** A tensor's value at one instant. Holding it costs a reference: the values are copied out only by `read`. */
+export type HeldTensor = {
+  readonly name: string;
+  readonly dtype: TensorDtype;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+  read(): Uint8Array;
+  release(): void;
+};
+
+/** A tensor as it comes out of a checkpoint. */
+export type LoadedTensor = {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+};
+export type LoadedTensors = ReadonlyMap<string, LoadedTensor>;
+
+/** What of an optimizer is no tensor. `iterations` counts the updates it has applied. */
+export type OptimizerState = { readonly kind: string; readonly iterations: number };
+
+/** All that a learner must have back to go on exactly. */
+export type Snapshot = {
+  /** In canonical order: the model's own. The digest of the final weights is taken in this order. */
+  readonly weights: readonly HeldTensor[];
+  /** Slots and accumulators, private ones included. */
+  readonly optimizerTensors: readonly HeldTensor[];
+  readonly optimizer: OptimizerState;
+};
+
+/** What learning is to the training loop: it turns batches into updates, and can be put down and picked up again. */
+export type Learner<Data> = {
+  /** Which tensor backend really computes, such as `tensorflow-cpu`, `wasm`, `plain`. */
+  readonly backend: string;
+  /** What shapes the numbers besides the code: versions, device, threads; for `environment.json`. */
+  readonly environment: Readonly<Record<string, string | number>>;
+  /** A digest over what the optimizer and the model are configured to be. */
+  readonly config: Digest;
+  /** One update; the loss before it. Every random number comes from `random`. */
+  step(batch: Data, context: { step: number; random: Random }): number;
+  snapshot(): Snapshot;
+  /** Takes a checkpoint's values; throws {@link IncompatibleError} before anything has changed. */
+  restore(weights: LoadedTensors, optimizerTensors: LoadedTensors, optimizer: OptimizerState): void;
+};
+
+/** A checkpoint that is whole and cannot be continued by this script: both sides are named. */
+export class IncompatibleError extends Error {
+  override name = "IncompatibleError";
+}
+
+/** A row-major tensor's name, type and shape, as a refusal shows it. */
+export function describeTensor(tensor: { dtype: string; shape: readonly number[] }): string {
+  return `${tensor.dtype}[${tensor.shape.join(",")}]`;
+}
+
+/**
+ * Refuses a checkpoint whose tensors are not the ones that this script has: same names, types and shapes, none
+ * missing and none left over. `what` is `weights` or `optimizer state`.
+ */
+export function requireSameTensors(
+  what: string,
+  expected: ReadonlyMap<string, { dtype: string; shape: readonly number[] }>,
+  found: LoadedTensors,
+): void {
+  for (const [name, tensor] of expected) {
+    const other = found.get(name);
+    if (other !== undefined && describeTensor(other) === describeTensor(tensor)) continue;
+    const seen = other === undefined ? "is missing" : `is ${describeTensor(other)}`;
+    throw new IncompatibleError(
+      `Cannot resume because the ${what} of the checkpoint must match the script's: ` +
+        `${name} ${seen} in the checkpoint and ${describeTensor(tensor)} in the script.`,
+    );
+  }
+  const extra = [...found.keys()].find((name) => !expected.has(name));
+  if (extra !== undefined) {
+    throw new IncompatibleError(
+      `Cannot resume because the ${what} of the checkpoint must match the script's: ` +
+        `${extra} is in the checkpoint and not in the script.`,
+    );
+  }
+}

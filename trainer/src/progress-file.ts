@@ -1,0 +1,46 @@
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import { type Place, progressDirectory } from "./place.ts";
+import { replaceFile } from "./replace-file.ts";
+
+/** Between two writes that nothing but the clock asks for. */
+const minMillisecondsBetween = 300;
+
+/** `progress.json` and the request to save: the trainer's side of the control directory. */
+export class ProgressFile {
+  readonly #path: string;
+  readonly #saveRequest: string;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(place: Place) {
+    const directory = progressDirectory(place);
+    this.#path = join(directory, controlFiles.progress);
+    this.#saveRequest = join(directory, controlFiles.save);
+  }
+
+  /** Writes if the last write is a while ago. `progress` is asked only then. */
+  update(nowMs: number, progress: () => Progress): void {
+    if (nowMs - this.#writtenAtMs < minMillisecondsBetween) return;
+    this.write(nowMs, progress());
+  }
+
+  write(nowMs: number, progress: Progress): void {
+    replaceFile(this.#path, `${JSON.stringify(progress)}\n`);
+    this.#writtenAtMs = nowMs;
+  }
+
+  /** Whether someone asks for a save now; looked up a few times a second. */
+  saveRequested(nowMs: number): boolean {
+    if (nowMs - this.#lookedAtMs < minMillisecondsBetween) return false;
+    this.#lookedAtMs = nowMs;
+    return existsSync(this.#saveRequest);
+  }
+
+  /** Takes the request away as the save begins: a request made after this one asks for another save. */
+  acceptSaveRequest(): void {
+    rmSync(this.#saveRequest, { force: true });
+  }
+}

@@ -1,0 +1,162 @@
+// First: its signal handlers must stand before anything else is loaded.
+import "./stop.ts";
+
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { BestPolicy } from "./best.ts";
+import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
+import { collectEnvironment } from "./environment-facts.ts";
+import { saveBefore, saveLastStep } from "./last-save.ts";
+import { IncompatibleError, type Learner } from "./learner.ts";
+import { type LoadedState, loadState } from "./load-checkpoint.ts";
+import type { MetricValues } from "./metric-values.ts";
+import { Pacer } from "./pacer.ts";
+import { type LocalOptions, type Place, readPlace } from "./place.ts";
+import { ProgressFile } from "./progress-file.ts";
+import { derivedSeed, isSeed } from "./random.ts";
+import { Saver } from "./saver.ts";
+import { say } from "./say.ts";
+import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
+import { stop } from "./stop.ts";
+import { type BatchSource, type Evaluation, TrainingLoop } from "./training-loop.ts";
+
+/** What to train, for how long, and how; see {@link trainLearner}. */
+export type TrainLearnerOptions<Data> = {
+  /** Made while the restore is at work in the agent: importing a framework takes as long as reading a checkpoint. */
+  readonly learner: () => Promise<Learner<Data>> | Learner<Data>;
+  readonly data: BatchSource<Data> & { digest(): Digest };
+  /** The step to reach; a run that has reached it is done. */
+  readonly steps: number;
+  /** Decides every random number of the run; below 2^32. */
+  readonly seed: number;
+  readonly every?: Evaluation | undefined;
+  readonly best?: BestPolicy | undefined;
+  /** A step takes at least this long: for demonstrations, and to share a device. */
+  readonly minStepMilliseconds?: number | undefined;
+  /** For training at hand; in a pod the TrainingRun decides. */
+  readonly local?: LocalOptions | undefined;
+  readonly onStep?: ((step: number, metrics: MetricValues) => void) | undefined;
+};
+
+/** Names the stream of random numbers that steps draw from among the uses of one seed. */
+const stepStream = 2;
+
+/**
+ * Trains from wherever the run stands to its last step, and leaves a final checkpoint. Resolves only when the run is
+ * done: a stop, a checkpoint that does not fit, and a newer attempt end the process, with the codes of exit-codes.ts.
+ */
+export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Promise<TrainResult> {
+  checkOptions(options);
+  const place = readPlace(process.env, options.local ?? {});
+  const finding = findStartingPoint(place, stop.signal);
+  // Awaited below; until then a restore that fails must not count as an unhandled rejection.
+  finding.catch(() => undefined);
+  const learner = await options.learner();
+  const start = await unlessStopped(finding);
+  if (start === null) return endPreemptedEarly(place, requestedAtMs());
+  const loaded = await resume(place, start, { learner, data: options.data });
+  say(`attempt ${start.attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
+
+  const { loop, saver, pacer } = assemble({ place, start, learner, options, loaded });
+  const outcome = await loop.run();
+  pacer.release();
+  const stopped = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
+  if (outcome === "stopped") {
+    const save = await saveBefore(requestedAtMs() + place.graceSeconds * 1000, stopped);
+    return endPreempted(place, { attempt: start.attempt, step: loop.step, save, requestedAtMs: requestedAtMs() });
+  }
+  const saved = outcome === "fenced" ? null : await saveLastStep(stopped);
+  if (saved === null) return endFenced(saver.fence);
+  return endDone(place, { start, step: loop.step, metrics: loop.metrics, learner, saved });
+}
+
+type Assembly<Data> = {
+  place: Place;
+  start: StartingPoint;
+  learner: Learner<Data>;
+  options: TrainLearnerOptions<Data>;
+  loaded: LoadedState | null;
+};
+
+function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Data>) {
+  const pacer = new Pacer();
+  const { backend, environment, config } = learner;
+  const saver = new Saver(
+    {
+      store: start.store,
+      runUid: place.runUid,
+      attempt: start.attempt,
+      parent: start.resume?.digest ?? null,
+      nonFiniteBefore: loaded?.manifest.health.nonFinite ?? [],
+      environment: collectEnvironment({ backend, environment, config, dataset: options.data.digest() }),
+      pacer,
+    },
+    start.resume,
+  );
+  const parts = {
+    learner,
+    data: options.data,
+    steps: options.steps,
+    every: options.every,
+    best: options.best,
+    minStepMilliseconds: options.minStepMilliseconds ?? 0,
+    interval: place.interval,
+    saver,
+    pacer,
+    progress: new ProgressFile(place),
+    signal: stop.signal,
+    onStep: options.onStep,
+  };
+  const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
+  return { loop: new TrainingLoop(parts, begin), saver, pacer };
+}
+
+/** Puts the learner and the data where the checkpoint stands. */
+async function resume<Data>(
+  place: Place,
+  start: StartingPoint,
+  { learner, data }: { learner: Learner<Data>; data: BatchSource<Data> },
+): Promise<LoadedState | null> {
+  if (start.resume === null) return null;
+  try {
+    const loaded = await loadState(start.resume);
+    if (loaded.state.datasetSize !== data.dataset.size) {
+      throw new IncompatibleError(
+        "Cannot resume because the place in the data means something only over as many rows: " +
+          `${loaded.state.datasetSize} in the checkpoint, ${data.dataset.size} in the script.`,
+      );
+    }
+    learner.restore(loaded.weights, loaded.optimizerTensors, loaded.state.optimizer);
+    data.seek(loaded.state.cursor);
+    return loaded;
+  } catch (error) {
+    if (error instanceof IncompatibleError) return endIncompatible(place, { start, error });
+    throw error;
+  }
+}
+
+/** Null where the wait ended because a stop was asked for. */
+async function unlessStopped(finding: Promise<StartingPoint>): Promise<StartingPoint | null> {
+  try {
+    return await finding;
+  } catch (error) {
+    if (stop.signal.aborted) return null;
+    throw error;
+  }
+}
+
+function requestedAtMs(): number {
+  return stop.requestedAtMs ?? performance.now();
+}
+
+function checkOptions({ steps, seed, every }: Pick<TrainLearnerOptions<unknown>, "steps" | "seed" | "every">): void {
+  const rules: [boolean, string][] = [
+    [Number.isInteger(steps) && steps >= 1, `steps must be a whole number above 0: ${steps}`],
+    [isSeed(seed), `seed must be a whole number from 0 to 2^32 - 1: ${seed}`],
+    [
+      every === undefined || (Number.isInteger(every.steps) && every.steps >= 1),
+      `every.steps must be a whole number above 0: ${every?.steps}`,
+    ],
+  ];
+  const broken = rules.find(([holds]) => !holds);
+  if (broken !== undefined) throw new RangeError(`Cannot train because ${broken[1]}.`);
+}

@@ -1,0 +1,221 @@
+import type { Interval } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { Cursor } from "./batches.ts";
+import { type BestPolicy, type BestState, recordEvaluation, shouldStopEarly } from "./best.ts";
+import { saveIsDue } from "./interval.ts";
+import type { Learner } from "./learner.ts";
+import { fromMetrics, type MetricValues, toMetrics } from "./metric-values.ts";
+import type { Pacer } from "./pacer.ts";
+import type { ProgressFile } from "./progress-file.ts";
+import { Random } from "./random.ts";
+import type { Saver } from "./saver.ts";
+import type { TrainingState } from "./training-state.ts";
+
+/** Batches with an exact cursor. */
+export type BatchSource<Data> = {
+  readonly cursor: Cursor;
+  /** Rows drawn so far. */
+  readonly samples: number;
+  readonly dataset: { readonly size: number };
+  next(): Data;
+  seek(cursor: Cursor): void;
+};
+
+/** An evaluation every so many steps, and after the last. It runs again after a resume that it was stopped in. */
+export type Evaluation = {
+  readonly steps: number;
+  run(context: { step: number; signal: AbortSignal }): Promise<MetricValues> | MetricValues;
+};
+
+export type LoopParts<Data> = {
+  readonly learner: Learner<Data>;
+  readonly data: BatchSource<Data>;
+  readonly steps: number;
+  readonly every: Evaluation | undefined;
+  readonly best: BestPolicy | undefined;
+  readonly minStepMilliseconds: number;
+  readonly interval: Interval;
+  readonly saver: Saver;
+  readonly pacer: Pacer;
+  readonly progress: ProgressFile;
+  readonly signal: AbortSignal;
+  readonly onStep: ((step: number, metrics: MetricValues) => void) | undefined;
+};
+
+/** Weighs as one attempt of this length, so that the first seconds of a run do not look like a storm of interruptions. */
+const presumedSeconds = 1800;
+
+/** Training between two steps: everything that state.json holds, and how to go on from it. */
+export class TrainingLoop<Data> {
+  readonly #parts: LoopParts<Data>;
+  readonly #before: { readonly trainedSeconds: number; readonly attempts: number };
+  readonly #startedAtMs = performance.now();
+  readonly #random: Random;
+  #step: number;
+  #metrics: MetricValues;
+  #evaluatedStep: number;
+  #best: BestState | null;
+  #savedAtMs = performance.now();
+  #stallMs = 0;
+  #stepsHere = 0;
+  #firstStep: { step: number; time: string } | null = null;
+
+  /** Goes on from `state`, or starts at step 0 with `seed`. The learner and the data must stand there already. */
+  constructor(parts: LoopParts<Data>, start: { state: TrainingState } | { seed: number }) {
+    this.#parts = parts;
+    const state = "state" in start ? start.state : null;
+    this.#random = new Random("state" in start ? start.state.random : { seed: start.seed, counter: 0 });
+    this.#step = state?.step ?? 0;
+    this.#metrics = fromMetrics(state?.metrics ?? []);
+    this.#evaluatedStep = state?.evaluatedStep ?? 0;
+    this.#best = state?.best ?? null;
+    this.#before = { trainedSeconds: state?.trainedSeconds ?? 0, attempts: state?.attempts ?? 0 };
+  }
+
+  get step(): number {
+    return this.#step;
+  }
+
+  get metrics(): MetricValues {
+    return this.#metrics;
+  }
+
+  /** Trains until the last step, an early stop or a stop request, whichever comes first. */
+  async run(): Promise<"finished" | "stopped" | "fenced"> {
+    const { steps, signal, saver } = this.#parts;
+    // A stop can have come between a step and its evaluation.
+    await this.#evaluateIfDue();
+    while (this.#step < steps && !this.#stopsEarly()) {
+      if (saver.fence !== null) return "fenced";
+      if (signal.aborted) return "stopped";
+      const stepMs = await this.#oneStep();
+      this.#saveIfDue();
+      this.#parts.progress.update(performance.now(), () => this.progress());
+      await this.#yield(stepMs);
+    }
+    return this.#evaluatedStep < this.#step && this.#isEvaluationStep() && signal.aborted ? "stopped" : "finished";
+  }
+
+  /** What a checkpoint of this instant is made of. */
+  saveRequest(): { state: TrainingState; snapshot: ReturnType<Learner<Data>["snapshot"]> } {
+    const snapshot = this.#parts.learner.snapshot();
+    const state: TrainingState = {
+      version: 1,
+      step: this.#step,
+      random: this.#random.state,
+      cursor: this.#parts.data.cursor,
+      datasetSize: this.#parts.data.dataset.size,
+      optimizer: snapshot.optimizer,
+      metrics: toMetrics(this.#metrics),
+      evaluatedStep: this.#evaluatedStep,
+      best: this.#best,
+      trainedSeconds: this.#before.trainedSeconds + this.#seconds(),
+      attempts: this.#before.attempts + 1,
+    };
+    return { state, snapshot };
+  }
+
+  progress(): Progress {
+    const { data, saver, steps, learner } = this.#parts;
+    const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
+    return {
+      version: 1,
+      step: this.#step,
+      targetStep: steps,
+      epoch: data.samples / data.dataset.size,
+      samples: data.samples,
+      metrics: toMetrics(this.#metrics),
+      stepsPerSecond: this.#stepsHere / Math.max(0.001, this.#seconds()),
+      ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
+      saves: { committed, failed, skipped, lastSeconds, lastBytes, stallSeconds: this.#stallMs / 1000 },
+      backend: learner.backend,
+      time: new Date().toISOString(),
+    };
+  }
+
+  async #oneStep(): Promise<number> {
+    const began = performance.now();
+    const { learner, data, progress, onStep } = this.#parts;
+    const loss = learner.step(data.next(), { step: this.#step, random: this.#random });
+    this.#step += 1;
+    this.#stepsHere += 1;
+    this.#metrics = { ...this.#metrics, loss };
+    if (this.#firstStep === null) {
+      this.#firstStep = { step: this.#step, time: new Date().toISOString() };
+      progress.write(performance.now(), this.progress());
+    }
+    await this.#evaluateIfDue();
+    onStep?.(this.#step, this.#metrics);
+    return performance.now() - began;
+  }
+
+  async #evaluateIfDue(): Promise<void> {
+    const { every, signal, best } = this.#parts;
+    if (every === undefined || !this.#isEvaluationStep() || this.#evaluatedStep === this.#step || signal.aborted)
+      return;
+    const metrics = await every.run({ step: this.#step, signal });
+    // Stopped in the middle, it saw only part of the data: the next attempt runs it anew.
+    if (signal.aborted) return;
+    this.#metrics = { ...this.#metrics, ...metrics };
+    this.#evaluatedStep = this.#step;
+    if (best !== undefined) this.#best = recordEvaluation(best, this.#best, { step: this.#step, metrics });
+  }
+
+  #isEvaluationStep(): boolean {
+    const { every, steps } = this.#parts;
+    return every !== undefined && this.#step > 0 && (this.#step % every.steps === 0 || this.#step >= steps);
+  }
+
+  #stopsEarly(): boolean {
+    const { best } = this.#parts;
+    return best !== undefined && shouldStopEarly(best, this.#best);
+  }
+
+  #saveIfDue(): void {
+    const { saver, interval, progress } = this.#parts;
+    const now = performance.now();
+    const { committed, lastSeconds } = saver.counts;
+    const trained = this.#before.trainedSeconds + this.#seconds() + presumedSeconds;
+    const due = saveIsDue(interval, {
+      step: this.#step,
+      secondsSinceSave: (now - this.#savedAtMs) / 1000,
+      meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
+      stallSeconds: committed === 0 ? null : this.#stallMs / 1000 / committed,
+      saveSeconds: committed === 0 ? null : lastSeconds,
+    });
+    const requested = progress.saveRequested(now);
+    if (!due && !requested) return;
+    if (saver.inFlight !== null) {
+      if (due) {
+        saver.skip();
+        this.#savedAtMs = now;
+      }
+      return;
+    }
+    if (requested) progress.acceptSaveRequest();
+    this.#savedAtMs = now;
+    this.#save(now);
+  }
+
+  #save(beganMs: number): void {
+    const { saver, progress } = this.#parts;
+    const { done } = saver.begin(this.saveRequest());
+    this.#stallMs += performance.now() - beganMs;
+    void done.then(() => progress.write(performance.now(), this.progress()));
+  }
+
+  async #yield(stepMs: number): Promise<void> {
+    const { pacer, saver, minStepMilliseconds, signal } = this.#parts;
+    const began = performance.now();
+    const saving = saver.inFlight !== null;
+    await pacer.between(stepMs, () => saver.inFlight !== null);
+    const waited = performance.now() - began;
+    if (saving) this.#stallMs += waited;
+    const rest = minStepMilliseconds - stepMs - waited;
+    if (rest > 0) await pacer.pause(rest, signal);
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#startedAtMs) / 1000;
+  }
+}
