@@ -1,7 +1,8 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { identify } from "../cluster/process-identity.ts";
 import type { ProcessNode } from "../cluster/process-node.ts";
 import { containerOf, type PodStatus, ProcessNodeCluster, script } from "./process-node-cluster.ts";
@@ -304,6 +305,40 @@ describe("a process node", () => {
     });
     await again.stop();
   });
+
+  test.each(["SIGTERM", "SIGKILL"] as const)(
+    "that dies of %s takes its containers along, at the latest when it comes back",
+    async (signal) => {
+      const name = `process-node-${signal.toLowerCase()}`;
+      const pidFile = join(cluster.directory, `${name}-pids`);
+      const directory = join(cluster.directory, name);
+      const program = spawn(
+        process.execPath,
+        [join(import.meta.dirname, "process-node-program.ts"), name, cluster.kubeconfigPath, directory, "127.0.203.1"],
+        { stdio: ["ignore", "pipe", "inherit"] },
+      );
+      await once(program.stdout, "data");
+      onTestFinished(() => void program.kill("SIGKILL"));
+      // One process that leads the container ($$ is an escaped $), one in its group, one that has left it.
+      const text = `echo $$$$ > ${pidFile}; sleep 300 & echo $! >> ${pidFile}; setsid sleep 300 & echo $! >> ${pidFile}; touch ${pidFile}.done; wait`;
+      const probe = { exec: { command: ["/bin/sh", "-c", `[ -e ${pidFile}.done ]`] } };
+      await cluster.createPod(name, {
+        nodeName: name,
+        restartPolicy: "Never",
+        containers: [script("main", text, { readinessProbe: probe })],
+      });
+      await cluster.pod(name, (status) => containerOf(status, "main")?.ready === true);
+      const pids = readFileSync(pidFile, "utf8").trim().split("\n").map(Number);
+      expect(pids.map((pid) => identify(pid) !== undefined)).toEqual([true, true, true]);
+      const exited = once(program, "exit");
+      program.kill(signal);
+      expect(await exited).toEqual([null, signal]);
+      const again = await cluster.startNode({ name, directory, address: "127.0.203.1" });
+      expect(pids.map((pid) => identify(pid))).toEqual([undefined, undefined, undefined]);
+      await cluster.pod(name, isOver);
+      await again.stop();
+    },
+  );
 
   test("serves logs to whoever asks the API server", async () => {
     await cluster.createPod("talk", { restartPolicy: "Never", containers: [script("main", "echo one; echo two")] });
