@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import { Agent, type Dispatcher, request } from "undici";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -37,23 +36,35 @@ export interface ApiClient {
   close(): Promise<void>;
 }
 
+const text = z.string();
+const clusterSchema = z.object({
+  server: z.url(),
+  "certificate-authority": text.optional(),
+  "certificate-authority-data": text.optional(),
+});
+const userSchema = z.object({
+  "client-certificate": text.optional(),
+  "client-certificate-data": text.optional(),
+  "client-key": text.optional(),
+  "client-key-data": text.optional(),
+});
 const kubeconfigSchema = z.object({
-  clusters: z.tuple([z.object({ cluster: z.object({ server: z.url(), "certificate-authority": z.string() }) })]),
-  users: z.tuple([z.object({ user: z.object({ "client-certificate": z.string(), "client-key": z.string() }) })]),
+  clusters: z.tuple([z.object({ cluster: clusterSchema })]),
+  users: z.tuple([z.object({ user: userSchema })]),
 });
 const statusSchema = z.object({ message: z.string() });
 const answerTimeoutMs = 15_000;
 
-/** A client for a kubeconfig as {@link writeKubeconfig} writes it: one context, certificates by path. */
+/** A client for a kubeconfig as local clusters have them: one context, and a user known by a certificate. */
 export async function createApiClient(kubeconfigPath: string): Promise<ApiClient> {
   const config = kubeconfigSchema.parse(parse(await readFile(kubeconfigPath, "utf8")));
   const { cluster } = config.clusters[0];
   const { user } = config.users[0];
-  const [ca, cert, key] = await Promise.all(
-    [cluster["certificate-authority"], user["client-certificate"], user["client-key"]].map((path) =>
-      readFile(path, "utf8"),
-    ),
-  );
+  const [ca, cert, key] = await Promise.all([
+    readPem(cluster["certificate-authority"], cluster["certificate-authority-data"]),
+    readPem(user["client-certificate"], user["client-certificate-data"]),
+    readPem(user["client-key"], user["client-key-data"]),
+  ]);
   const dispatcher = new Agent({ connect: { ca, cert, key }, connections: 8, bodyTimeout: 0 });
   const ask: ApiClient["request"] = (method, path, body) =>
     sendRequest({ dispatcher, url: cluster.server + path, method, body });
@@ -69,6 +80,11 @@ export async function createApiClient(kubeconfigPath: string): Promise<ApiClient
     watch: (path, signal) => watchLines(dispatcher, cluster.server + path, signal),
     close: () => dispatcher.destroy(),
   };
+}
+
+async function readPem(path: string | undefined, data: string | undefined): Promise<string> {
+  if (path !== undefined) return readFile(path, "utf8");
+  return Buffer.from(data ?? "", "base64").toString("utf8");
 }
 
 async function sendRequest(what: {
@@ -98,7 +114,12 @@ async function* watchLines(dispatcher: Agent, url: string, signal: AbortSignal):
   try {
     const answer = await request(url, { dispatcher, signal });
     if (answer.statusCode !== 200) return await answer.body.dump();
-    yield* createInterface({ input: answer.body });
+    let rest = "";
+    for await (const chunk of answer.body.setEncoding("utf8")) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() ?? "";
+      yield* lines;
+    }
   } catch (error) {
     if (signal.aborted) return;
     throw new ApiUnreachable(`Cannot watch ${url}: the connection broke`, { cause: error });

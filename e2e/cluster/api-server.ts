@@ -187,6 +187,8 @@ function apiServerFlags({ directory, files, ...settings }: Settings): string[] {
     "--authorization-mode=Node,RBAC",
     "--enable-admission-plugins=NodeRestriction",
     "--allow-privileged=true",
+    // Names of nodes are in no DNS.
+    "--kubelet-preferred-address-types=InternalIP",
     ...(settings.audit === "requests"
       ? [`--audit-log-path=${auditPath}`, `--audit-policy-file=${files.auditPolicyPath}`]
       : []),

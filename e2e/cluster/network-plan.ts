@@ -40,6 +40,11 @@ export function nodeAddresses(plan: NetworkPlan, index: number): NodeAddresses {
   return { address: `10.${plan.number}.0.${firstNodeByte + index}`, podRange: `${pods}.0/24`, podGateway: `${pods}.1` };
 }
 
+/** The machine's own link into the network of the cluster with that number; its peer is in the switch. */
+export function linkName(clusterNumber: number): string {
+  return `trainingrun${clusterNumber}`;
+}
+
 /** The first address of a range: Kubernetes gives it to the service `kubernetes`. */
 export function firstServiceAddress(range: string): string {
   const [base = ""] = range.split("/");

@@ -1,7 +1,7 @@
 import type { Child } from "./child.ts";
 import { run } from "./command.ts";
 import { runIn, startAnchor } from "./namespaces.ts";
-import { freeNetworkNumber, type NetworkPlan, type NodeAddresses, nodeAddresses } from "./network-plan.ts";
+import { freeNetworkNumber, linkName, type NetworkPlan, type NodeAddresses, nodeAddresses } from "./network-plan.ts";
 
 /**
  * The network of a cluster:
@@ -25,16 +25,11 @@ export async function findNetworkNumber(): Promise<number> {
   return freeNetworkNumber(destinations.map((line) => line.split(" ")[0] ?? ""));
 }
 
-/** The machine's own link into the cluster's network. It is gone when the switch is. */
-export function hostLink(plan: NetworkPlan): string {
-  return `trainingrun${plan.number}`;
-}
-
 /** Starts the switch and connects the machine to it. */
 export async function startSwitch(plan: NetworkPlan, logDirectory: string): Promise<Switch> {
   const anchor = await startAnchor({ name: "switch", kinds: ["net"], logDirectory });
   const { pid } = anchor.identity;
-  const link = hostLink(plan);
+  const link = linkName(plan.number);
   await runIn(pid, ["net"], ["ip link add cluster type bridge", "ip link set lo up", "ip link set cluster up"]);
   await ip(`link add ${link} type veth peer name machine netns ${pid}`);
   await runIn(pid, ["net"], ["ip link set machine master cluster up"]);
@@ -72,9 +67,9 @@ export async function connectNode(
       "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ],
   );
-  await ip(`route add ${own.podRange} via ${own.address} dev ${hostLink(plan)}`);
+  await ip(`route add ${own.podRange} via ${own.address} dev ${linkName(plan.number)}`);
   // Every node translates the addresses of services, so any of them will do as the way there from the machine.
-  if (node.index === 0) await ip(`route add ${plan.serviceRange} via ${own.address} dev ${hostLink(plan)}`);
+  if (node.index === 0) await ip(`route add ${plan.serviceRange} via ${own.address} dev ${linkName(plan.number)}`);
   return own;
 }
 

@@ -21,7 +21,9 @@ export async function advertise(client: ApiClient, nodes: ReadonlyMap<string, Ex
   for (const { metadata, status } of items) {
     const wanted = Object.entries(nodes.get(metadata.name) ?? {});
     if (wanted.every(([resource, amount]) => status.capacity?.[resource] === amount)) continue;
-    const body = { status: { capacity: Object.fromEntries(wanted) } };
+    // The kubelet would make it allocatable too, ten seconds later.
+    const resources = Object.fromEntries(wanted);
+    const body = { status: { capacity: resources, allocatable: resources } };
     await client.expect("PATCH", `/api/v1/nodes/${metadata.name}/status`, body);
   }
 }

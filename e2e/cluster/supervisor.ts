@@ -1,0 +1,106 @@
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createApiClient } from "./api-client.ts";
+import { type ClusterSettings, type ClusterState, readSettings, writeState } from "./cluster-state.ts";
+import { startContainerCluster } from "./container-cluster.ts";
+import { startKindCluster } from "./kind-cluster.ts";
+import { findNetworkNumber } from "./network.ts";
+import { advertise, keepAdvertising } from "./node-capacity.ts";
+import { startProcessCluster } from "./process-cluster.ts";
+import { identify } from "./process-identity.ts";
+import { createStorageClass, runProvisioner } from "./provisioner.ts";
+import type { RunningCluster } from "./running-cluster.ts";
+
+/**
+ * The program in which a cluster of this machine's lives: `node supervisor.ts DIRECTORY` starts what the directory's
+ * settings ask for, says in its state how far it is, and ends it all at SIGTERM. All parts end when it ends, even by
+ * SIGKILL; what the kernel does not clean up then, `down` does from the state.
+ */
+async function supervise(directory: string): Promise<void> {
+  const settings = await readSettings(directory);
+  if (settings === undefined) throw new Error(`Cannot start a cluster: ${directory} holds no settings.json`);
+  const stopping = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stopping.abort());
+  let state = await announce(directory, settings);
+  try {
+    const cluster = await start({ directory, settings, state, signal: stopping.signal });
+    try {
+      const { kubeconfigPath, nodes } = cluster;
+      state = { ...state, kubeconfigPath, nodes, processes: processesOf(cluster) };
+      await writeState(directory, state);
+      await serve({ directory, settings, cluster, signal: stopping.signal }, async () => {
+        state = { ...state, phase: "ready" };
+        await writeState(directory, state);
+      });
+    } finally {
+      await cluster.stop();
+    }
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    const message = error instanceof Error ? error.message : String(error);
+    await writeState(directory, { ...state, phase: "failed", error: message });
+    throw error;
+  }
+}
+
+/** Says who we are and what names we shall use, before anything of those names exists. */
+async function announce(directory: string, settings: ClusterSettings): Promise<ClusterState> {
+  const supervisor = identify(process.pid);
+  const state: ClusterState = {
+    phase: "starting",
+    way: settings.way,
+    kubeconfigPath: join(directory, "kubeconfig"),
+    processes: [],
+    nodes: [],
+    ...(supervisor === undefined ? {} : { supervisor }),
+    ...(settings.way === "containers" ? { clusterNumber: await findNetworkNumber() } : {}),
+  };
+  await writeState(directory, state);
+  return state;
+}
+
+function start(options: {
+  directory: string;
+  settings: ClusterSettings;
+  state: ClusterState;
+  signal: AbortSignal;
+}): Promise<RunningCluster> {
+  const { directory, settings, state } = options;
+  if (settings.way === "kind") return startKindCluster(directory, settings);
+  if (state.clusterNumber === undefined) return startProcessCluster(options);
+  return startContainerCluster({ ...options, clusterNumber: state.clusterNumber });
+}
+
+/** Volumes and simulated devices, for as long as the cluster lives. */
+async function serve(
+  options: { directory: string; settings: ClusterSettings; cluster: RunningCluster; signal: AbortSignal },
+  onReady: () => Promise<void>,
+): Promise<void> {
+  const { directory, settings, cluster, signal } = options;
+  const client = await createApiClient(cluster.kubeconfigPath);
+  const resources = new Map(cluster.nodes.map(({ name }, index) => [name, settings.nodes[index]?.resources ?? {}]));
+  const duties: Promise<void>[] = [];
+  try {
+    await advertise(client, resources);
+    duties.push(keepAdvertising(client, resources, signal));
+    // kind brings a class of its own.
+    if (settings.way !== "kind") {
+      const volumes = join(directory, "volumes");
+      await mkdir(volumes, { recursive: true });
+      await createStorageClass(client);
+      duties.push(runProvisioner({ client, directory: volumes }, signal));
+    }
+    await onReady();
+    await Promise.all(duties);
+  } finally {
+    await client.close();
+  }
+}
+
+function processesOf(cluster: RunningCluster): ClusterState["processes"] {
+  return cluster.processes().map(({ name, identity }) => ({ name, ...identity }));
+}
+
+const [argument] = process.argv.slice(2);
+if (argument === undefined) throw new Error("Cannot start a cluster: name its directory as the only argument");
+await supervise(resolve(argument));
