@@ -11,6 +11,7 @@ const Attempt = z.object({
   reason: z.string().optional(),
   exitCode: z.int().optional(),
   resumedFrom: z.object({ step: z.int(), digest: z.string() }).optional(),
+  firstStepTime: z.string().optional(),
   lastStep: z.int().optional(),
   lostSteps: z.int().optional(),
   finalCheckpoint: z.string().optional(),
