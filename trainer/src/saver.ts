@@ -21,7 +21,12 @@ export type SaverContext = {
   readonly nonFiniteBefore: readonly string[];
   readonly environment: unknown;
   readonly pacer: Pacer;
+  /** Told of each commit; must not throw. */
+  readonly afterCommit?: ((checkpoint: CommittedCheckpoint) => void) | undefined;
 };
+
+/** A checkpoint that has just been committed; `directory` is its name under `data/`. */
+export type CommittedCheckpoint = { readonly digest: Digest; readonly directory: string };
 
 /** One checkpoint to be: a snapshot and what state.json says of the same instant. */
 export type SaveRequest = { readonly state: TrainingState; readonly snapshot: Snapshot };
@@ -140,6 +145,7 @@ export class Saver {
       this.#bytesPerSecond = saved.bytes / Math.max(0.001, alone);
       this.#last = { step: state.step, digest: saved.manifest.digest };
       this.#count({ committed: this.#counts.committed + 1, lastSeconds: seconds, lastBytes: saved.bytes });
+      this.#context.afterCommit?.({ digest: saved.manifest.digest, directory: saved.directory });
       return this.#last;
     } catch (error) {
       if (error instanceof FencedError) this.#fence = error;

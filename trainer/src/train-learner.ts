@@ -13,6 +13,7 @@ import { Pacer } from "./pacer.ts";
 import { type LocalOptions, type Place, readPlace } from "./place.ts";
 import { ProgressFile } from "./progress-file.ts";
 import { derivedSeed, isSeed } from "./random.ts";
+import { RetentionAtHand } from "./retention-at-hand.ts";
 import { Saver } from "./saver.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
@@ -89,6 +90,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
       nonFiniteBefore: loaded?.manifest.health.nonFinite ?? [],
       environment: collectEnvironment({ backend, environment, config, dataset: options.data.digest() }),
       pacer,
+      afterCommit: place.kind === "local" ? new RetentionAtHand(start, options.best).afterCommit : undefined,
     },
     start.resume,
   );

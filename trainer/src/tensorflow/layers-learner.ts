@@ -1,8 +1,7 @@
 import type * as tfjs from "@tensorflow/tfjs";
-import { canonicalJson } from "@trainingrun/checkpoint/canonical-json.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
-import { hashBytes } from "@trainingrun/checkpoint/hash.ts";
 import type { Batch } from "../batches.ts";
+import { configDigest } from "../config-digest.ts";
 import {
   type Learner,
   type LoadedTensors,
@@ -50,7 +49,11 @@ export class LayersLearner<Name extends string> implements Learner<Batch<Name>> 
     const trainable = new Set(parts.model.trainableWeights.map((weight) => weight.read() as tfjs.Variable));
     this.#trainable = this.#weights.filter(({ variable }) => trainable.has(variable));
     this.#slots = new OptimizerSlots(backend.tf, parts.optimizer, this.#trainable);
-    this.config = configDigest(parts);
+    const { model, optimizer } = parts;
+    this.config = configDigest({
+      model: model.toJSON(null, false),
+      optimizer: { kind: optimizer.getClassName(), ...optimizer.getConfig() },
+    });
   }
 
   step(batch: Batch<Name>, { step, random }: { step: number; random: Random }): number {
@@ -114,13 +117,4 @@ function namedVariables(weights: tfjs.LayerVariable[]): NamedVariable[] {
 function setLearningRate(optimizer: tfjs.Optimizer, rate: number): void {
   if ("setLearningRate" in optimizer) (optimizer as tfjs.SGDOptimizer).setLearningRate(rate);
   else (optimizer as unknown as { learningRate: number }).learningRate = rate;
-}
-
-function configDigest({ model, optimizer }: Parts<string>): Digest {
-  const config = {
-    model: model.toJSON(null, false),
-    optimizer: { kind: optimizer.getClassName(), ...optimizer.getConfig() },
-  };
-  const plain: unknown = JSON.parse(JSON.stringify(config));
-  return hashBytes(new TextEncoder().encode(canonicalJson(plain)));
 }
