@@ -15,7 +15,7 @@ describe("the configuration", () => {
       },
       watchNamespaces: [],
       watchNodes: true,
-      agent: { image: "agent:1", resources: {} },
+      pods: { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} },
       listen: { address: "0.0.0.0", port: 8080 },
       workers: 4,
       api: { requestsPerSecond: 50, burst: 100, inFlight: 32 },

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import type { PodSettings } from "./core/pod-settings.ts";
 import type { CredentialSource } from "./kubernetes/credentials.ts";
 
 /** A setting that cannot be used; the message names the variable and says what it may be. */
@@ -15,7 +16,7 @@ export type Config = Readonly<{
   watchNamespaces: readonly string[];
   /** Nodes are cluster-scoped: with a Role alone they cannot be read, and a lost node is not told from a slow one. */
   watchNodes: boolean;
-  agent: Readonly<{ image: string; resources: Readonly<Record<string, unknown>> }>;
+  pods: PodSettings;
   listen: Readonly<{ address: string; port: number }>;
   /** Runs decided on at the same time. */
   workers: number;
@@ -43,7 +44,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     credentials: credentialsOf(settings),
     watchNamespaces: settings.WATCH_NAMESPACES,
     watchNodes: settings.WATCH_NODES,
-    agent: { image: settings.AGENT_IMAGE, resources: settings.AGENT_RESOURCES },
+    pods: {
+      agentImage: settings.AGENT_IMAGE,
+      agentImagePullPolicy: settings.AGENT_IMAGE_PULL_POLICY,
+      agentResources: settings.AGENT_RESOURCES,
+    },
     listen: { address: settings.LISTEN_ADDRESS, port: settings.PORT },
     workers: settings.WORKERS,
     api: {
@@ -85,6 +90,9 @@ const Settings = z
       .default("true")
       .transform((text) => text === "true"),
     AGENT_IMAGE: z.string("must name the image of the agent that is added to every training pod").min(1),
+    AGENT_IMAGE_PULL_POLICY: z
+      .enum(["Always", "IfNotPresent", "Never"], "must be Always, IfNotPresent or Never")
+      .default("IfNotPresent"),
     AGENT_RESOURCES: z.string().default("{}").transform(jsonObject),
     LISTEN_ADDRESS: z.string().default("0.0.0.0"),
     PORT: whole(0, 65_535, 8080),

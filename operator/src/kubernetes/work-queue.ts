@@ -12,7 +12,7 @@ import { type BackoffOptions, backoffMs } from "./backoff.ts";
 export class WorkQueue {
   readonly #backoff: BackoffOptions;
   readonly #queued = new Set<string>();
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, number>();
   readonly #dirty = new Set<string>();
   readonly #delayed = new Map<string, Readonly<{ timer: NodeJS.Timeout; dueAt: number }>>();
   readonly #failures = new Map<string, number>();
@@ -36,7 +36,7 @@ export class WorkQueue {
     }
     const taker = this.#takers.shift();
     if (taker !== undefined) {
-      this.#running.add(key);
+      this.#running.set(key, this.#now());
       taker(key);
       return;
     }
@@ -83,7 +83,7 @@ export class WorkQueue {
     const [key] = this.#queued;
     if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve));
     this.#queued.delete(key);
-    this.#running.add(key);
+    this.#running.set(key, this.#now());
     return Promise.resolve(key);
   }
 
@@ -113,6 +113,12 @@ export class WorkQueue {
   /** Keys being run. */
   get running(): number {
     return this.#running.size;
+  }
+
+  /** How long the longest run under way has taken so far. */
+  get longestRunningMs(): number {
+    const oldest = Math.min(...this.#running.values());
+    return Number.isFinite(oldest) ? this.#now() - oldest : 0;
   }
 
   #cancelDelay(key: string): void {

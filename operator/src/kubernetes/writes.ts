@@ -50,13 +50,12 @@ export async function removeExact(
     options?: Omit<DeleteOptions, "preconditions">;
   }>,
   bound: Bound,
-): Promise<"Removed" | "Absent"> {
+): Promise<KubeObject | "Absent"> {
   const { resource, exact, resourceVersion, options } = removal;
   const preconditions = { uid: exact.uid, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
   const target = { resource, namespace: exact.namespace, name: exact.name };
   try {
-    await client.remove(target, { ...options, preconditions }, bound);
-    return "Removed";
+    return await client.remove(target, { ...options, preconditions }, bound);
   } catch (error) {
     if (isNotFound(error)) return "Absent";
     if (isConflict(error) && (await isReplaced(client, target, exact.uid, bound))) return "Absent";

@@ -1,0 +1,129 @@
+import { group, labels, plural, version } from "../api/names.ts";
+import { parseTrainingRun } from "../api/training-run.ts";
+import { claimNameOf } from "../core/names.ts";
+import { ObjectCache } from "../kubernetes/cache.ts";
+import type { ApiClient } from "../kubernetes/client.ts";
+import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
+import { Reflector, type ReflectorTiming } from "../kubernetes/reflector.ts";
+import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
+
+/** The resource this operator is for. */
+export const trainingRuns = {
+  group,
+  version,
+  plural,
+  kind: "TrainingRun",
+  scope: "Namespaced",
+} as const satisfies Resource;
+
+/** What to keep a copy of, and of which namespaces. */
+export type CachesOptions = Readonly<{
+  client: ApiClient;
+  /** Empty: all. Otherwise one watch per kind and namespace, so that a Role in each is enough. */
+  namespaces: readonly string[];
+  /** Nodes are cluster-scoped and need a ClusterRole; without it nothing is known about them. */
+  watchNodes: boolean;
+  onError: (error: unknown, about: string) => void;
+  timing?: Partial<ReflectorTiming>;
+}>;
+
+/** The operator's copy of the cluster: runs, their pods, all claims, all nodes. */
+export class Caches {
+  /** By uid, and by the `namespace/claim` they use. */
+  readonly runs: ObjectCache<KubeObject>;
+  /** By the uid of their controller, and by node. */
+  readonly pods: ObjectCache<KubeObject>;
+  readonly claims: ObjectCache<KubeObject>;
+  /** Undefined where nodes are not watched. */
+  readonly nodes: ObjectCache<KubeObject> | undefined;
+  readonly reflectors: readonly Reflector<KubeObject>[];
+  readonly #scopes = new Map<string, Reflector<KubeObject>>();
+  readonly #options: CachesOptions;
+
+  constructor(options: CachesOptions) {
+    this.#options = options;
+    this.runs = new ObjectCache({ claim: claimOf });
+    this.pods = new ObjectCache({ owner: ownerOf, node: nodeOf });
+    this.claims = new ObjectCache();
+    this.nodes = options.watchNodes ? new ObjectCache() : undefined;
+    for (const namespace of options.namespaces.length === 0 ? [undefined] : options.namespaces) {
+      this.#reflect(trainingRuns, this.runs, { namespace });
+      this.#reflect(pods, this.pods, { namespace, labelSelector: labels.run });
+      this.#reflect(claims, this.claims, { namespace });
+    }
+    if (this.nodes !== undefined) this.#reflect(nodes, this.nodes, { trim: onlyWhatTellsOfLoss });
+    this.reflectors = [...this.#scopes.values()];
+  }
+
+  /** Keeps the copy up to date until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all(this.reflectors.map((reflector) => reflector.run(signal)));
+  }
+
+  /** Whether each kind has been listed whole once; before, nothing may be decided. */
+  get hasSynced(): boolean {
+    return this.reflectors.every((reflector) => reflector.hasSynced);
+  }
+
+  /** Whether the copy holds what a write with this version did. A kind that is not watched never waits. */
+  hasSeen(resource: Resource, namespace: string, resourceVersion: string): boolean {
+    const scope = this.#scopes.get(`${resource.plural}/${namespace}`) ?? this.#scopes.get(`${resource.plural}/`);
+    return scope?.hasSeen(resourceVersion) ?? true;
+  }
+
+  #reflect(
+    resource: Resource,
+    cache: ObjectCache<KubeObject>,
+    how: Readonly<{
+      namespace?: string | undefined;
+      labelSelector?: string;
+      trim?: (object: KubeObject) => KubeObject;
+    }>,
+  ): void {
+    const { client, onError, timing } = this.#options;
+    const reflector = new Reflector<KubeObject>({
+      client,
+      cache,
+      resource,
+      namespace: how.namespace,
+      labelSelector: how.labelSelector,
+      trim: how.trim ?? withoutManagedFields,
+      onError,
+      ...(timing === undefined ? {} : { timing }),
+    });
+    this.#scopes.set(`${resource.plural}/${how.namespace ?? ""}`, reflector);
+  }
+}
+
+function withoutManagedFields(object: KubeObject): KubeObject {
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+// A node's object is large and changes often; what decides about a lost node is small and rarely changes.
+function onlyWhatTellsOfLoss(object: KubeObject): KubeObject {
+  const { name, uid, resourceVersion } = object.metadata;
+  const spec = object.spec as { taints?: unknown } | undefined;
+  const status = object.status as { conditions?: unknown } | undefined;
+  return {
+    metadata: { name, uid, resourceVersion },
+    spec: { taints: spec?.taints },
+    status: { conditions: status?.conditions },
+  };
+}
+
+function ownerOf(pod: KubeObject): readonly string[] {
+  const uid = controllerUid(pod);
+  return uid === undefined ? [] : [uid];
+}
+
+function nodeOf(pod: KubeObject): readonly string[] {
+  const node = (pod.spec as { nodeName?: string } | undefined)?.nodeName;
+  return node === undefined ? [] : [node];
+}
+
+function claimOf(raw: KubeObject): readonly string[] {
+  const parsed = parseTrainingRun(raw);
+  const name = parsed.kind === "Run" ? claimNameOf(parsed.run) : null;
+  return name === null ? [] : [`${raw.metadata.namespace}/${name}`];
+}

@@ -1,0 +1,124 @@
+import { labels } from "../api/names.ts";
+import { parseTrainingRun, type TrainingRun } from "../api/training-run.ts";
+import { claimNameOf, podName } from "../core/names.ts";
+import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
+import { observePod } from "../core/observe-pod.ts";
+import type { AgentReport, Observed, ObservedNode, ObservedPod, ObservedVolume } from "../core/observed.ts";
+import { isNotFound } from "../kubernetes/api-error.ts";
+import type { ApiClient, Bound } from "../kubernetes/client.ts";
+import type { KubeObject } from "../kubernetes/kube-object.ts";
+import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
+import type { Caches } from "./caches.ts";
+import type { ClaimProblems } from "./claim-problems.ts";
+import type { Refusals } from "./refusals.ts";
+
+/** Where an observation is gathered from. */
+export type Sources = Readonly<{
+  caches: Caches;
+  client: ApiClient;
+  report: (podUid: string) => AgentReport | undefined;
+  refusals: Refusals;
+  claimProblems: ClaimProblems;
+  now: () => number;
+}>;
+
+/** What is seen of one run, or why there is nothing to decide. */
+export type Observation =
+  | Readonly<{ kind: "Seen"; observed: Observed; raw: KubeObject }>
+  | Readonly<{ kind: "Absent" }>
+  | Readonly<{ kind: "Unreadable"; message: string }>;
+
+/**
+ * Gathers what is known of a run: from the caches, and by live reads where a stale cache could be taken for an
+ * end, such as a pod, claim or node that is missing (I7). Reads only.
+ */
+export async function observe(key: string, sources: Sources, bound: Bound): Promise<Observation> {
+  const raw = sources.caches.runs.get(key);
+  if (raw === undefined) return { kind: "Absent" };
+  const parsed = parseTrainingRun(raw);
+  if (parsed.kind === "Unreadable") return parsed;
+  const { run } = parsed;
+  const cached = cachedPods(run, sources.caches);
+  const missing = await readMissing(run, cached, { ...sources, bound });
+  const present = [...cached, ...missing.found];
+  const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
+  return {
+    kind: "Seen",
+    raw,
+    observed: {
+      now: sources.now(),
+      run,
+      pods: present,
+      gone: missing.gone,
+      nodes: await observeNodes(present, { ...sources, bound }),
+      volume: await observeVolume(run, { ...sources, bound }),
+      reports,
+      refusals: sources.refusals.of(run.metadata.uid),
+    },
+  };
+}
+
+type Live = Sources & Readonly<{ bound: Bound }>;
+
+function cachedPods(run: TrainingRun, caches: Caches): readonly ObservedPod[] {
+  return caches.pods.find("owner", run.metadata.uid).flatMap((raw) => {
+    const observed = raw.metadata.labels?.[labels.run] === run.metadata.name ? observePod(raw) : null;
+    return observed === null ? [] : [observed];
+  });
+}
+
+/** Recorded pods of the live attempt that the cache lacks: the server itself says which of them are gone. */
+async function readMissing(
+  run: TrainingRun,
+  cached: readonly ObservedPod[],
+  live: Live,
+): Promise<Readonly<{ found: readonly ObservedPod[]; gone: readonly string[] }>> {
+  const newest = run.status.attempts?.[0];
+  if (newest === undefined || newest.endTime !== undefined) return { found: [], gone: [] };
+  const found: ObservedPod[] = [];
+  const gone: string[] = [];
+  for (const [worker, { uid }] of newest.pods.entries()) {
+    if (cached.some((pod) => pod.uid === uid)) continue;
+    const name = podName(run, newest.number, worker);
+    const raw = await readLive(pods, { namespace: run.metadata.namespace, name }, live);
+    const pod = raw?.metadata.uid === uid ? observePod(raw) : null;
+    if (pod === null) gone.push(uid);
+    else found.push(pod);
+  }
+  return { found, gone };
+}
+
+async function observeNodes(present: readonly ObservedPod[], live: Live): Promise<readonly ObservedNode[]> {
+  const names = [...new Set(present.flatMap(({ node }) => node ?? []))].sort();
+  return await Promise.all(
+    names.map(async (name) => {
+      if (live.caches.nodes === undefined) return unseenNode(name, "Unknown");
+      const raw = live.caches.nodes.get(name) ?? (await readLive(nodes, { name }, live));
+      return raw === undefined ? unseenNode(name, "Absent") : observeNode(name, raw);
+    }),
+  );
+}
+
+async function observeVolume(run: TrainingRun, live: Live): Promise<ObservedVolume> {
+  const claimName = claimNameOf(run);
+  if (claimName === null) return { kind: "None" };
+  const { namespace } = run.metadata;
+  const raw =
+    live.caches.claims.get(`${namespace}/${claimName}`) ??
+    (await readLive(claims, { namespace, name: claimName }, live));
+  if (raw === undefined) return { kind: "Absent", claimName };
+  return observeClaim(raw, await live.claimProblems.of(raw, live.bound));
+}
+
+async function readLive(
+  resource: Resource,
+  where: Readonly<{ namespace?: string; name: string }>,
+  { client, bound }: Live,
+): Promise<KubeObject | undefined> {
+  try {
+    return await client.get({ resource, ...where }, bound);
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,162 @@
+import type { AttemptEntry } from "../api/status.ts";
+import type { Decision } from "../core/decision.ts";
+import type { Observed } from "../core/observed.ts";
+import type { ApiClient } from "../kubernetes/client.ts";
+import { EventRecorder } from "../kubernetes/event-recorder.ts";
+import { keyOf } from "../kubernetes/kube-object.ts";
+import type { ReflectorTiming } from "../kubernetes/reflector.ts";
+import { sleep } from "../kubernetes/sleep.ts";
+import { WorkQueue } from "../kubernetes/work-queue.ts";
+import { AgentClient } from "./agent-client.ts";
+import { Caches } from "./caches.ts";
+import { ClaimProblems } from "./claim-problems.ts";
+import { type ControllerOptions, runController } from "./controller.ts";
+import type { Log } from "./log.ts";
+import { OwnWrites } from "./own-writes.ts";
+import { Probe } from "./probe.ts";
+import { probedAgents } from "./probed-agents.ts";
+import { reconcile } from "./reconcile.ts";
+import { Refusals } from "./refusals.ts";
+import { SaveRequests } from "./save-requests.ts";
+import { wakeOnChanges } from "./wake.ts";
+
+export type OperatorOptions = Readonly<{
+  client: ApiClient;
+  decide: (observed: Observed) => Decision;
+  namespaces: readonly string[];
+  watchNodes: boolean;
+  workers: number;
+  instance: string;
+  probeIntervalMs: number;
+  log: Log;
+  onPass: ControllerOptions["onPass"];
+  onAttemptEnded: (entry: AttemptEntry) => void;
+  onWatchError: (error: unknown, about: string) => void;
+  timing?: Partial<ReflectorTiming>;
+  agentPort?: number;
+}>;
+
+/** The controller with everything it works on; nothing runs before {@link run}. */
+export class Operator {
+  readonly caches: Caches;
+  readonly queue: WorkQueue;
+  readonly #options: OperatorOptions;
+  readonly #agents: AgentClient;
+  readonly #probe: Probe;
+  readonly #recorder: EventRecorder;
+  readonly #refusals = new Refusals();
+  readonly #saves = new SaveRequests();
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+    const { client, namespaces, watchNodes, timing } = options;
+    this.queue = new WorkQueue({ firstMs: 250, maxMs: 60_000, random: Math.random });
+    this.caches = new Caches({
+      client,
+      namespaces,
+      watchNodes,
+      onError: options.onWatchError,
+      ...(timing === undefined ? {} : { timing }),
+    });
+    this.#agents = new AgentClient({
+      timeoutMs: 2_000,
+      ...(options.agentPort === undefined ? {} : { port: options.agentPort }),
+    });
+    this.#recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: options.instance });
+    this.#probe = this.#makeProbe();
+    wakeOnChanges(this.caches, (key) => this.queue.add(key));
+    this.#forgetWhatIsGone();
+  }
+
+  /**
+   * Works until the signal is aborted, then lets the passes under way end, for a few seconds at most. Rejects
+   * only where one of its loops broke, which is a defect.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const watching = new AbortController();
+    const passes = new AbortController();
+    const loops = Promise.all([
+      this.caches.run(watching.signal),
+      this.#decideOnceSynced(watching.signal, passes.signal),
+      this.#probe.run(watching.signal),
+    ]);
+    try {
+      await Promise.race([loops, aborted(signal)]);
+      await Promise.race([this.queue.shutDown(), sleep(drainMs, passes.signal)]);
+      await this.#recorder.flush({ signal: AbortSignal.timeout(flushMs) }).catch(() => undefined);
+    } finally {
+      passes.abort(stopping());
+      watching.abort(stopping());
+      void this.queue.shutDown();
+      await this.#agents.close();
+      await loops.catch(() => undefined);
+    }
+  }
+
+  async #decideOnceSynced(watching: AbortSignal, passes: AbortSignal): Promise<void> {
+    while (!this.caches.hasSynced) {
+      if (watching.aborted) return;
+      await sleep(syncCheckMs, watching).catch(() => undefined);
+    }
+    this.#options.log("info", "the caches are synced", { runs: this.caches.runs.size, pods: this.caches.pods.size });
+    const { client, decide, log, onAttemptEnded, onPass, workers } = this.#options;
+    const reconciler = {
+      sources: {
+        caches: this.caches,
+        client,
+        report: (podUid: string) => this.#probe.report(podUid),
+        refusals: this.#refusals,
+        claimProblems: new ClaimProblems(client, Date.now),
+        now: Date.now,
+      },
+      ownWrites: new OwnWrites(this.caches),
+      decide,
+      recorder: this.#recorder,
+      log,
+      onAttemptEnded,
+    };
+    const pass = (key: string) => reconcile(key, reconciler, { signal: passes });
+    await runController({ queue: this.queue, workers, reconcile: pass, onPass });
+  }
+
+  #makeProbe(): Probe {
+    return new Probe({
+      targets: () => probedAgents(this.caches),
+      ask: (target, signal) => this.#agents.state(target, signal),
+      wake: (run) => this.queue.add(run),
+      onAnswer: async (target, _, signal) => {
+        const asked = { run: this.caches.runs.get(target.run), podUid: target.podUid, now: Date.now() };
+        await this.#saves.pass(asked, () => this.#agents.requestSave(target, signal));
+      },
+      intervalMs: this.#options.probeIntervalMs,
+      progressEveryMs: 5_000,
+      concurrency: 16,
+    });
+  }
+
+  #forgetWhatIsGone(): void {
+    this.caches.runs.listen(({ kind, object }) => {
+      if (kind !== "Deleted") return;
+      this.#refusals.forget(object.metadata.uid);
+      this.queue.forget(keyOf(object));
+    });
+    this.caches.pods.listen(({ kind, object }) => {
+      if (kind !== "Deleted") return;
+      this.#probe.forget(object.metadata.uid);
+      this.#saves.forget(object.metadata.uid);
+    });
+  }
+}
+
+const drainMs = 8_000;
+const flushMs = 2_000;
+const syncCheckMs = 20;
+
+function stopping(): Error {
+  return new Error("the operator is stopping");
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

@@ -1,0 +1,99 @@
+import { managedBy } from "../api/names.ts";
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { Decision, RunEvent } from "../core/decision.ts";
+import type { Observed } from "../core/observed.ts";
+import { isConflict, isNotFound } from "../kubernetes/api-error.ts";
+import type { Bound } from "../kubernetes/client.ts";
+import type { EventRecorder } from "../kubernetes/event-recorder.ts";
+import type { KubeObject } from "../kubernetes/kube-object.ts";
+import { apply } from "./apply.ts";
+import { trainingRuns } from "./caches.ts";
+import type { PassOutcome } from "./controller.ts";
+import type { Log } from "./log.ts";
+import { observe, type Sources } from "./observe.ts";
+import type { OwnWrites } from "./own-writes.ts";
+
+/** What one pass needs besides what it observes. */
+export type Reconciler = Readonly<{
+  sources: Sources;
+  ownWrites: OwnWrites;
+  decide: (observed: Observed) => Decision;
+  recorder: EventRecorder;
+  log: Log;
+  /** Told of each attempt whose end was recorded just now. */
+  onAttemptEnded: (entry: AttemptEntry) => void;
+}>;
+
+/** One pass: observe, decide, write. */
+export async function reconcile(key: string, reconciler: Reconciler, bound: Bound): Promise<PassOutcome> {
+  const { sources, ownWrites, decide } = reconciler;
+  // The write's own event brings the run back here; the delay only covers an event that is never told.
+  if (!ownWrites.areSeen(key)) return { kind: "Settled", requeueAfterMs: unseenRecheckMs };
+  const observation = await observe(key, sources, bound);
+  if (observation.kind === "Absent") return { kind: "Settled" };
+  if (observation.kind === "Unreadable") {
+    reconciler.log("warn", observation.message, { run: key });
+    return { kind: "Settled" };
+  }
+  const { observed, raw } = observation;
+  if (observed.run.spec.managedBy !== managedBy) return { kind: "Settled" };
+  const decision = decide(observed);
+  return await write(key, { observed, raw, decision }, { ...reconciler, bound });
+}
+
+const unseenRecheckMs = 1_000;
+
+type Pass = Readonly<{ observed: Observed; raw: KubeObject; decision: Decision }>;
+
+async function write(key: string, pass: Pass, place: Reconciler & Readonly<{ bound: Bound }>): Promise<PassOutcome> {
+  const { observed, raw, decision } = pass;
+  const { run } = observed;
+  const { client, refusals, now } = place.sources;
+  try {
+    const applied = await apply(
+      { run, raw, decision },
+      {
+        client,
+        now,
+        written: (resource, object) => place.ownWrites.note(key, resource, object),
+        created: (name) => refusals.clear(run.metadata.uid, name),
+        statusWritten: () => newlyEnded(run.status, decision.status).forEach(place.onAttemptEnded),
+      },
+      place.bound,
+    );
+    if (applied.kind === "Refused") {
+      refusals.note(run.metadata.uid, applied.refusal);
+      return {
+        kind: "Again",
+        why: `${applied.refusal.kind} ${applied.refusal.name} was refused: ${applied.refusal.message}`,
+      };
+    }
+  } catch (error) {
+    if (isConflict(error)) return { kind: "Again", why: `the picture was old: ${String(error)}` };
+    // The run, or its namespace, went away under the decision; its deletion is told by the watch.
+    if (isNotFound(error)) return { kind: "Again", why: `an object was gone: ${String(error)}` };
+    throw error;
+  }
+  for (const event of decision.events) await publish(event, raw, place);
+  return { kind: "Settled", requeueAfterMs: decision.requeueAfterMs };
+}
+
+async function publish(
+  event: RunEvent,
+  raw: KubeObject,
+  place: Reconciler & Readonly<{ bound: Bound }>,
+): Promise<void> {
+  const { type, reason, message } = event;
+  try {
+    const occurrence = { regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message };
+    await place.recorder.record(occurrence, place.bound);
+  } catch (error) {
+    // An event is for people. What it tells stands in status as well.
+    place.log("warn", "an event could not be written", { run: raw.metadata.name, reason, error });
+  }
+}
+
+function newlyEnded(before: TrainingRunStatus, after: TrainingRunStatus): readonly AttemptEntry[] {
+  const known = new Set((before.attempts ?? []).filter(({ cause }) => cause !== undefined).map(({ number }) => number));
+  return (after.attempts ?? []).filter(({ cause, number }) => cause !== undefined && !known.has(number));
+}
