@@ -12,6 +12,7 @@ const processImage = z.object({
   entrypoint: z.array(z.string()),
   env: z.record(z.string(), z.string()),
   workingDirectory: z.string(),
+  paths: z.record(z.string(), z.string()).default({}),
 });
 
 /** What stands for each image on process nodes. */

@@ -2,6 +2,7 @@ import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { ClusterSettings } from "./cluster-state.ts";
 import { startControlPlane } from "./control-plane.ts";
+import { claimLoopback } from "./loopback-claim.ts";
 import { startProcessNode } from "./process-node.ts";
 import type { RunningCluster } from "./running-cluster.ts";
 
@@ -13,19 +14,21 @@ export async function startProcessCluster(options: {
 }): Promise<RunningCluster> {
   const { directory, settings, signal } = options;
   const { nodeMonitorGraceSeconds, audit } = settings;
-  const api = await startControlPlane({ directory, nodeMonitorGraceSeconds, audit, signal });
-  const stops = [() => api.stop()];
+  const claim = await claimLoopback(settings.nodes.length);
+  const stops: (() => Promise<void> | void)[] = [claim.release];
   const stop = async () => {
     for (const one of stops.toReversed()) await one();
   };
   try {
+    const api = await startControlPlane({ directory, nodeMonitorGraceSeconds, audit, signal });
+    stops.push(() => api.stop());
     const capacity = { cpu: String(cpus().length), memory: `${Math.floor(totalmem() / 2 ** 20)}Mi`, pods: "110" };
     for (const [index, { name, resources }] of settings.nodes.entries()) {
       const node = await startProcessNode({
         name,
         kubeconfigPath: api.kubeconfigPath,
         directory: join(directory, name),
-        address: `127.0.${index + 1}.1`,
+        address: `127.0.${claim.numbers[index]}.1`,
         capacity: { ...capacity, ...resources },
         images: settings.processImages,
         signal,
