@@ -172,6 +172,8 @@ class Restore {
     if (recorded !== undefined)
       return `step ${recorded.step} (${recorded.digest}) is on record and not in this storage`;
     if (state.damaged.length > 0) return `records ${state.damaged.slice(0, 10).join(", ")} of the log are damaged`;
+    // An opened log knows all that was ever committed; one that is empty beside checkpoints was lost.
+    if (state.opened !== null) return null;
     const found = (await this.#store.names()).find((name) => parseDirectoryName(name) !== null);
     return found === undefined ? null : `${found} exists and the log does not know it`;
   }

@@ -27,6 +27,8 @@ export function voidReason(state: RunState, record: Judged): string | null {
   if (record.attempt > opened.attempt && record.kind !== "refuse") return `attempt ${record.attempt} is not open`;
   switch (record.kind) {
     case "commit":
+      // "Newer" is a higher step in the lineage, so a lineage must not go back.
+      if (record.step < baseStep(state)) return `its step ${record.step} is below its base's, ${baseStep(state)}`;
       if (find(state, record.manifest) !== undefined) return `${record.manifest} is committed already`;
       if (state.deleted.some(({ digest }) => digest === record.manifest)) return `${record.manifest} was deleted`;
       if (record.directory !== directoryName(record.step, record.attempt)) return "the directory is another's";
@@ -75,6 +77,10 @@ export function find(state: RunState, digest: string): CheckpointRef | undefined
 /** Whether the log refuses that checkpoint. */
 export function isRefused(state: RunState, digest: string): boolean {
   return state.refused.some((refusal) => refusal.digest === digest);
+}
+
+function baseStep({ attempts, opened }: RunState): number {
+  return attempts.find(({ attempt }) => attempt === opened?.attempt)?.base?.step ?? 0;
 }
 
 function openVoidReason(state: RunState, record: Extract<Judged, { kind: "open" }>): string | null {

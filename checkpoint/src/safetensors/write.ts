@@ -40,6 +40,7 @@ function layOut(path: string, tensors: readonly TensorSource[], metadata: Readon
   if (Object.keys(metadata).length > 0) members[metadataName] = metadata;
   let at = 0;
   for (const { name, dtype, shape } of tensors) {
+    if (name === "__proto__") throw refuse(path, "no tensor may be named __proto__");
     if (name === metadataName || Object.hasOwn(members, name)) throw refuse(path, `a name may appear once: ${name}`);
     const end = at + tensorBytes(dtype, shape);
     members[name] = { dtype, shape: [...shape], data_offsets: [at, end] };

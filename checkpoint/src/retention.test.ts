@@ -1,0 +1,188 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { digestOf, log } from "../test/log-builder.ts";
+import { lineage } from "./candidates.ts";
+import { isRefused } from "./log/fold.ts";
+import { type RetentionInput, retain } from "./retention.ts";
+
+const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
+const now = "2026-01-01T00:00:00.000Z";
+const a1 = (...steps: number[]) => steps.map((step) => digestOf(step, 1));
+
+/** Attempt 1 with steps 10 to 50; every case says what differs. */
+function runOf(steps: readonly number[]) {
+  const builder = log().open(1);
+  for (const step of steps) builder.commit(1, step);
+  return builder;
+}
+
+function plan(input: Partial<RetentionInput>) {
+  const state = input.state ?? runOf([10, 20, 30, 40, 50]).state;
+  const { keep, remove, ...rest } = retain({ policy, verified: [], recorded: [], now, ...input, state });
+  return {
+    ...rest,
+    keep: Object.fromEntries(keep.map(({ ref, reasons }) => [ref.step, reasons.join(" ")])),
+    remove: remove.map(({ ref }) => ref.step),
+  };
+}
+
+describe("retention", () => {
+  const cases: { what: string; input: Partial<RetentionInput>; keep: Record<number, string>; remove: number[] }[] = [
+    {
+      what: "removes nothing while less than two are verified",
+      input: { verified: a1(50) },
+      keep: {
+        10: "newer-unproven",
+        20: "newer-unproven",
+        30: "newer-unproven",
+        40: "newer-unproven last",
+        50: "verified last",
+      },
+      remove: [],
+    },
+    {
+      what: "keeps the last ones once they are verified",
+      input: { verified: a1(40, 50) },
+      keep: { 40: "verified last", 50: "verified last" },
+      remove: [10, 20, 30],
+    },
+    {
+      what: "counts what the operator has on record as verified, and keeps the newest of it",
+      input: { verified: a1(40, 50), recorded: a1(20, 10) },
+      keep: { 20: "recorded", 40: "verified last", 50: "verified last" },
+      remove: [10, 30],
+    },
+    {
+      what: "waits for the mirror where there is one",
+      input: { verified: a1(30, 40, 50), mirrored: a1(20, 30) },
+      keep: {
+        10: "newer-unproven",
+        20: "newer-unproven",
+        30: "verified",
+        40: "newer-unproven last",
+        50: "newer-unproven last",
+      },
+      remove: [],
+    },
+    {
+      what: "keeps the best and the multiples",
+      input: {
+        state: log().open(1).commit(1, 10, { loss: "0.01" }).commit(1, 20).commit(1, 30).commit(1, 40, { loss: "NaN" })
+          .state,
+        verified: a1(30, 40),
+        policy: { ...policy, last: 2, best: { metric: "loss", mode: "Min", count: 1 }, everySteps: 20 },
+      },
+      keep: { 10: "best:loss", 20: "every:20", 30: "verified last", 40: "verified last every:20" },
+      remove: [],
+    },
+    {
+      what: "keeps the base of the open attempt and the final checkpoint",
+      input: {
+        state: runOf([10, 20, 30])
+          .open(2, digestOf(10, 1))
+          .commit(2, 40)
+          .commit(2, 50)
+          .commit(2, 60)
+          .done(2, digestOf(40, 2)).state,
+        verified: [digestOf(50, 2), digestOf(60, 2)],
+      },
+      keep: { 10: "base", 40: "done", 50: "verified last", 60: "verified last" },
+      remove: [20, 30],
+    },
+    {
+      what: "keeps a branch that was left until the present one is ahead of it",
+      input: {
+        state: runOf([10, 90]).open(2, digestOf(10, 1)).commit(2, 20).commit(2, 30).state,
+        verified: [digestOf(20, 2), digestOf(30, 2)],
+      },
+      keep: { 10: "base", 20: "verified last", 30: "verified last", 90: "newer-unproven" },
+      remove: [],
+    },
+    {
+      what: "keeps fresh evidence",
+      input: { state: runOf([10, 20, 30, 40]).refuse(1, digestOf(20, 1)).state, verified: a1(30, 40) },
+      keep: { 20: "evidence", 30: "verified last", 40: "verified last" },
+      remove: [10],
+    },
+    {
+      what: "lets evidence go after its window, also when the clock of its writer ran ahead",
+      input: {
+        state: runOf([10, 20, 30, 40]).refuse(1, digestOf(20, 1)).state,
+        verified: a1(30, 40),
+        now: "2026-01-02T00:00:01.000Z",
+      },
+      keep: { 30: "verified last", 40: "verified last" },
+      remove: [10, 20],
+    },
+  ];
+  test.each(cases)("$what", ({ input, keep, remove }) => {
+    expect(plan(input)).toMatchObject({ keep, remove, shrunk: null, pauseSaving: null });
+  });
+
+  test("shrinks to two verified, base and best when the next checkpoint would not fit", () => {
+    const budget = { ...policy, last: 4, best: { metric: "loss", mode: "Max", count: 2 }, maxBytes: 500 } as const;
+    expect(plan({ verified: a1(40, 50), policy: budget })).toEqual({
+      keep: { 10: "best:loss", 40: "verified", 50: "verified" },
+      remove: [20, 30],
+      keptBytes: 300,
+      shrunk: "300 bytes kept, 100 for the next checkpoint, 500 allowed",
+      pauseSaving: null,
+    });
+  });
+
+  test("pauses saving rather than go below the floor", () => {
+    const tiny = plan({ verified: a1(40, 50), policy: { ...policy, maxBytes: 250 } });
+    expect(tiny.keep).toEqual({ 40: "verified", 50: "verified" });
+    expect(tiny.pauseSaving).toBe("200 bytes kept, 100 for the next checkpoint, 250 allowed");
+  });
+
+  test("never removes the base, the final one, or what two verified newer ones do not cover (I6)", () => {
+    let removals = 0;
+    const property = fc.property(
+      fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 12 }),
+      fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 12 }),
+      fc.record({
+        base: fc.nat(11),
+        refused: fc.array(fc.nat(20), { maxLength: 3 }),
+        verified: fc.array(fc.nat(20), { maxLength: 12 }),
+        mirrored: fc.option(fc.array(fc.nat(20), { maxLength: 20 })),
+        last: fc.integer({ min: 2, max: 4 }),
+        every: fc.option(fc.integer({ min: 1, max: 20 })),
+        maxBytes: fc.option(fc.integer({ min: 1, max: 2000 })),
+        days: fc.integer({ min: 0, max: 2 }),
+      }),
+      (first, second, pick) => {
+        const builder = runOf(first.sort((a, b) => a - b));
+        const base = builder.state.checkpoints[pick.base % first.length];
+        builder.open(2, base?.digest ?? null);
+        for (const step of second.sort((a, b) => a - b)) builder.commit(2, (base?.step ?? 0) + step);
+        const at = (index: number) => builder.state.checkpoints[index % builder.state.checkpoints.length]?.digest ?? "";
+        for (const index of pick.refused) builder.refuse(2, at(index));
+        const { state } = builder;
+        const verified = pick.verified.map(at);
+        const mirrored = pick.mirrored?.map(at) ?? null;
+        const { remove } = retain({
+          state,
+          policy: { last: pick.last, best: null, everySteps: pick.every, maxBytes: pick.maxBytes },
+          verified,
+          mirrored,
+          recorded: [],
+          now: `2026-01-0${1 + pick.days}T00:00:00.000Z`,
+        });
+        const known = new Set([...verified, state.opened?.base]);
+        for (const { ref } of remove) {
+          removals += 1;
+          const newer = lineage(state).filter(
+            ({ step, digest }) =>
+              step > ref.step && !isRefused(state, digest) && known.has(digest) && (mirrored?.includes(digest) ?? true),
+          );
+          expect(newer.length).toBeGreaterThanOrEqual(2);
+          expect(ref.digest).not.toBe(state.opened?.base);
+          if (pick.days === 0) expect(isRefused(state, ref.digest)).toBe(false);
+        }
+      },
+    );
+    fc.assert(property, { numRuns: 2000 });
+    expect(removals).toBeGreaterThan(500);
+  });
+});
