@@ -9,10 +9,10 @@ export const ways = ["given", "kind", "containers", "processes"] as const;
 export type Way = (typeof ways)[number];
 
 const processImage = z.object({
-  entrypoint: z.array(z.string()),
-  env: z.record(z.string(), z.string()),
+  entrypoint: z.array(z.string()).readonly(),
+  env: z.record(z.string(), z.string()).readonly(),
   workingDirectory: z.string(),
-  paths: z.record(z.string(), z.string()).default({}),
+  paths: z.record(z.string(), z.string()).readonly().optional(),
 });
 
 /** What stands for each image on process nodes. */

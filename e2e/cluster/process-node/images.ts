@@ -5,6 +5,8 @@ export interface ProcessImage {
   /** Variables under those of the pod. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
+  /** Directories of the image, and where their files lie on this machine. */
+  readonly paths?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Why a container's image cannot be used, in the words of a container's waiting state. */

@@ -23,6 +23,8 @@ export interface PreparationSources extends FileSources {
   readonly directory: string;
   readonly images: Readonly<Record<string, ProcessImage>>;
   readonly server: string;
+  /** Variables by which the node knows its processes. */
+  readonly mark: Readonly<Record<string, string>>;
 }
 
 /** The log of one run of a container. */
@@ -49,10 +51,20 @@ export async function prepareContainer(
   await writeFile(messagePath, "");
   const mounts = await mountsOf(sources, variables);
   await linkNestedMounts(mounts);
-  const paths = [...mounts, { mountPath: container.terminationMessagePath, hostPath: messagePath }];
+  const imagePaths = Object.entries(image.found.paths ?? {});
+  const paths = [
+    ...imagePaths.map(([mountPath, hostPath]) => ({ mountPath, hostPath })),
+    ...mounts,
+    { mountPath: container.terminationMessagePath, hostPath: messagePath },
+  ];
   const rewrite = (text: string) => rewritePaths(text, paths);
   const given = [...variables].map(([name, value]): [string, string] => [name, rewrite(value)]);
-  const env = { ...(await surroundings(sources, mounts)), ...image.found.env, ...Object.fromEntries(given) };
+  const env = {
+    ...(await surroundings(sources, mounts)),
+    ...image.found.env,
+    ...Object.fromEntries(given),
+    ...sources.mark,
+  };
   const own = { command: expandAll(container.command, variables), args: expandAll(container.args, variables) };
   const command = commandLine({ command: own.command.map(rewrite), args: own.args.map(rewrite) }, image.found);
   const workingDirectory = rewrite(container.workingDir ?? "") || image.found.workingDirectory;

@@ -1,0 +1,137 @@
+import { execFileSync } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { down } from "../cluster/cluster.ts";
+import { type Installation, install } from "../harness/installation.ts";
+import { projectDirectory } from "../harness/products.ts";
+import { RunAccess } from "../harness/run-access.ts";
+import { weightsDigest } from "../harness/run-volume.ts";
+import { checksOf } from "./checks.ts";
+import { type WatchedRun, watchRun } from "./interrupted-run.ts";
+import { printLedger } from "./ledger.ts";
+import { LiveView } from "./live-view.ts";
+import { type DemoReport, renderReport } from "./report.ts";
+import { describeReport } from "./report-data.ts";
+import { scrapeProducts } from "./scrape.ts";
+
+/*
+ * make demo: a real cluster, the chart, one training that is interrupted in every way and one that is not, and a comparison
+ * of what they ended with. Exits 0 only when every promise held.
+ */
+
+const directory = join(projectDirectory, ".build", "demo");
+const reportPath = join(projectDirectory, "demo-report.html");
+const namespace = "default";
+const limitMs = 45 * 60_000;
+
+/** The interruptions, each once the run has passed that share of its steps. */
+const plan = [
+  { kind: "eviction", at: 0.12 },
+  { kind: "eviction during a save", at: 0.28 },
+  { kind: "preemption", at: 0.44 },
+  { kind: "SIGKILL", at: 0.6 },
+  { kind: "damaged checkpoint", at: 0.76 },
+] as const;
+
+async function demo(signal: AbortSignal): Promise<boolean> {
+  const stages = stageCounter(5);
+  stages("a Kubernetes cluster with the operator on it");
+  const installation = await install({ directory, report: (line) => console.log(`  ${line}`), signal });
+  console.log(`  kubectl: export KUBECONFIG=${installation.cluster.kubeconfigPath}`);
+  const manifestPath = join("examples", "mnist.yaml");
+  await removeOldRuns(installation, signal);
+
+  const scraping = await scrapeProducts({ installation, directory: join(directory, "prometheus"), signal });
+  try {
+    stages(`kubectl apply -f ${manifestPath}, and ${plan.length} interruptions`);
+    await installation.kubectl("apply", "-f", join(projectDirectory, manifestPath));
+    const interrupted = await watch(installation, "mnist", { plan, signal });
+
+    stages("the same training undisturbed");
+    const manifest = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));
+    await new RunAccess(installation.api, { namespace, name: "mnist-undisturbed" }).create(manifest);
+    const undisturbed = await watch(installation, "mnist-undisturbed", { plan: [], signal });
+
+    stages("what Prometheus saw");
+    const scraped = await scraping.read(signal);
+    for (const { query, value } of scraped) console.log(`  ${query} = ${value}`);
+
+    stages("the comparison");
+    return await conclude({ installation, interrupted, undisturbed, scraped });
+  } finally {
+    await scraping.stop();
+    await installation.api.close();
+  }
+}
+
+async function watch(
+  { api }: Installation,
+  name: string,
+  { plan, signal }: Pick<Parameters<typeof watchRun>[0], "plan" | "signal">,
+): Promise<WatchedRun & { weights: string }> {
+  const view = new LiveView();
+  const watched = await watchRun({ api, access: new RunAccess(api, { namespace, name }), view, plan, signal });
+  view.say(`the run ended: ${watched.run.status.state}`);
+  const final = watched.run.status.latestVerified;
+  return { ...watched, weights: final === undefined ? "none" : await weightsDigest(watched.volume, final) };
+}
+
+async function conclude(seen: {
+  installation: Installation;
+  interrupted: WatchedRun & { weights: string };
+  undisturbed: WatchedRun & { weights: string };
+  scraped: DemoReport["scraped"];
+}): Promise<boolean> {
+  printLedger(seen.interrupted.run);
+  const checks = checksOf({ ...seen, planned: plan.length });
+  const report = describeReport({ ...seen, checks, way: seen.installation.cluster.way, commit: commit() });
+  await writeFile(reportPath, renderReport(report));
+  console.log(`  interrupted  ${seen.interrupted.weights}\n  undisturbed  ${seen.undisturbed.weights}`);
+  for (const { what, held, seen: value } of checks) console.log(`  ${held ? "held  " : "BROKEN"}  ${what}: ${value}`);
+  console.log(`  Report: ${relative(process.cwd(), reportPath)}. The cluster runs on; \`make demo-down\` removes it.`);
+  return checks.every(({ held }) => held);
+}
+
+/** A demo that is run again starts from nothing, also where the last one was stopped halfway. */
+async function removeOldRuns({ api }: Installation, signal: AbortSignal): Promise<void> {
+  for (const name of ["mnist", "mnist-undisturbed"]) {
+    await new RunAccess(api, { namespace, name }).remove(AbortSignal.any([signal, AbortSignal.timeout(120_000)]));
+  }
+}
+
+function stageCounter(total: number): (what: string) => void {
+  const started = performance.now();
+  let stage = 0;
+  return (what) => {
+    stage += 1;
+    console.log(`\n[${stage}/${total}] ${what} (${Math.round((performance.now() - started) / 1000)} s so far)`);
+  };
+}
+
+function commit(): string {
+  return execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: projectDirectory, encoding: "utf8" }).trim();
+}
+
+async function main(command: string): Promise<number> {
+  if (command === "down") {
+    await down({ directory });
+    console.log("The demo's cluster is gone.");
+    return 0;
+  }
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
+  const held = await demo(AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]));
+  console.log(held ? "\nThe demo held." : "\nThe demo did NOT hold.");
+  return held ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main(z.enum(["up", "down"]).parse(process.argv[2] ?? "up"));
+} catch (error) {
+  console.error(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}`);
+  console.error("Its cluster may still run: `make demo-down` removes it, `make demo` tries again.");
+  process.exitCode = 1;
+}

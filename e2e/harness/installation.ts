@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { type ApiClient, createApiClient } from "../cluster/api-client.ts";
+import { ensureHelm, ensureKubernetes, type Report } from "../cluster/binaries.ts";
+import { down, loadImages, up } from "../cluster/cluster.ts";
+import type { ClusterState, Way } from "../cluster/cluster-state.ts";
+import { run } from "../cluster/command.ts";
+import { baseImage, buildBaseImage } from "../cluster/images.ts";
+import { buildBundles, imageSources, processImages, projectDirectory } from "./products.ts";
+
+/** The product, installed by its chart on a cluster of this machine. */
+export type Installation = Readonly<{
+  cluster: ClusterState;
+  api: ApiClient;
+  /** Runs kubectl against the cluster and gives back what it printed. */
+  kubectl: (...args: string[]) => Promise<string>;
+  /** Ends the cluster with everything on it. */
+  remove: () => Promise<void>;
+}>;
+
+type Options = Readonly<{
+  directory: string;
+  way?: Way;
+  report: Report;
+  signal: AbortSignal;
+  /** How long the controller manager waits before it calls a silent node lost. */
+  nodeMonitorGraceSeconds?: number;
+}>;
+
+/** Where the chart is installed. */
+export const systemNamespace = "trainingrun-system";
+const releaseName = "trainingrun";
+const installTimeoutMs = 180_000;
+
+/** From nothing to a running operator: cluster, images, chart. Repeats what is missing only. */
+export async function install({ directory, report, signal, ...options }: Options): Promise<Installation> {
+  await buildBundles(report, signal);
+  const cluster = await up({ directory, report, signal, processImages: processImages(), ...options });
+  try {
+    if (cluster.way === "containers" || cluster.way === "kind") {
+      report("Building the images and giving them to the nodes: usually a minute, then seconds");
+      await buildBaseImage(projectDirectory, report);
+      await loadImages(cluster, imageSources(baseImage), report);
+    }
+    await installChart(cluster, report);
+    const api = await createApiClient(cluster.kubeconfigPath);
+    return {
+      cluster,
+      api,
+      kubectl: (...args) => kubectl(cluster, args),
+      remove: async () => {
+        await api.close();
+        await down({ directory });
+      },
+    };
+  } catch (error) {
+    await down({ directory });
+    throw error;
+  }
+}
+
+async function installChart(cluster: ClusterState, report: Report): Promise<void> {
+  report("Installing the chart: usually 10 seconds");
+  const helm = await ensureHelm(report);
+  const chart = join(projectDirectory, "charts", "trainingrun-operator");
+  const where = ["--kubeconfig", cluster.kubeconfigPath, "--namespace", systemNamespace, "--create-namespace"];
+  const values = [
+    "--set",
+    "image.tag=dev",
+    "--set",
+    "agent.image.tag=dev",
+    "--set",
+    "controller.probeIntervalSeconds=1",
+  ];
+  const wait = ["--wait", "--timeout", `${installTimeoutMs / 1000}s`];
+  await run(helm, ["upgrade", "--install", releaseName, chart, ...where, ...values, ...wait], {
+    timeoutMs: installTimeoutMs + 10_000,
+  });
+}
+
+async function kubectl(cluster: ClusterState, args: readonly string[]): Promise<string> {
+  const context = cluster.context === undefined ? [] : ["--context", cluster.context];
+  return await run(await ensureKubernetes(), ["kubectl", ...context, ...args], {
+    env: { KUBECONFIG: cluster.kubeconfigPath },
+  });
+}
