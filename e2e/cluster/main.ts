@@ -7,6 +7,7 @@ import { z } from "zod";
 import { ensureKubernetes } from "./binaries.ts";
 import { defaultNodes, down, isRunning, type UpOptions, up } from "./cluster.ts";
 import { type ClusterState, processImagesSchema, readState, ways } from "./cluster-state.ts";
+import { buildProjectImages, loadProjectImages } from "./project-images.ts";
 
 const usage = `The local Kubernetes cluster of this project.
 
@@ -17,6 +18,7 @@ const usage = `The local Kubernetes cluster of this project.
   status          say what runs
   kubeconfig      print the path of its kubeconfig
   kubectl ARGS    run kubectl against it
+  images          build the project's images, and give them to the cluster if one runs
 
   --directory DIR          where the cluster is (default: .build/cluster in the project)
   --way WAY                ${ways.join(", ")} (default: the first that works here)
@@ -54,6 +56,8 @@ async function main(args: readonly string[]): Promise<number> {
       return status(directory);
     case "kubeconfig":
       return say((await running(directory)).kubeconfigPath, 0);
+    case "images":
+      return images(directory);
     case "kubectl":
       return kubectl(await running(directory), kubectlArgs);
     default:
@@ -82,6 +86,14 @@ async function status(directory: string): Promise<number> {
   const state = await readState(directory);
   if (state === undefined) return say(`There is no cluster in ${directory}`, 1);
   return say(describe(state), isRunning(state) ? 0 : 1);
+}
+
+async function images(directory: string): Promise<number> {
+  const state = await readState(directory);
+  const report = (line: string) => void process.stdout.write(`${line}\n`);
+  if (state === undefined || !isRunning(state)) await buildProjectImages({ report });
+  else await loadProjectImages(state, { report });
+  return 0;
 }
 
 async function running(directory: string): Promise<ClusterState> {
