@@ -1,13 +1,14 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { AddressPool } from "./process-node/addresses.ts";
-import { ApiClient } from "./process-node/api-client.ts";
+import { AddressPool, requireListenable } from "./process-node/addresses.ts";
 import { Gate } from "./process-node/gate.ts";
 import type { ProcessImage } from "./process-node/images.ts";
 import { startLogsServer } from "./process-node/logs-server.ts";
+import { NodeClient } from "./process-node/node-client.ts";
 import { NodeObject } from "./process-node/node-object.ts";
 import { NodePods } from "./process-node/node-pods.ts";
 import { ObjectReader } from "./process-node/object-reader.ts";
+import { PodEvents } from "./process-node/pod-events.ts";
 import { watchPods } from "./process-node/pod-watch.ts";
 import { ProcessLedger } from "./process-node/process-ledger.ts";
 
@@ -58,7 +59,14 @@ const registrationLimitMs = 30_000;
 
 /**
  * Registers a node and runs the containers of the pods bound to it as child processes. Needs no root, no images and no
- * container runtime; what it does not offer is isolation, limits, services and names of pods.
+ * container runtime. What it does not show:
+ *
+ * - isolation: containers share this machine's files, users, network and processes; runAsUser, fsGroup, read-only roots
+ *   and limits are not enforced, and no kernel kills for memory;
+ * - a file system of their own: a path reaches a mount only if it stands in a variable, command or argument;
+ * - process 1: a program without a SIGTERM handler ends at SIGTERM, where in a container it would not notice;
+ * - services and pods' names: loopback addresses are no endpoints, so nothing is resolved or balanced;
+ * - changes of a mounted ConfigMap or Secret, and limits to the size of logs.
  *
  * @throws {Error} when the API server does not take the node within half a minute.
  */
@@ -69,12 +77,14 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
   const { signal } = stopping;
   const gate = new Gate();
   const addresses = new AddressPool(address);
+  await requireListenable(address);
   await mkdir(directory, { recursive: true });
-  const client = await ApiClient.fromKubeconfig(options.kubeconfigPath, gate);
+  const client = await NodeClient.fromKubeconfig(options.kubeconfigPath, gate);
   const ledger = await ProcessLedger.open(join(directory, "processes"));
   const pods = new NodePods({
     ...{ nodeName: name, address, directory, capacity, images, client, addresses, gate, ledger, onError, signal },
     objects: new ObjectReader(client),
+    events: new PodEvents({ client, nodeName: name, signal, onError }),
   });
   const logs = await startLogsServer({ address, directory, pods, onError });
   const node = new NodeObject(client, { name, address, capacity, logsPort: logs.port });
@@ -83,8 +93,8 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
   const stop = async (what: StopOptions["node"]) => {
     stopping.abort();
     gate.open();
-    await ledger.close();
-    await Promise.all([...tasks, pods.ended(), logs.stop()]);
+    await pods.kill();
+    await Promise.all([...tasks, logs.stop(), ledger.close()]);
     await (what === "keep" ? node.reportNotReady() : node.remove()).catch(onError);
     await client.close();
   };
@@ -92,7 +102,7 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
     stopped ??= stop(how.node);
     return stopped;
   };
-  options.signal?.addEventListener("abort", () => void stopOnce(), { once: true });
+  options.signal?.addEventListener("abort", () => void stopOnce().catch(onError), { once: true });
   try {
     await node.register(AbortSignal.any([signal, AbortSignal.timeout(registrationLimitMs)]));
   } catch (error) {

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startControlPlane } from "../cluster/control-plane.ts";
-import { ApiClient, isNotFound } from "../cluster/process-node/api-client.ts";
 import { Gate } from "../cluster/process-node/gate.ts";
+import { isNotFound, NodeClient } from "../cluster/process-node/node-client.ts";
 import { type ProcessNode, type ProcessNodeOptions, startProcessNode } from "../cluster/process-node.ts";
 
 /** Any object of Kubernetes, as far as tests look into it. */
@@ -45,14 +45,14 @@ const waitMs = 20_000;
 /** A control plane with one process node, for one test file. */
 export class ProcessNodeCluster {
   readonly directory: string;
-  readonly client: ApiClient;
+  readonly client: NodeClient;
   readonly namespace: string;
   readonly kubeconfigPath: string;
   readonly #stopControlPlane: () => Promise<void>;
 
   private constructor(fields: {
     directory: string;
-    client: ApiClient;
+    client: NodeClient;
     kubeconfigPath: string;
     stopControlPlane: () => Promise<void>;
   }) {
@@ -70,7 +70,7 @@ export class ProcessNodeCluster {
     const plane =
       given === undefined ? await startControlPlane({ directory: join(directory, "control-plane") }) : undefined;
     const kubeconfigPath = plane?.kubeconfigPath ?? given ?? "";
-    const client = await ApiClient.fromKubeconfig(kubeconfigPath, new Gate());
+    const client = await NodeClient.fromKubeconfig(kubeconfigPath, new Gate());
     const stopControlPlane = async () => plane?.stop();
     const cluster = new ProcessNodeCluster({ directory, client, kubeconfigPath, stopControlPlane });
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name: cluster.namespace } };

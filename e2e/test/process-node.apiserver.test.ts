@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { identify } from "../cluster/process-identity.ts";
 import type { ProcessNode } from "../cluster/process-node.ts";
 import { containerOf, type PodStatus, ProcessNodeCluster, script } from "./process-node-cluster.ts";
@@ -11,6 +11,13 @@ const finalizer = "test.trainingrun.dev/hold";
 const patient = "trap 'exit 143' TERM; echo ready; while :; do sleep 0.05; done";
 const isRunning = (status: PodStatus) => status.phase === "Running";
 const isOver = (status: PodStatus) => status.phase === "Succeeded" || status.phase === "Failed";
+
+/** What the kernel says that a process does: R, S, T for stopped. Linux only. */
+const stateOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0];
+
+async function until(isSo: () => boolean): Promise<void> {
+  await vi.waitUntil(isSo, { timeout: 5_000, interval: 20 });
+}
 
 let cluster: ProcessNodeCluster;
 let node: ProcessNode;
@@ -270,15 +277,32 @@ describe("a Job on a process node", () => {
 
 describe("a process node", () => {
   test("says nothing and does nothing while it is frozen, and goes on where it stood", async () => {
-    await cluster.createPod("frozen", { restartPolicy: "Never", containers: [script("main", patient)] });
+    const pidFile = join(cluster.directory, "frozen-pid");
+    const containers = [script("main", `echo $$$$ > ${pidFile}; ${patient}`)];
+    await cluster.createPod("frozen", { restartPolicy: "Never", terminationGracePeriodSeconds: 1, containers });
     await cluster.pod("frozen", isRunning);
+    await until(() => existsSync(pidFile));
+    const pid = Number(readFileSync(pidFile, "utf8"));
     node.freeze();
+    await until(() => stateOf(pid) === "T");
     await cluster.deletePod("frozen");
-    const silent = await cluster.find(cluster.path("pods/frozen"));
-    expect(containerOf(silent?.status ?? {}, "main")?.state.running).toBeDefined();
+    await cluster.createPod("behind", {
+      nodeName: node.name,
+      restartPolicy: "Never",
+      containers: [script("main", "true")],
+    });
+    // A second node gets a pod later and runs it first: the frozen one has had its chance.
+    const other = await cluster.startNode({ name: "process-node-awake", address: "127.0.204.1" });
+    const spec = { nodeName: other.name, restartPolicy: "Never", containers: [script("main", "sleep 2")] };
+    await cluster.createPod("awake", spec);
+    await cluster.pod("awake", isOver);
+    expect(stateOf(pid)).toBe("T");
+    expect((await cluster.find(cluster.path("pods/behind")))?.status?.containerStatuses).toBeUndefined();
     node.thaw();
     const last = (await cluster.untilGone("pods", "frozen")).at(-1);
     expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 143 });
+    expect((await cluster.pod("behind", isOver)).status?.phase).toBe("Succeeded");
+    await other.stop();
   });
 
   test("leaves no process behind when it stops, and its pods are Failed when it comes back", async () => {

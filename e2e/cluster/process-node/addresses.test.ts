@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { AddressPool } from "./addresses.ts";
+import { AddressPool, requireListenable } from "./addresses.ts";
 
 test("gives each pod an address of the node's own range, and each address once", () => {
   const pool = new AddressPool("127.0.3.1");
@@ -27,4 +27,9 @@ test("says so when all are taken", () => {
 
 test.each(["10.0.0.1", "127.1.1.1", "127.0.0.1", "127.0.1", "::1"])("refuses the node address %s", (address) => {
   expect(() => new AddressPool(address)).toThrow(`must be 127.0.x.y with x in 1-255: ${address}`);
+});
+
+test("says so when the machine does not have an address", async () => {
+  await requireListenable("127.0.0.1");
+  await expect(requireListenable("192.0.2.1")).rejects.toThrow("this machine does not have that address");
 });

@@ -1,8 +1,28 @@
-import { isIPv4 } from "node:net";
+import { once } from "node:events";
+import { createServer, isIPv4 } from "node:net";
 
 /** A node has given out all the addresses it had. */
 export class AddressesExhausted extends Error {
   override readonly name = "AddressesExhausted";
+}
+
+/**
+ * Makes sure that programs of this machine can listen on an address. Linux and Windows own all of 127.0.0.0/8; macOS
+ * has only what it was given.
+ *
+ * @throws {Error} with what to do, when they cannot.
+ */
+export async function requireListenable(address: string): Promise<void> {
+  const server = createServer();
+  try {
+    server.listen(0, address);
+    await once(server, "listening");
+  } catch (error) {
+    const remedy = process.platform === "darwin" ? `: run "sudo ifconfig lo0 alias ${address}"` : "";
+    throw new Error(`Cannot use ${address} because this machine does not have that address${remedy}`, { cause: error });
+  }
+  server.close();
+  await once(server, "close");
 }
 
 /**

@@ -39,11 +39,11 @@ export class ContainerProcess {
     const [program, ...args] = launch.command;
     if (program === undefined) throw new StartFailed("Cannot start the container because it has no command");
     requireStartable(program, launch);
-    const log = openSync(launch.logPath, "a");
+    const log = openLog(launch.logPath);
     const [command, commandArgs] = tiedToUs(program, args);
     const child = spawn(command, commandArgs, {
       cwd: launch.workingDirectory,
-      env: { ...launch.env, ...ledger.mark },
+      env: launch.env,
       stdio: ["ignore", log, log],
       detached: true,
     });
@@ -68,6 +68,14 @@ export class ContainerProcess {
   /** Signals all processes of the container. */
   signalAll(signal: NodeJS.Signals): void {
     if (!this.#hasExited) signalGroup(this.#pid, signal);
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a");
+  } catch (error) {
+    throw new StartFailed(`Cannot start the container because its log cannot be written: ${path}`, { cause: error });
   }
 }
 

@@ -23,7 +23,7 @@ export interface ContainerRunnerOptions {
   readonly gate: Gate;
   readonly ledger: ProcessLedger;
   /** Told whenever the snapshot differs from before. */
-  readonly onChange: () => void;
+  readonly onChange: (snapshot: ContainerSnapshot) => void;
 }
 
 const crashBackoffMs = [10_000, 300_000] as const;
@@ -201,8 +201,8 @@ export class ContainerRunner {
       });
       return { exitCode: await run.exited };
     } catch (error) {
-      if (!(error instanceof StartFailed)) throw error;
-      return { exitCode: 128, failure: error.message };
+      if (error instanceof StartFailed) return { exitCode: 128, failure: error.message };
+      throw error;
     } finally {
       ended.abort();
       this.#run = undefined;
@@ -231,7 +231,7 @@ export class ContainerRunner {
 
   #change(change: Partial<ContainerSnapshot>): void {
     this.#snapshot = { ...this.#snapshot, ...change };
-    this.#options.onChange();
+    this.#options.onChange(this.#snapshot);
   }
 }
 

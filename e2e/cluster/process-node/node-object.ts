@@ -1,7 +1,7 @@
 import { arch, hostname, platform, release } from "node:os";
 import { z } from "zod";
-import { type ApiClient, isConflict, isNotFound } from "./api-client.ts";
 import { Backoff, pause } from "./backoff.ts";
+import { isConflict, isNotFound, type NodeClient } from "./node-client.ts";
 
 /** What a node says about itself. */
 export interface NodeDescription {
@@ -20,12 +20,12 @@ const Identified = z.object({ metadata: z.object({ uid: z.string() }) });
 
 /** A node's object and lease in the API server. */
 export class NodeObject {
-  readonly #client: ApiClient;
+  readonly #client: NodeClient;
   readonly #node: NodeDescription;
   readonly #path: string;
   #uid = "";
 
-  constructor(client: ApiClient, node: NodeDescription) {
+  constructor(client: NodeClient, node: NodeDescription) {
     this.#client = client;
     this.#node = node;
     this.#path = `/api/v1/nodes/${node.name}`;

@@ -1,6 +1,7 @@
 import { admit } from "./admission.ts";
 import type { Pod } from "./pod.ts";
-import { type PodHome, PodRunner } from "./pod-runner.ts";
+import type { PodHome } from "./pod-home.ts";
+import { PodRunner } from "./pod-runner.ts";
 import type { PodListener } from "./pod-watch.ts";
 
 /** All pods of a node, by uid. */
@@ -55,9 +56,9 @@ export class NodePods implements PodListener {
     this.#home.gate.open();
   }
 
-  /** Ends what still runs; resolves when nothing does. */
-  async ended(): Promise<void> {
-    for (const runner of this.#runners.values()) runner.terminate(0);
+  /** Kills what runs; resolves when nothing does. */
+  async kill(): Promise<void> {
+    for (const runner of this.#runners.values()) runner.kill();
     await Promise.all([...this.#runners.values()].map((runner) => runner.finished()));
   }
 
@@ -80,7 +81,10 @@ export class NodePods implements PodListener {
     const runner = this.#runners.get(uid);
     if (runner === undefined) return;
     runner.terminate(runner.pod.spec.terminationGracePeriodSeconds * 1_000);
-    const forget = () => this.#runners.delete(uid);
+    const forget = () => {
+      this.#runners.delete(uid);
+      this.#home.events.forget(uid);
+    };
     runner.remove().then(forget, (error: unknown) => {
       forget();
       this.#home.onError(error);

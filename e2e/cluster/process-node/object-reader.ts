@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ApiClient, isNotFound } from "./api-client.ts";
+import { isNotFound, type NodeClient } from "./node-client.ts";
 
 const Data = z.object({
   data: z.record(z.string(), z.string()).default({}),
@@ -24,9 +24,9 @@ export class Unavailable extends Error {
 
 /** Reads what pods refer to, always live: a node keeps no cache of what it needs once per container. */
 export class ObjectReader {
-  readonly #client: ApiClient;
+  readonly #client: NodeClient;
 
-  constructor(client: ApiClient) {
+  constructor(client: NodeClient) {
     this.#client = client;
   }
 

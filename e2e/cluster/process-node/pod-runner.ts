@@ -1,39 +1,18 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { AddressPool } from "./addresses.ts";
-import type { ApiClient } from "./api-client.ts";
-import { aborted, pause } from "./backoff.ts";
-import { ContainerRunner } from "./container-runner.ts";
+import { aborted } from "./backoff.ts";
+import type { ContainerRunner } from "./container-runner.ts";
 import { type ContainerRole, isInitialized } from "./container-snapshot.ts";
 import type { PodPlace } from "./downward.ts";
-import type { Gate } from "./gate.ts";
 import { GraceDeadline } from "./grace-deadline.ts";
-import type { ProcessImage } from "./images.ts";
-import type { ObjectReader } from "./object-reader.ts";
-import { type Container, isSidecar, type Pod, podName } from "./pod.ts";
+import { type Pod, podName } from "./pod.ts";
+import { containerRunners } from "./pod-containers.ts";
+import type { PodHome } from "./pod-home.ts";
 import type { PodSnapshot, Verdict } from "./pod-status.ts";
-import { logPath, prepareContainer } from "./preparation.ts";
-import type { ProcessLedger } from "./process-ledger.ts";
+import { PodVolumes } from "./pod-volumes.ts";
+import { logPath } from "./preparation.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { prepareVolumes, tokenRefreshSeconds, type VolumeDirectories } from "./volumes.ts";
-
-/** What the pods of a node share. */
-export interface PodHome {
-  readonly nodeName: string;
-  readonly address: string;
-  readonly directory: string;
-  readonly capacity: Readonly<Record<string, string>>;
-  readonly images: Readonly<Record<string, ProcessImage>>;
-  readonly client: ApiClient;
-  readonly objects: ObjectReader;
-  readonly addresses: AddressPool;
-  readonly gate: Gate;
-  readonly ledger: ProcessLedger;
-  readonly onError: (error: unknown) => void;
-  /** The node stops: nothing is written any more. */
-  readonly signal: AbortSignal;
-}
 
 /** How a pod comes to this node. */
 export type Arrival =
@@ -55,12 +34,12 @@ export class PodRunner {
   readonly #home: PodHome;
   readonly #directory: string;
   readonly #place: PodPlace;
+  readonly #volumes: PodVolumes;
   readonly #containers: readonly ContainerRunner[];
   readonly #writer: StatusWriter;
   readonly #ending = new AbortController();
   readonly #startTime: string;
   #pod: Pod;
-  #volumes: VolumeDirectories | undefined;
   #deadline: GraceDeadline | undefined;
   #wasInitialized = false;
   #hasEnded = false;
@@ -78,10 +57,11 @@ export class PodRunner {
     const { nodeName, address, capacity, client, onError, signal } = home;
     this.#place = { nodeName, hostIP: address, podIP: home.addresses.take(), allocatable: capacity };
     this.#writer = new StatusWriter({ client, pod, read: () => this.#snapshot(), onError, signal });
-    this.#containers = [
-      ...pod.spec.initContainers.map((container) => this.#runner(container, isSidecar(container) ? "sidecar" : "init")),
-      ...pod.spec.containers.map((container) => this.#runner(container, "main")),
-    ];
+    this.#volumes = new PodVolumes(pod, { place: this.#place, home, directory: this.#directory });
+    this.#containers = containerRunners(pod, {
+      ...{ home, place: this.#place, volumes: this.#volumes, directory: this.#directory },
+      onChange: () => this.#writer.changed(),
+    });
   }
 
   /** What the API server last said about the pod. */
@@ -96,9 +76,7 @@ export class PodRunner {
 
   /** Begins the pod's life on this node; called once. */
   start(arrival: Arrival): void {
-    this.#finished = this.#live(arrival).catch((error: unknown) => {
-      this.#home.onError(new Error(`Cannot run pod ${podName(this.#pod)} any further`, { cause: error }));
-    });
+    this.#finished = this.#live(arrival);
     this.update(this.#pod);
   }
 
@@ -127,6 +105,15 @@ export class PodRunner {
     this.#disruption = { reason: "TerminationByKubelet", message: verdict.message };
     this.terminate(1_000, verdict);
     this.#writer.changed();
+  }
+
+  /** Ends all containers at once, sidecars too, without a word to any of them. */
+  kill(): void {
+    this.terminate(0);
+    for (const container of this.#containers) {
+      if (this.#deadline !== undefined) container.stop(this.#deadline);
+      container.signalAll("SIGKILL");
+    }
   }
 
   /** The runner of a container. @throws {Error} when the pod has none of that name. */
@@ -170,7 +157,7 @@ export class PodRunner {
     this.#writer.changed();
     if (arrival.kind === "refused") this.#verdict = arrival.verdict;
     if (arrival.kind === "lost") this.#wasInitialized = true;
-    if (arrival.kind === "new") await this.#runContainers();
+    if (arrival.kind === "new") await this.#runContainers().catch((error: unknown) => this.#giveUp(error));
     this.#hasEnded = true;
     this.#deadline?.cancel();
     if (arrival.kind === "lost" || (this.#wasInitialized && this.#ending.signal.aborted)) {
@@ -184,10 +171,11 @@ export class PodRunner {
 
   async #runContainers(): Promise<void> {
     const limit = this.#limitLife();
+    const over = new AbortController();
     try {
-      this.#volumes = await this.#preparedVolumes();
-      if (this.#volumes === undefined) return;
-      void this.#refreshTokens();
+      if (!(await this.#volumes.prepare(this.#ending.signal))) return;
+      this.#writer.changed();
+      void this.#volumes.refreshTokens(over.signal);
       const sidecars: Promise<void>[] = [];
       if (await this.#initialize(sidecars)) {
         this.#wasInitialized = true;
@@ -196,6 +184,7 @@ export class PodRunner {
       await this.#endSidecars(sidecars);
     } finally {
       clearTimeout(limit);
+      over.abort();
     }
   }
 
@@ -235,32 +224,11 @@ export class PodRunner {
     return this.#deadline;
   }
 
-  async #preparedVolumes(): Promise<VolumeDirectories | undefined> {
-    const { signal } = this.#ending;
-    while (!signal.aborted) {
-      try {
-        await mkdir(this.#directory, { recursive: true });
-        const from = { pod: this.#pod, place: this.#place, objects: this.#home.objects };
-        const volumes = await prepareVolumes(join(this.#directory, "volumes"), from);
-        this.#volumes = volumes;
-        this.#writer.changed();
-        return volumes;
-      } catch (error) {
-        this.#home.onError(new Error(`Cannot mount the volumes of ${podName(this.#pod)} yet`, { cause: error }));
-        await pause(500, signal);
-      }
-    }
-    return undefined;
-  }
-
-  async #refreshTokens(): Promise<void> {
-    const seconds = tokenRefreshSeconds(this.#pod.spec.volumes);
-    if (seconds === undefined) return;
-    const signal = AbortSignal.any([this.#ending.signal, this.#home.signal]);
-    while (!signal.aborted) {
-      await pause(seconds * 1_000, signal);
-      if (!signal.aborted && !this.#hasEnded) await this.#preparedVolumes();
-    }
+  /** What nobody foresaw must not leave a pod that runs for ever and that nobody can delete. */
+  #giveUp(error: unknown): void {
+    this.#home.onError(new Error(`Cannot run pod ${podName(this.#pod)} any further`, { cause: error }));
+    this.#verdict ??= { reason: "ProcessNodeError", message: error instanceof Error ? error.message : String(error) };
+    this.kill();
   }
 
   #limitLife(): NodeJS.Timeout | undefined {
@@ -272,36 +240,6 @@ export class PodRunner {
     return setTimeout(end, Math.max(0, leftMs));
   }
 
-  #runner(container: Container, role: ContainerRole): ContainerRunner {
-    const { gate, ledger, images, objects, client } = this.#home;
-    const { restartPolicy, initContainers } = this.#pod.spec;
-    const initPolicy = restartPolicy === "Never" ? "Never" : "OnFailure";
-    const prepare = (restartCount: number) =>
-      prepareContainer(
-        {
-          container,
-          pod: this.#pod,
-          place: this.#place,
-          objects,
-          images,
-          server: client.server,
-          volumes: this.#volumes ?? new Map(),
-          directory: join(this.#directory, container.name),
-        },
-        restartCount,
-      );
-    return new ContainerRunner({
-      container,
-      role,
-      restarts: role === "sidecar" ? "Always" : role === "init" ? initPolicy : restartPolicy,
-      firstReason: initContainers.length > 0 ? "PodInitializing" : "ContainerCreating",
-      prepare,
-      gate,
-      ledger,
-      onChange: () => this.#writer.changed(),
-    });
-  }
-
   #ofRole(role: ContainerRole): ContainerRunner[] {
     return this.#containers.filter((container) => container.role === role);
   }
@@ -311,7 +249,7 @@ export class PodRunner {
       containers: this.#containers.map((container) => container.snapshot),
       wasInitialized: this.#wasInitialized,
       hasEnded: this.#hasEnded,
-      isReadyToStart: this.#volumes !== undefined,
+      isReadyToStart: this.#volumes.directories !== undefined,
       verdict: this.#hasEnded ? this.#verdict : undefined,
       disruption: this.#disruption,
       startTime: this.#startTime,

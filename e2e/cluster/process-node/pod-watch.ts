@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { ApiClient } from "./api-client.ts";
 import { Backoff, pause } from "./backoff.ts";
+import type { NodeClient } from "./node-client.ts";
 import { Pod } from "./pod.ts";
 
 /** Who is told what about the pods of a node. */
@@ -16,9 +16,10 @@ export interface PodListener {
 const path = "/api/v1/pods";
 const watchSeconds = 300;
 
-const PodList = z.object({ metadata: z.object({ resourceVersion: z.string() }), items: z.array(Pod) });
+const PodList = z.object({ metadata: z.object({ resourceVersion: z.string() }), items: z.array(z.unknown()) });
 const WatchEvent = z.discriminatedUnion("type", [
-  z.object({ type: z.enum(["ADDED", "MODIFIED", "DELETED"]), object: Pod }),
+  z.object({ type: z.enum(["ADDED", "MODIFIED"]), object: z.unknown() }),
+  z.object({ type: z.literal("DELETED"), object: z.object({ metadata: z.object({ uid: z.string() }) }) }),
   z.object({ type: z.literal("BOOKMARK"), object: z.object({}) }),
   z.object({
     type: z.literal("ERROR"),
@@ -31,7 +32,7 @@ const WatchEvent = z.discriminatedUnion("type", [
  * pods of one node, and it is the one way of catching up that is right after every kind of error.
  */
 export async function watchPods(
-  client: ApiClient,
+  client: NodeClient,
   options: { nodeName: string; listener: PodListener; signal: AbortSignal },
 ): Promise<void> {
   const { listener, signal } = options;
@@ -41,7 +42,7 @@ export async function watchPods(
   while (!signal.aborted) {
     try {
       const list = PodList.parse(await client.call({ method: "GET", path, query: selector, signal }));
-      announce(list.items, known, listener);
+      announce(readable(list.items, listener), known, listener);
       const query = {
         ...selector,
         watch: "1",
@@ -71,13 +72,24 @@ function announce(pods: readonly Pod[], known: Set<string>, listener: PodListene
   }
 }
 
+/** Leaves out, and reports, what is not a pod as we know them: one odd pod must not blind the node for all others. */
+function readable(objects: readonly unknown[], listener: PodListener): Pod[] {
+  return objects.flatMap((object) => {
+    const pod = Pod.safeParse(object);
+    if (!pod.success) listener.onError(new Error("Cannot read a pod that is bound to this node", { cause: pod.error }));
+    return pod.success ? [pod.data] : [];
+  });
+}
+
 function handle(line: string, known: Set<string>, listener: PodListener): void {
   const event = WatchEvent.parse(JSON.parse(line));
   switch (event.type) {
     case "ADDED":
     case "MODIFIED":
-      known.add(event.object.metadata.uid);
-      listener.onPod(event.object);
+      for (const pod of readable([event.object], listener)) {
+        known.add(pod.metadata.uid);
+        listener.onPod(pod);
+      }
       return;
     case "DELETED":
       known.delete(event.object.metadata.uid);

@@ -1,11 +1,11 @@
-import { type ApiClient, isConflict, isNotFound } from "./api-client.ts";
 import { Backoff, pause } from "./backoff.ts";
+import { isConflict, isNotFound, type NodeClient } from "./node-client.ts";
 import type { Pod } from "./pod.ts";
 import { conditionsOf, type PodSnapshot, statusFields } from "./pod-status.ts";
 
 /** What a writer is made of. */
 export interface StatusWriterOptions {
-  readonly client: ApiClient;
+  readonly client: NodeClient;
   readonly pod: Pod;
   readonly read: () => PodSnapshot;
   readonly onError: (error: unknown) => void;

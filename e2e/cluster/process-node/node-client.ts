@@ -60,7 +60,7 @@ const HttpsOptions = z.object({
 });
 
 /** The calls a node makes, over a few connections that stay open, each only while the node is not frozen. */
-export class ApiClient {
+export class NodeClient {
   /** The API server's address, as in the kubeconfig. */
   readonly server: string;
   readonly #agent: Agent;
@@ -71,19 +71,20 @@ export class ApiClient {
     const { headers, ...tls } = options;
     this.server = server.replace(/\/$/, "");
     this.#headers = headers;
-    this.#agent = new Agent({ connect: tls, connections: 32, keepAliveTimeout: 60_000 });
+    // Over HTTP/2, undici 8 throws out of nowhere when a connection is destroyed while one of its streams still ends.
+    this.#agent = new Agent({ connect: tls, allowH2: false, connections: 32, keepAliveTimeout: 60_000 });
     this.#gate = gate;
   }
 
   /** @throws {Error} when the kubeconfig names no cluster. */
-  static async fromKubeconfig(path: string, gate: Gate): Promise<ApiClient> {
+  static async fromKubeconfig(path: string, gate: Gate): Promise<NodeClient> {
     const config = new KubeConfig();
     config.loadFromFile(path);
     const server = config.getCurrentCluster()?.server;
     if (server === undefined) throw new Error(`Cannot use ${path} because it has no current cluster`);
     const options = {};
     await config.applyToHTTPSOptions(options);
-    return new ApiClient(server, HttpsOptions.parse(options), gate);
+    return new NodeClient(server, HttpsOptions.parse(options), gate);
   }
 
   /**
