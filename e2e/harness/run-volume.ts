@@ -7,7 +7,7 @@ import type { RunView } from "./run-view.ts";
 /** A run's directory on its volume, as this machine sees it. */
 export type RunVolume = Readonly<{ directory: string }>;
 
-const Claim = z.object({ spec: z.object({ volumeName: z.string() }) });
+const Claim = z.object({ spec: z.object({ volumeName: z.string().optional() }) });
 const Volume = z.object({
   spec: z.object({
     local: z.object({ path: z.string() }).optional(),
@@ -15,17 +15,29 @@ const Volume = z.object({
   }),
 });
 
-/** Follows claim and volume to the directory behind them; only a cluster of this machine has one. */
+/** Finds the directory of a run whose claim was made from its template. */
 export async function findRunVolume(api: ApiClient, run: RunView): Promise<RunVolume> {
-  const claimName = `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}`;
-  const claim = Claim.parse(
-    await api.expect("GET", `/api/v1/namespaces/${run.metadata.namespace}/persistentvolumeclaims/${claimName}`),
+  const { name, namespace, uid } = run.metadata;
+  const root = await findClaimDirectory(api, namespace, `${name}-${uid.slice(0, 8)}`);
+  if (root === undefined) throw new Error(`Cannot find the volume of run ${name}: its claim is not bound`);
+  return { directory: join(root, uid) };
+}
+
+/** The directory of this machine behind a claim; undefined until it is bound. Only a cluster of this machine has one. */
+export async function findClaimDirectory(
+  api: ApiClient,
+  namespace: string,
+  claim: string,
+): Promise<string | undefined> {
+  const { spec } = Claim.parse(
+    await api.expect("GET", `/api/v1/namespaces/${namespace}/persistentvolumeclaims/${claim}`),
   );
-  const volume = Volume.parse(await api.expect("GET", `/api/v1/persistentvolumes/${claim.spec.volumeName}`));
-  const root = volume.spec.local?.path ?? volume.spec.hostPath?.path;
-  if (root === undefined)
-    throw new Error(`Cannot find the directory behind volume ${claim.spec.volumeName}: it names no path`);
-  return { directory: join(root, run.metadata.uid) };
+  if (spec.volumeName === undefined) return undefined;
+  const volume = Volume.parse(await api.expect("GET", `/api/v1/persistentvolumes/${spec.volumeName}`));
+  const path = volume.spec.local?.path ?? volume.spec.hostPath?.path;
+  if (path === undefined)
+    throw new Error(`Cannot find the directory behind volume ${spec.volumeName}: it names no path`);
+  return path;
 }
 
 /** Whether a save is under way: a `.saving-` directory stands beside the finished checkpoints. */
