@@ -1,0 +1,96 @@
+import type { Digest } from "../src/contract/digest.ts";
+import { bytesFile, jsonFile } from "../src/file-source.ts";
+import { compareHealth } from "../src/health.ts";
+import { appendRecord, appendRecordAfter } from "../src/log/append.ts";
+import { readLog } from "../src/log/read.ts";
+import type { OpenDraft, RecordDraft } from "../src/log/record.ts";
+import { tensorsFile } from "../src/safetensors/write.ts";
+import { type SavedCheckpoint, saveCheckpoint } from "../src/save.ts";
+import { type DirectoryStore, openDirectoryStore } from "../src/store/directory-store.ts";
+
+export const goldenRunUid = "6a1d2f0e-3b5c-4d7e-8f90-a1b2c3d4e5f6";
+
+const minute = (number: number) => `2026-01-01T00:${String(number).padStart(2, "0")}:00.000Z`;
+const writer = (number: number) => `writer-${String(number).padStart(4, "0")}`;
+
+/**
+ * Writes the run that `golden/v1` holds: every kind of record, file and dtype width, and nothing that differs from
+ * one machine or moment to the next. `node checkpoint/test/golden-run.ts <directory>` writes it for a new version.
+ */
+export async function writeGoldenRun(root: string): Promise<void> {
+  const store = await openDirectoryStore(root, { runUid: goldenRunUid });
+  await open(store, { attempt: 1, base: null });
+  const ten = await save(store, { attempt: 1, step: 10, parent: null });
+  const twenty = await save(store, { attempt: 1, step: 20, parent: null });
+  const manifest = twenty.manifest.digest;
+  const message = 'chunk 0 of "model.safetensors" does not match, twice';
+  await append(store, { kind: "refuse", attempt: 2, manifest, reason: "BytesDiffer", message, node: "node-b" });
+  await open(store, { attempt: 2, base: ten.manifest.digest });
+  const fifteen = await save(store, { attempt: 2, step: 15, parent: ten.manifest.digest });
+  await append(store, {
+    kind: "delete",
+    attempt: 2,
+    manifests: [manifest],
+    why: "two newer are verified, no rule keeps it",
+  });
+  await store.remove(twenty.directory);
+  await append(store, { kind: "done", attempt: 2, manifest: fifteen.manifest.digest });
+}
+
+type Place = Readonly<{ attempt: number; step: number; parent: Digest | null }>;
+
+async function save(store: DirectoryStore, { attempt, step, parent }: Place): Promise<SavedCheckpoint> {
+  const number = (await readLog(store)).state.last + 1;
+  return saveCheckpoint(store, {
+    runUid: goldenRunUid,
+    attempt,
+    step,
+    parent,
+    files: goldenFiles(step),
+    metrics: [
+      { name: "accuracy", value: "0.975" },
+      { name: "loss", value: String(1 / step) },
+    ],
+    health: compareHealth(["mask", ...(step === 15 ? ["layer/bias"] : [])], ["mask"]),
+    producer: { name: "golden", version: "1.0.0" },
+    time: minute(number),
+    writer: writer(number),
+  });
+}
+
+function goldenFiles(step: number) {
+  const ramp = (bytes: number) => Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + step) % 256);
+  return [
+    tensorsFile(
+      "model.safetensors",
+      [
+        { name: "layer/kernel", dtype: "F32", shape: [2, 3], bytes: ramp(24) },
+        { name: "layer/bias", dtype: "F16", shape: [3], bytes: ramp(6) },
+        { name: "mask", dtype: "BOOL", shape: [2, 2], bytes: Uint8Array.of(1, 0, 0, 1) },
+        { name: "empty", dtype: "I64", shape: [0, 4], bytes: new Uint8Array(0) },
+        { name: "größe", dtype: "F64", shape: [], bytes: ramp(8) },
+      ],
+      { framework: "golden" },
+    ),
+    jsonFile("state.json", { step, epoch: 0.5, rng: [1, 4294967295], schedule: { rate: 1e-7 } }),
+    bytesFile("framework/nested/blob.bin", "opaque", ramp(300)),
+    bytesFile("framework/empty.bin", "opaque", new Uint8Array(0)),
+  ];
+}
+
+async function open(store: DirectoryStore, { attempt, base }: { attempt: number; base: Digest | null }): Promise<void> {
+  const draft = { kind: "open", attempt, podUid: `pod-${attempt}`, node: "node-a", base, generation: attempt } as const;
+  await append(store, draft);
+}
+
+async function append(store: DirectoryStore, draft: RecordDraft | OpenDraft): Promise<void> {
+  const { last } = (await readLog(store)).state;
+  const named = { ...draft, time: minute(last + 1), writer: writer(last + 1) };
+  const outcome =
+    named.kind === "open" ? await appendRecordAfter(store, named, { after: last }) : await appendRecord(store, named);
+  if (outcome.kind !== "appended")
+    throw new Error(`Cannot write the golden run because its log answered ${outcome.kind}`);
+}
+
+const [, script, directory] = process.argv;
+if (script === import.meta.filename && directory !== undefined) await writeGoldenRun(directory);
