@@ -85,9 +85,10 @@ export function wordsOf(error: unknown): string {
   return first === undefined ? own : `${own}: ${wordsOf(first)}`;
 }
 
-// A JSON patch whose `test` fails is answered 422 with this sentence, and means the same as a 409.
+// A JSON patch whose `test` fails, or whose path is not there any more, is answered 422 without a word about a
+// field; a patch that was applied and then broke a rule names the field, after "is invalid:".
 function isFailedPatchTest(error: ApiError): boolean {
-  return error.status === 422 && error.detail.includes("testing path");
+  return error.attempted.method === "PATCH" && error.status === 422 && !error.detail.includes("is invalid:");
 }
 
 const connectionFailures = new Set([
