@@ -30,7 +30,7 @@ export const Base = z.object({
   digest: Digest.optional().describe("The checkpoint the lineage was opened on; absent: a fresh start."),
   sinceAttempt: AttemptNumber.describe("The first attempt of this lineage."),
   generation: z.int().min(0).describe("The run's generation when that attempt was numbered."),
-  from: z.string().max(512).optional().describe("The resume.from that was taken, as JSON; it is not taken again."),
+  from: z.string().max(4096).optional().describe("The resume.from that was taken, as JSON; it is not taken again."),
 });
 export type Base = z.infer<typeof Base>;
 
@@ -77,6 +77,7 @@ export const AttemptEntry = z.object({
     .optional()
     .describe("The last lines of the trainer's log, or the words of the refusal."),
   exitCode: z.int().optional(),
+  from: z.string().max(4096).optional().describe("The resume.from that the attempt was asked to open with, as JSON."),
   opened: z
     .boolean()
     .optional()
@@ -102,6 +103,7 @@ export const RetryStatus = z.object({
     .int()
     .min(0)
     .describe("Attempts in a row that ended without a new step; the back-off doubles with them."),
+  verifiedStep: Step.optional().describe("The highest verified step of this lineage. Only a higher one refills."),
   nextAttemptTime: Time.optional().describe("No attempt starts before."),
 });
 export type RetryStatus = z.infer<typeof RetryStatus>;
@@ -111,6 +113,7 @@ export const Totals = z.object({
   disruptions: z.int().min(0),
   failures: z.int().min(0),
   stalls: z.int().min(0),
+  steps: z.int().min(0).describe("Steps trained, those included that were lost and done again."),
   lostSteps: z.int().min(0),
   wallSeconds: z.int().min(0).describe("Time of all ended attempts and of the recoveries between them."),
   trainingSeconds: z.int().min(0).describe("Of that, the time between an attempt's first and last step."),

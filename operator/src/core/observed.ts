@@ -87,8 +87,8 @@ export type ObservedPod = Readonly<{
   /** The native sidecar, and the restore container where the framework needs one. */
   agent: ObservedContainer<AgentRecord>;
   restore: ObservedContainer<AgentRecord> | null;
-  /** Every other container, the template's init containers included. */
-  others: readonly ObservedContainer<never>[];
+  /** The template's other containers. Only a regular one can keep a pod alive after its trainer's end. */
+  others: readonly (ObservedContainer<never> & Readonly<{ role: "Init" | "Regular" }>)[];
 }>;
 
 /** A node that a pod of the run is bound to. */

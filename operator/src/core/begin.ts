@@ -1,0 +1,157 @@
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import { type ClaimVerdict, judgeClaim } from "./claim.ts";
+import { creations } from "./creation.ts";
+import { deadlineOf } from "./deadline.ts";
+import { add, type Draft } from "./draft.ts";
+import { tidyPods } from "./housekeeping.ts";
+import { instantOf } from "./instant.ts";
+import { beginEntry } from "./ledger.ts";
+import { choiceToTake } from "./lineage.ts";
+import type { Observed } from "./observed.ts";
+import { silentNode } from "./obstacle.ts";
+import type { PodSettings } from "./pod-settings.ts";
+import { fail } from "./settle.ts";
+import { shellCommand } from "./shell-command.ts";
+import { type Obstacle, unsupportedField } from "./supported.ts";
+import type { Survey } from "./survey.ts";
+
+/** No attempt lives: says why none may begin, or begins the next one. */
+export function decideNext(
+  observed: Observed,
+  draft: Draft,
+  { scene, settings }: { scene: Survey; settings: PodSettings },
+): Draft {
+  const { run, now } = observed;
+  const tidied = add(draft, observed, { actions: tidyPods(scene, draft.status) });
+  const { status } = tidied;
+  if (run.spec.suspend) return suspended(observed, tidied);
+  const resumed = unsuspended(observed, tidied);
+  const deadline = deadlineOf(run, status);
+  if (deadline !== null && now >= deadline) {
+    const message = `spec.activeDeadlineSeconds (${run.spec.activeDeadlineSeconds}) went by.`;
+    return fail(observed, resumed, { reason: "DeadlineExceeded", message });
+  }
+  const claim = judgeClaim({ ...run, status }, observed.volume);
+  if (claim.kind === "Lost") return fail(observed, resumed, { reason: "NoVerifiedCheckpoint", message: claim.message });
+  const obstacle =
+    unsupportedField(run) ??
+    shellCommand(run) ??
+    livingPod(observed, scene) ??
+    missingChoice(observed, status) ??
+    claimObstacle(claim);
+  if (obstacle !== null) return blocked(observed, resumed, obstacle);
+  const due = status.retry?.nextAttemptTime;
+  if (due !== undefined && now < instantOf(due)) return backingOff(observed, resumed, due);
+  return begun(observed, resumed, settings);
+}
+
+function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {
+  const { run, now } = observed;
+  const status = beginEntry(withoutDue(draft.status), {
+    generation: run.metadata.generation,
+    from: choiceToTake(run, draft.status.base),
+    now,
+  });
+  const entry = status.attempts?.[0];
+  if (entry === undefined) return draft;
+  return add(draft, observed, {
+    status,
+    state: "Pending",
+    statements: [progressing("Starting", `Attempt ${entry.number} is being created.`)],
+    actions: creations(observed, { status, entry, settings }),
+    events: [{ type: "Normal", reason: "AttemptStarted", message: startMessage(entry, draft.status) }],
+  });
+}
+
+function withoutDue(status: TrainingRunStatus): TrainingRunStatus {
+  if (status.retry === undefined) return status;
+  const { nextAttemptTime: _, ...retry } = status.retry;
+  return { ...status, retry };
+}
+
+function startMessage(entry: AttemptEntry, status: TrainingRunStatus): string {
+  const from =
+    entry.from !== undefined
+      ? ` from the chosen ${entry.from}`
+      : status.latestVerified
+        ? `; the newest verified checkpoint is of step ${status.latestVerified.step}`
+        : "";
+  return `Attempt ${entry.number} begins${from}.`;
+}
+
+function suspended(observed: Observed, draft: Draft): Draft {
+  const { startTime: _, ...status } = draft.status;
+  const message = "spec.suspend is set. Set it to false to go on from the newest verified checkpoint.";
+  const already = draft.status.state === "Suspended";
+  return add(draft, observed, {
+    status,
+    state: "Suspended",
+    statements: [
+      { type: "Suspended", status: "True", reason: "SuspendRequested", message },
+      progressing("Suspended", message),
+    ],
+    events: already ? [] : [{ type: "Normal", reason: "Suspended", message: "No attempt runs any more." }],
+  });
+}
+
+function unsuspended(observed: Observed, draft: Draft): Draft {
+  const was = draft.status.conditions?.some(({ type, status }) => type === "Suspended" && status === "True");
+  if (!was) return draft;
+  return add(draft, observed, {
+    statements: [{ type: "Suspended", status: "False", reason: "Resumed", message: "spec.suspend was cleared." }],
+    events: [{ type: "Normal", reason: "Resumed", message: "spec.suspend was cleared." }],
+  });
+}
+
+function blocked(observed: Observed, draft: Draft, { reason, message }: Obstacle): Draft {
+  const said = draft.status.conditions?.some(
+    (condition) => condition.type === "Progressing" && condition.reason === reason,
+  );
+  return add(draft, observed, {
+    state: "Pending",
+    statements: [progressing(reason, message)],
+    events: said ? [] : [{ type: "Warning", reason, message }],
+  });
+}
+
+function backingOff(observed: Observed, draft: Draft, due: string): Draft {
+  const last = draft.status.attempts?.[0];
+  const message = `Attempt ${(last?.number ?? 0) + 1} begins at ${due}, because attempt ${last?.number} ended: ${last?.cause}. ${last?.message ?? ""}`;
+  return add(draft, observed, {
+    state: "Backoff",
+    statements: [progressing("Backoff", message.trim())],
+    waits: [instantOf(due) - observed.now],
+  });
+}
+
+/** Never two pods at once: whatever still runs of an earlier attempt must end first. */
+function livingPod(observed: Observed, { others }: Survey): Obstacle | null {
+  const alive = others.find(({ end }) => end.kind === "Alive");
+  if (alive === undefined) return null;
+  return (
+    silentNode(observed, alive.pod) ?? {
+      reason: "PodStopping",
+      message: `Cannot start an attempt because the pod ${alive.pod.name} of an earlier one has not ended yet.`,
+    }
+  );
+}
+
+/** A checkpoint of the user's choice that was not there ends nothing: the run waits for another choice. */
+function missingChoice({ run }: Observed, status: TrainingRunStatus): Obstacle | null {
+  const last = status.attempts?.[0];
+  const choice = choiceToTake(run, status.base);
+  if (choice === undefined || last?.cause !== "NoVerifiedCheckpoint" || last.from !== choice) return null;
+  return {
+    reason: "ResumePointMissing",
+    message:
+      `Cannot start an attempt because no verified checkpoint matches spec.resume.from ${choice}: name a step of status.checkpoints, or remove it. ${last.message ?? ""}`.trim(),
+  };
+}
+
+function claimObstacle(verdict: ClaimVerdict): Obstacle | null {
+  return verdict.kind === "Wait" ? verdict.obstacle : null;
+}
+
+function progressing(reason: string, message: string) {
+  return { type: "Progressing", status: "False", reason, message } as const;
+}

@@ -1,0 +1,37 @@
+import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import { statusLimits, type TrainingRunStatus } from "../api/status.ts";
+import type { AttemptFacts } from "./facts.ts";
+
+type Catalogue = Pick<TrainingRunStatus, "latestVerified" | "best" | "checkpoints" | "refused">;
+
+/**
+ * Mirrors what the agent of the open attempt knows. Without its answer, the records of an ended one add to what
+ * status holds. A recorded checkpoint that is refused later stays on record as long as no other is known: it is
+ * how a lost volume is told from a first start (I10).
+ */
+export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): Catalogue {
+  const refused = mergeRefused(facts.refused, status.refused ?? []);
+  const isRefused = ({ digest }: { digest: string }) => refused.some((entry) => entry.digest === digest);
+  const recorded = facts.catalogue ?? status.checkpoints ?? [];
+  const checkpoints = uniqueByDigest([...(facts.latestVerified ? [facts.latestVerified] : []), ...recorded])
+    .filter((entry) => !isRefused(entry))
+    .slice(0, statusLimits.checkpoints);
+  const latest = [facts.latestVerified, status.latestVerified].find((entry) => entry && !isRefused(entry));
+  const latestVerified = latest ?? checkpoints[0] ?? status.latestVerified;
+  const best = [facts.best, status.best].find((entry) => entry && !isRefused(entry));
+  return {
+    ...(latestVerified ? { latestVerified } : {}),
+    ...(best ? { best } : {}),
+    ...(checkpoints.length > 0 ? { checkpoints } : {}),
+    ...(refused.length > 0 ? { refused } : {}),
+  };
+}
+
+function mergeRefused(found: readonly RefusedSummary[], known: readonly RefusedSummary[]): RefusedSummary[] {
+  const fresh = uniqueByDigest(found).filter(({ digest }) => !known.some((entry) => entry.digest === digest));
+  return [...fresh, ...known].slice(0, statusLimits.refused);
+}
+
+function uniqueByDigest<T extends Pick<CheckpointSummary, "digest">>(entries: readonly T[]): T[] {
+  return entries.filter((entry, index) => entries.findIndex(({ digest }) => digest === entry.digest) === index);
+}

@@ -1,0 +1,244 @@
+import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
+import type { RetryRule } from "../api/retry-spec.ts";
+import type { AttemptEntry, Stop } from "../api/status.ts";
+import { disruptionOf } from "./disruption.ts";
+import type { AgentReport, ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
+
+/** Why an attempt ended and what that costs, ready for the ledger. */
+export type Ending = Readonly<{
+  cause: Cause;
+  charge: Charge;
+  reason: string;
+  message: string;
+  exitCode?: number;
+}>;
+
+/** One pod of an ended attempt: as it was last seen, or gone without a trace. */
+export type Member =
+  | Readonly<{ kind: "Pod"; pod: ObservedPod; node: ObservedNode | undefined; report: AgentReport | undefined }>
+  | Readonly<{ kind: "Gone"; uid: string }>;
+
+/** What the classifier looks at besides the pods. */
+export type EndedAttempt = Readonly<{
+  number: number;
+  members: readonly Member[];
+  /** `status.stop`, where it speaks of this attempt. */
+  stop: Stop | undefined;
+  /** The ledger entry as far as it is written, and the ones before it, newest first. */
+  entry: AttemptEntry;
+  earlier: readonly AttemptEntry[];
+  rules: readonly RetryRule[];
+  noneVerified: "Fail" | "StartOver";
+}>;
+
+/** So many ends in a row with a done record and no verdict cost nothing; more are failures, so that it ends. */
+const freeUnverifiedEnds = 2;
+const maxMessageLength = 1024;
+
+type Row = Readonly<{
+  title: string;
+  match: (member: Member, attempt: EndedAttempt) => Ending | null;
+}>;
+
+/** The table of ends. The first row that any member matches wins. */
+export const rows: readonly Row[] = [
+  {
+    title: "a done record whose final checkpoint the agent has verified",
+    match: (member) => {
+      const done = doneRecord(member);
+      return done !== null && verdictOf(member) === done.checkpoint
+        ? ending(
+            "Complete",
+            "Done",
+            `Trained to step ${done.step}; the final checkpoint ${done.checkpoint} is verified.`,
+          )
+        : null;
+    },
+  },
+  {
+    title: "a done record without a verdict",
+    match: (member, attempt) => {
+      const done = doneRecord(member);
+      if (done === null) return null;
+      const before = attempt.earlier.findIndex((entry) => entry.cause !== "Unverified");
+      const inARow = before === -1 ? attempt.earlier.length : before;
+      const message = `The trainer finished at step ${done.step}, but no agent has verified its final checkpoint ${done.checkpoint}.`;
+      const unverified = ending("Unverified", "NoVerdict", message);
+      return inARow < freeUnverifiedEnds ? unverified : { ...unverified, charge: "Failure" };
+    },
+  },
+  {
+    title: "our own stop",
+    match: (_member, { stop, entry, noneVerified }) =>
+      stop === undefined
+        ? null
+        : {
+            ...ending(stop.cause, stop.reason ?? stop.cause, stop.message ?? ""),
+            charge: chargeOf(stop.cause, { entry, noneVerified }),
+            ...(stop.exitCode === undefined ? {} : { exitCode: stop.exitCode }),
+          },
+  },
+  {
+    title: "a disruption",
+    match: (member) => {
+      if (member.kind === "Gone") {
+        return ending("Deleted", "GoneWithoutTrace", "The pod disappeared before its end could be seen.");
+      }
+      const disruption = disruptionOf(member.pod, member.node);
+      return disruption === null
+        ? null
+        : withExit(ending(disruption.cause, disruption.reason, disruption.message), trainerEnd(member));
+    },
+  },
+  {
+    title: "the kubelet refused the pod",
+    match: (member) =>
+      member.kind === "Pod" && member.pod.phase === "Failed" && allWaiting(member.pod)
+        ? ending("Rejected", member.pod.reason || "PodRejected", member.pod.message)
+        : null,
+  },
+  {
+    title: "the restore could not hand over a starting point",
+    match: (member, { number, entry, noneVerified }) => {
+      const failed = restoreFailure(member, number);
+      if (failed === null || failed.failure === "Incompatible") return null;
+      const cause = failed.failure;
+      return { ...ending(cause, cause, failed.message), charge: chargeOf(cause, { entry, noneVerified }) };
+    },
+  },
+  {
+    title: "the checkpoint and the program do not fit",
+    match: (member, { number }) => {
+      const failed = restoreFailure(member, number);
+      if (failed?.failure === "Incompatible") return ending("Incompatible", "Incompatible", failed.message);
+      const record = trainerRecord(member);
+      return record?.kind === "incompatible"
+        ? withExit(ending("Incompatible", "Incompatible", record.message), trainerEnd(member))
+        : null;
+    },
+  },
+  {
+    title: "a rule of spec.retry.rules",
+    match: (member, { rules }) => {
+      const end = trainerEnd(member);
+      const rule = end && rules.find(({ exitCodes }) => exitCodes.includes(end.exitCode));
+      if (!end || !rule) return null;
+      const charge = { Fail: "Terminal", Retry: "Failure", Ignore: "Disruption" } as const;
+      return withExit({ ...ending("ByRule", rule.action, end.message), charge: charge[rule.action] }, end);
+    },
+  },
+  {
+    title: "the kernel ended it for its memory",
+    match: (member) => {
+      const end = firstFailure(member);
+      return end?.end.reason === "OOMKilled"
+        ? withExit(ending("OutOfMemory", "OOMKilled", `Container ${end.name} went past its memory limit.`), end.end)
+        : null;
+    },
+  },
+  {
+    title: "exit 0 without a done record",
+    match: (member) => {
+      const end = trainerEnd(member);
+      return end?.exitCode === 0
+        ? withExit(
+            ending("Incomplete", "NoDoneRecord", `The trainer exited 0 without a done record. ${end.message}`),
+            end,
+          )
+        : null;
+    },
+  },
+  {
+    title: "any other end",
+    match: (member) => {
+      const failed = firstFailure(member);
+      if (failed === null) {
+        const words = member.kind === "Pod" ? member.pod.message : "";
+        return ending("Crashed", "PodFailed", words);
+      }
+      const reason = failed.end.reason === "" || failed.end.reason === "Error" ? "NonZeroExit" : failed.end.reason;
+      const prefix =
+        member.kind === "Pod" && failed.name !== member.pod.trainer.name ? `Container ${failed.name}: ` : "";
+      return withExit(ending("Crashed", reason, prefix + failed.end.message), failed.end);
+    },
+  },
+];
+
+/** Names the end of an attempt by the first row that any of its pods matches. */
+export function classify(attempt: EndedAttempt): Ending {
+  // An attempt that was stopped before it had a pod is judged by the stop alone.
+  const members: readonly Member[] = attempt.members.length > 0 ? attempt.members : [{ kind: "Gone", uid: "" }];
+  for (const row of rows) {
+    for (const member of members) {
+      const found = row.match(member, attempt);
+      if (found !== null) return found;
+    }
+  }
+  return ending("Crashed", "PodFailed", "");
+}
+
+/** The restore's verdict, where it refused to hand over, of this attempt's agent or restore container. */
+export function restoreFailure(member: Member, attempt: number) {
+  if (member.kind === "Gone") return null;
+  for (const container of [member.pod.restore, member.pod.agent]) {
+    const record = container?.record;
+    if (record?.kind === "restore-failed" && record.attempt === attempt) return record;
+  }
+  return null;
+}
+
+function chargeOf(cause: Cause, { entry, noneVerified }: Pick<EndedAttempt, "entry" | "noneVerified">): Charge {
+  // A checkpoint the user asked for that is not there stops nothing for good: the run waits for another choice.
+  if (cause === "NoVerifiedCheckpoint" && (entry.from !== undefined || noneVerified === "StartOver")) return "Nothing";
+  return chargeOfCause[cause];
+}
+
+function ending(cause: Cause, reason: string, message: string): Ending {
+  return { cause, charge: chargeOfCause[cause], reason, message: message.trim().slice(-maxMessageLength) };
+}
+
+function withExit(found: Ending, end: ContainerEnd | null): Ending {
+  return end === null ? found : { ...found, exitCode: end.exitCode };
+}
+
+function trainerRecord(member: Member) {
+  if (member.kind === "Gone") return null;
+  const { record } = member.pod.trainer;
+  return record?.attempt === member.pod.attempt ? record : null;
+}
+
+function doneRecord(member: Member) {
+  const record = trainerRecord(member);
+  return record?.kind === "done" ? record : null;
+}
+
+/** Digest of the final checkpoint that the agent has verified: by its record, or by its last answer. */
+function verdictOf(member: Member): string | null {
+  if (member.kind === "Gone") return null;
+  const { record } = member.pod.agent;
+  const recorded = record?.kind === "served" && record.attempt === member.pod.attempt ? record.done : null;
+  return recorded ?? member.report?.state.done ?? null;
+}
+
+function trainerEnd(member: Member): ContainerEnd | null {
+  return member.kind === "Pod" && member.pod.trainer.state.kind === "Terminated" ? member.pod.trainer.state : null;
+}
+
+/** The container whose end ended the pod: the trainer, or one without which it never began. */
+function firstFailure(member: Member): { name: string; end: ContainerEnd } | null {
+  if (member.kind === "Gone") return null;
+  const { trainer, restore, others, agent } = member.pod;
+  for (const container of [trainer, ...(restore ? [restore] : []), ...others, agent]) {
+    const { state } = container;
+    if (state.kind === "Terminated" && (container === trainer || state.exitCode !== 0)) {
+      return { name: container.name, end: state };
+    }
+  }
+  return null;
+}
+
+function allWaiting(pod: ObservedPod): boolean {
+  return [pod.trainer, pod.agent, pod.restore, ...pod.others].every(
+    (container) => container === null || (container.state.kind === "Waiting" && container.previousEnd === null),
+  );
+}

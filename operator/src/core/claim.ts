@@ -1,0 +1,74 @@
+import { labels } from "../api/names.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import type { Manifest } from "./decision.ts";
+import { claimNameOf, runLabels } from "./names.ts";
+import type { ObservedVolume } from "./observed.ts";
+import type { Obstacle } from "./supported.ts";
+
+/** What the state of the claim means for the next attempt. */
+export type ClaimVerdict =
+  | Readonly<{ kind: "Ready" }>
+  | Readonly<{ kind: "Create"; manifest: Manifest }>
+  | Readonly<{ kind: "Wait"; obstacle: Obstacle }>
+  /** The run's own claim is gone with checkpoints on it, and the user does not want to start over. */
+  | Readonly<{ kind: "Lost"; message: string }>;
+
+/** Judges the claim before an attempt. A lost claim is never taken for a first start (I10). */
+export function judgeClaim(run: TrainingRun, volume: ObservedVolume): ClaimVerdict {
+  if (volume.kind === "None") return { kind: "Ready" };
+  if (volume.kind === "Absent") return judgeAbsent(run, volume.claimName);
+  const { claimName } = volume;
+  const own = run.spec.checkpoint.volume?.claimTemplate !== undefined;
+  if (own && volume.runUid !== run.metadata.uid) {
+    return wait(
+      "ClaimForeign",
+      `the claim ${claimName} exists and does not carry this run's uid in its label ${labels.runUid}: delete or rename it`,
+    );
+  }
+  if (volume.deletionRequested) {
+    return wait("ClaimTerminating", `the claim ${claimName} is being deleted: wait, or create it again with the data`);
+  }
+  if (volume.phase === "Lost") {
+    return wait("ClaimLost", `the volume behind the claim ${claimName} is gone: bring the volume back`);
+  }
+  return { kind: "Ready" };
+}
+
+function judgeAbsent(run: TrainingRun, claimName: string): ClaimVerdict {
+  const template = run.spec.checkpoint.volume?.claimTemplate;
+  if (template === undefined) {
+    return wait(
+      "ClaimMissing",
+      `the claim ${claimName} that checkpoint.volume.claimName names does not exist: create it`,
+    );
+  }
+  const recorded = run.status.latestVerified;
+  if (recorded !== undefined && run.spec.resume.noneVerified === "Fail") {
+    return {
+      kind: "Lost",
+      message: `The claim ${claimName} is gone, and with it the checkpoint of step ${recorded.step} that was verified on it. To train from step 0 again, create a new run or set resume.noneVerified: StartOver beforehand.`,
+    };
+  }
+  return { kind: "Create", manifest: ownClaim(run) };
+}
+
+/**
+ * The run's own claim. It has no owner reference: garbage collection must not take the data with the run.
+ * `deletionPolicy: Delete` deletes it by name and uid.
+ */
+export function ownClaim(run: TrainingRun): Manifest {
+  return {
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: {
+      name: claimNameOf(run) ?? run.metadata.name,
+      namespace: run.metadata.namespace,
+      labels: runLabels(run),
+    },
+    spec: { ...run.spec.checkpoint.volume?.claimTemplate },
+  };
+}
+
+function wait(reason: string, because: string): ClaimVerdict {
+  return { kind: "Wait", obstacle: { reason, message: `Cannot start an attempt because ${because}.` } };
+}

@@ -1,0 +1,81 @@
+import { managedBy } from "../api/names.ts";
+import type { TrainingRunStatus } from "../api/status.ts";
+import { decideNext } from "./begin.ts";
+import type { Decision } from "./decision.ts";
+import { decideDeletion } from "./deletion.ts";
+import { add, type Draft, decisionOf, draftOf } from "./draft.ts";
+import { type AttemptFacts, factsOf } from "./facts.ts";
+import { decideFinished, isFinished } from "./finished.ts";
+import { healthStatements, refusalEvents } from "./health.ts";
+import { learn } from "./learn.ts";
+import type { Observed } from "./observed.ts";
+import type { PodSettings } from "./pod-settings.ts";
+import { settle } from "./settle.ts";
+import { stopFor } from "./stop.ts";
+import { type Survey, survey } from "./survey.ts";
+import { decideLive } from "./tend.ts";
+
+const unsureRetryMs = 1000;
+
+/**
+ * The one place where it is decided what happens to a run:
+ *
+ *   survey ─► learn ─► stop? ─► settle ─┬─► deleted:  save, let go
+ *   (pods)   (mirror)  (intent) (ledger)├─► finished: keep
+ *                                       ├─► an attempt lives: tend
+ *                                       └─► none does: begin the next one, or say why not
+ *
+ * Pure: the same observation gives the same decision. Whatever stands in the returned status is written before
+ * the returned actions are done, so a crash between any two of them is repaired by deciding again.
+ */
+export function decide(observed: Observed, settings: PodSettings): Decision {
+  const { run } = observed;
+  if ((run.spec.managedBy ?? managedBy) !== managedBy) return { status: run.status, actions: [], events: [] };
+  const first = survey(observed, run.status);
+  if (first.unsure) return { status: run.status, actions: [], events: [], requeueAfterMs: unsureRetryMs };
+  const facts = factsOfLeader(observed, first);
+  const learned = mirror(observed, recordPods(learn(run, facts), first, observed), facts);
+  const stop = stopFor(observed, learned.status, first);
+  const intended = stop === null ? learned : { ...learned, status: { ...learned.status, stop } };
+  const settled = settle(observed, intended, first);
+  return decisionOf(branch(observed, settled, settings));
+}
+
+function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft {
+  const scene = survey(observed, draft.status);
+  if (observed.run.metadata.deletionTimestamp !== undefined) return decideDeletion(observed, draft, scene);
+  if (isFinished(draft)) return decideFinished(observed, draft, scene);
+  if (scene.entry !== null) return decideLive(observed, draft, { scene, settings });
+  return decideNext(observed, draft, { scene, settings });
+}
+
+/** Worker 0 speaks for the attempt: it alone appends to the log. */
+function factsOfLeader({ reports }: Observed, { members }: Survey): AttemptFacts | null {
+  const leader = members[0]?.pod;
+  if (leader === undefined) return null;
+  return factsOf(
+    leader,
+    reports.find(({ podUid }) => podUid === leader.uid),
+  );
+}
+
+/**
+ * Writes down which pods are the attempt's, so that one that vanishes is missed, and lifts the attempt's number
+ * above any that a pod carries: it never falls, even if the status was set back (I8).
+ */
+function recordPods(status: TrainingRunStatus, { entry, members }: Survey, { pods, run }: Observed): TrainingRunStatus {
+  const numbers = pods.filter(({ ownerUid }) => ownerUid === run.metadata.uid).map(({ attempt }) => attempt);
+  const lifted = { ...status, attempt: Math.max(status.attempt ?? 0, ...numbers) };
+  const [newest, ...earlier] = lifted.attempts ?? [];
+  if (entry === null || newest === undefined || members.length === 0) return lifted;
+  const recorded = members.map(({ pod: { uid, node } }) => ({ uid, ...(node === null ? {} : { node }) }));
+  const kept = newest.pods.filter(({ uid }) => !recorded.some((pod) => pod.uid === uid));
+  return { ...lifted, attempts: [{ ...newest, pods: [...recorded, ...kept] }, ...earlier] };
+}
+
+function mirror(observed: Observed, status: TrainingRunStatus, facts: AttemptFacts | null): Draft {
+  return add(draftOf(status), observed, {
+    statements: healthStatements(observed.run, status, facts),
+    events: refusalEvents(observed.run.status, status),
+  });
+}

@@ -1,0 +1,18 @@
+import type { TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import type { EndedAttempt, Member } from "./cause.ts";
+
+/** The newest attempt as the classifier looks at it. Throws where no attempt was ever numbered. */
+export function endedAttempt(run: TrainingRun, status: TrainingRunStatus, members: readonly Member[]): EndedAttempt {
+  const [entry, ...earlier] = status.attempts ?? [];
+  if (entry === undefined) throw new Error("Cannot name the end of an attempt because none was numbered");
+  return {
+    number: entry.number,
+    members,
+    stop: status.stop?.attempt === entry.number ? status.stop : undefined,
+    entry,
+    earlier,
+    rules: run.spec.retry.rules,
+    noneVerified: run.spec.resume.noneVerified,
+  };
+}

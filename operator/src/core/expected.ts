@@ -1,0 +1,21 @@
+import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { AttemptEntry } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+
+const maxDigests = 16;
+
+/** What the operator has recorded, for the restore to hold what it finds against (I10). */
+export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
+  const { status, spec } = run;
+  const { latestVerified, checkpoints = [], suspects = [], refused = [] } = status;
+  const asked = entry.from === undefined ? undefined : spec.resume.from;
+  return {
+    latestVerified: latestVerified ? { step: latestVerified.step, digest: latestVerified.digest } : null,
+    recorded: checkpoints.slice(0, maxDigests).map(({ step, digest }) => ({ step, digest })),
+    refused: [...suspects, ...refused].map(({ digest }) => digest).slice(0, maxDigests),
+    base: asked?.step === undefined ? null : { step: asked.step },
+    noneVerified: spec.resume.noneVerified,
+    unhealthy: spec.resume.unhealthy,
+    environmentMismatch: spec.resume.environmentMismatch,
+  };
+}

@@ -1,0 +1,97 @@
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { AgentRecord, FinalCheckpoint, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import type { AttemptEntry } from "../api/status.ts";
+import { instantOrNull } from "./instant.ts";
+import type { AgentReport, Instant, ObservedPod } from "./observed.ts";
+
+/**
+ * What an attempt is known to have done, from its worker 0: by the records in the termination messages, which
+ * survive an operator that was away, and by the agent's last answer, which is fresher while the pod lives.
+ */
+export type AttemptFacts = Readonly<{
+  /** The restore handed over; `resumedFrom` is null on a fresh start. */
+  opened: boolean;
+  resumedFrom: NonNullable<AttemptEntry["resumedFrom"]> | null;
+  restoreSeconds: number | null;
+  agentStartedAt: Instant | null;
+  firstStepAt: Instant | null;
+  lastStep: number | null;
+  trainerEndedAt: Instant | null;
+  finalCheckpoint: FinalCheckpoint | null;
+  graceUsedSeconds: number | null;
+  progress: Progress | null;
+  latestVerified: CheckpointSummary | null;
+  best: CheckpointSummary | null;
+  /** All verified checkpoints, newest first; null when only records are left to go by. */
+  catalogue: readonly CheckpointSummary[] | null;
+  refused: readonly RefusedSummary[];
+  /** Present problems of the storage; null when the agent has not answered. */
+  problems: AgentState["problems"] | null;
+}>;
+
+/** Gathers the facts about one pod of the given attempt. */
+export function factsOf(pod: ObservedPod, report: AgentReport | undefined): AttemptFacts {
+  const state = report?.podUid === pod.uid && report.state.attempt === pod.attempt ? report.state : null;
+  const agent = recordOf(pod.agent.record ?? pod.restore?.record, pod.attempt);
+  const trainer = recordOf(pod.trainer.record, pod.attempt);
+  const served = agent?.kind === "served" ? agent : null;
+  return {
+    opened: served?.resumedFrom !== undefined || Boolean(state?.restored),
+    resumedFrom: served?.resumedFrom ?? resumeOf(state),
+    restoreSeconds: served?.restoreSeconds ?? state?.restored?.seconds ?? null,
+    agentStartedAt: pod.restore?.startedAt ?? pod.agent.startedAt,
+    firstStepAt: instantOrNull(served?.firstStepTime ?? state?.progress?.firstStep?.time),
+    lastStep: highest([stepOf(trainer), served?.lastStep, state?.progress?.step]),
+    trainerEndedAt: pod.trainer.state.kind === "Terminated" ? pod.trainer.state.finishedAt : null,
+    ...finalSave(pod, trainer),
+    progress: state?.progress ?? null,
+    latestVerified: newest(served?.latestVerified, state?.latestVerified),
+    best: served?.best ?? state?.best ?? null,
+    catalogue: state === null ? null : state.checkpoints.filter(({ verified }) => verified).map(summary),
+    refused: [...(agent?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
+    problems: state?.problems ?? null,
+  };
+}
+
+function recordOf<R extends AgentRecord | TrainerRecord>(record: R | null | undefined, attempt: number): R | null {
+  return record?.attempt === attempt ? record : null;
+}
+
+function resumeOf(state: AgentState | null): AttemptFacts["resumedFrom"] {
+  const resume = state?.restored?.resume;
+  return resume ? { step: resume.step, digest: resume.digest, tier: resume.tier } : null;
+}
+
+function stepOf(record: TrainerRecord | null): number | undefined {
+  return record === null || record.kind === "incompatible" ? undefined : record.step;
+}
+
+function highest(steps: readonly (number | undefined)[]): number | null {
+  const known = steps.filter((step) => step !== undefined);
+  return known.length === 0 ? null : Math.max(...known);
+}
+
+/** Of one attempt's two accounts the later one; a higher step is newer because both speak of one lineage. */
+function newest(record: CheckpointSummary | null | undefined, polled: CheckpointSummary | null | undefined) {
+  if (!record || !polled) return record ?? polled ?? null;
+  return polled.step > record.step ? polled : record;
+}
+
+function finalSave(
+  pod: ObservedPod,
+  record: TrainerRecord | null,
+): Pick<AttemptFacts, "finalCheckpoint" | "graceUsedSeconds"> {
+  if (record?.kind === "done") return { finalCheckpoint: "Saved", graceUsedSeconds: null };
+  if (record?.kind === "preempted") {
+    return { finalCheckpoint: record.finalCheckpoint, graceUsedSeconds: record.graceUsedSeconds };
+  }
+  // Asked to stop and nothing heard: the signal did not reach the trainer, or it had not begun.
+  const asked = pod.deletionRequestedAt !== null && pod.trainer.state.kind === "Terminated";
+  return { finalCheckpoint: asked ? "NotAttempted" : null, graceUsedSeconds: null };
+}
+
+function summary({ step, attempt, digest, bytes, time, tiers, metrics }: CheckpointSummary): CheckpointSummary {
+  return { step, attempt, digest, bytes, time, tiers, metrics };
+}

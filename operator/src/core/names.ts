@@ -1,0 +1,19 @@
+import { labels } from "../api/names.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+
+/** Name of a worker's pod: deterministic, so that a repeated creation is `AlreadyExists` and no second pod. */
+export function podName(run: TrainingRun, attempt: number, worker: number): string {
+  return `${run.metadata.name}-${attempt}-${worker}`;
+}
+
+/** Name of the claim the run uses: its own, which carries its uid, or the user's; null without a volume. */
+export function claimNameOf(run: TrainingRun): string | null {
+  const volume = run.spec.checkpoint.volume;
+  if (volume === undefined) return null;
+  return volume.claimName ?? `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}`;
+}
+
+/** Labels of everything made for a run. */
+export function runLabels(run: TrainingRun): Record<string, string> {
+  return { [labels.run]: run.metadata.name, [labels.runUid]: run.metadata.uid };
+}

@@ -1,0 +1,177 @@
+import { AgentRecord, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { z } from "zod";
+import { labels } from "../api/names.ts";
+import { agentName, defaultGraceSeconds, restoreName, trainerName } from "../api/template.ts";
+import { instantOf, instantOrNull } from "./instant.ts";
+import type { ContainerEnd, ObservedContainer, ObservedPod } from "./observed.ts";
+
+const Terminated = z.looseObject({
+  exitCode: z.int(),
+  signal: z.int().optional(),
+  reason: z.string().default(""),
+  message: z.string().default(""),
+  startedAt: z.string().nullish(),
+  finishedAt: z.string().nullish(),
+});
+
+const State = z.looseObject({
+  waiting: z.looseObject({ reason: z.string().default(""), message: z.string().default("") }).optional(),
+  running: z.looseObject({ startedAt: z.string().nullish() }).optional(),
+  terminated: Terminated.optional(),
+});
+type State = z.infer<typeof State>;
+
+const Status = z.looseObject({ name: z.string(), state: State.default({}), lastState: State.default({}) });
+type Status = z.infer<typeof Status>;
+
+const Named = z.looseObject({ name: z.string() });
+
+const Pod = z.looseObject({
+  metadata: z.looseObject({
+    name: z.string(),
+    uid: z.string(),
+    resourceVersion: z.string(),
+    creationTimestamp: z.string(),
+    deletionTimestamp: z.string().nullish(),
+    deletionGracePeriodSeconds: z.int().nullish(),
+    finalizers: z.array(z.string()).default([]),
+    labels: z.record(z.string(), z.string()).default({}),
+    ownerReferences: z.array(z.looseObject({ uid: z.string(), controller: z.boolean().default(false) })).default([]),
+  }),
+  spec: z.looseObject({
+    nodeName: z.string().optional(),
+    terminationGracePeriodSeconds: z.int().nullish(),
+    containers: z.array(Named).default([]),
+    initContainers: z.array(Named).default([]),
+  }),
+  status: z
+    .looseObject({
+      phase: z.enum(["Pending", "Running", "Succeeded", "Failed", "Unknown"]).default("Pending"),
+      reason: z.string().default(""),
+      message: z.string().default(""),
+      podIP: z.string().optional(),
+      conditions: z
+        .array(
+          z.looseObject({
+            type: z.string(),
+            status: z.string(),
+            reason: z.string().nullish(),
+            message: z.string().nullish(),
+            lastTransitionTime: z.string().nullish(),
+          }),
+        )
+        .default([]),
+      containerStatuses: z.array(Status).default([]),
+      initContainerStatuses: z.array(Status).default([]),
+    })
+    .prefault({}),
+});
+type Pod = z.infer<typeof Pod>;
+
+/** Reads a pod as the API server gives it; null for one that the operator cannot have made. */
+export function observePod(raw: unknown): ObservedPod | null {
+  const parsed = Pod.safeParse(raw);
+  if (!parsed.success) return null;
+  const { metadata, spec, status } = parsed.data;
+  const attempt = Number(metadata.labels[labels.attempt]);
+  const worker = Number(metadata.labels[labels.worker]);
+  if (!Number.isInteger(attempt) || attempt < 1 || !Number.isInteger(worker) || worker < 0) return null;
+  const containers = readContainers(parsed.data);
+  return containers === null
+    ? null
+    : {
+        name: metadata.name,
+        uid: metadata.uid,
+        resourceVersion: metadata.resourceVersion,
+        ownerUid: metadata.ownerReferences.find((owner) => owner.controller)?.uid ?? null,
+        attempt,
+        worker,
+        createdAt: instantOf(metadata.creationTimestamp),
+        deletionRequestedAt: deletionRequest(metadata),
+        finalizers: metadata.finalizers,
+        node: spec.nodeName ?? null,
+        ip: status.podIP ?? null,
+        phase: status.phase,
+        reason: status.reason,
+        message: status.message,
+        conditions: status.conditions.map((condition) => ({
+          type: condition.type,
+          status: condition.status,
+          reason: condition.reason ?? "",
+          message: condition.message ?? "",
+          since: instantOrNull(condition.lastTransitionTime),
+        })),
+        graceSeconds: spec.terminationGracePeriodSeconds ?? defaultGraceSeconds,
+        ...containers,
+      };
+}
+
+type Containers = Pick<ObservedPod, "trainer" | "agent" | "restore" | "others">;
+
+function readContainers({ spec, status }: Pod): Containers | null {
+  const statuses = new Map(
+    [...status.initContainerStatuses, ...status.containerStatuses].map((each) => [each.name, each]),
+  );
+  const regular = spec.containers.map(({ name }) => name);
+  const trainer = regular.length === 1 ? regular[0] : regular.find((name) => name === trainerName);
+  if (trainer === undefined) return null;
+  const init = spec.initContainers.map(({ name }) => name);
+  return {
+    trainer: readContainer(trainer, statuses.get(trainer), TrainerRecord),
+    agent: readContainer(agentName, statuses.get(agentName), AgentRecord),
+    restore: init.includes(restoreName) ? readContainer(restoreName, statuses.get(restoreName), AgentRecord) : null,
+    others: [...init, ...regular]
+      .filter((name) => name !== trainer && name !== agentName && name !== restoreName)
+      .map((name) => ({
+        ...readContainer(name, statuses.get(name), z.never()),
+        role: init.includes(name) ? "Init" : "Regular",
+      })),
+  };
+}
+
+function readContainer<R>(name: string, status: Status | undefined, schema: z.ZodType<R>): ObservedContainer<R> {
+  const state = readState(status?.state);
+  const previousEnd = readEnd(status?.lastState);
+  const present = state.kind === "Terminated" ? readRecord(state.message, schema) : null;
+  const startedAt = previousEnd?.startedAt ?? (state.kind === "Waiting" ? null : state.startedAt);
+  return { name, state, previousEnd, startedAt, record: present ?? readRecord(previousEnd?.message, schema) };
+}
+
+function readState(state: State | undefined): ObservedContainer<never>["state"] {
+  const end = readEnd(state);
+  if (end) return end;
+  if (state?.running) return { kind: "Running", startedAt: instantOrNull(state.running.startedAt) };
+  return { kind: "Waiting", reason: state?.waiting?.reason ?? "", message: state?.waiting?.message ?? "" };
+}
+
+function readEnd(state: State | undefined): ContainerEnd | null {
+  const end = state?.terminated;
+  if (!end) return null;
+  return {
+    kind: "Terminated",
+    exitCode: end.exitCode,
+    signal: end.signal ?? null,
+    reason: end.reason,
+    message: end.message,
+    startedAt: instantOrNull(end.startedAt),
+    finishedAt: instantOrNull(end.finishedAt),
+  };
+}
+
+/** A termination message is a record only if it parses as one: the kubelet may have put log lines there. */
+function readRecord<R>(message: string | undefined, schema: z.ZodType<R>): R | null {
+  if (!message?.startsWith("{")) return null;
+  try {
+    const parsed = schema.safeParse(JSON.parse(message));
+    return parsed.success ? parsed.data : null;
+  } catch (error) {
+    // Cut off or not JSON at all: there is no record, which the classifier has rows for.
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function deletionRequest(metadata: Pod["metadata"]): number | null {
+  const due = instantOrNull(metadata.deletionTimestamp);
+  return due === null ? null : due - (metadata.deletionGracePeriodSeconds ?? 0) * 1000;
+}

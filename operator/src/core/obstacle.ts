@@ -1,0 +1,59 @@
+import { timeOf } from "./instant.ts";
+import type { Observed, ObservedPod } from "./observed.ts";
+import type { Obstacle } from "./supported.ts";
+
+/** Waiting reasons with which a container does not begin by itself; the kubelet's other ones pass. */
+const stuck: readonly string[] = [
+  "ImagePullBackOff",
+  "ErrImagePull",
+  "ErrImageNeverPull",
+  "InvalidImageName",
+  "ImageInspectError",
+  "RegistryUnavailable",
+  "SignatureValidationFailed",
+  "CreateContainerConfigError",
+  "CreateContainerError",
+  "RunContainerError",
+  "CrashLoopBackOff",
+];
+
+/** Why a pod that exists does not get on, in the scheduler's or the kubelet's words; null where nothing is wrong. */
+export function obstacleOf(observed: Observed, pod: ObservedPod): Obstacle | null {
+  return unscheduled(observed, pod) ?? stuckContainer(pod) ?? silentNode(observed, pod);
+}
+
+/** The node of a pod has gone silent: what is waited for, since when, and what would end the wait. */
+export function silentNode({ nodes }: Observed, pod: ObservedPod): Obstacle | null {
+  const node = nodes.find(({ name }) => name === pod.node);
+  if (node === undefined || node.presence !== "Present" || node.ready === "True") return null;
+  const since = node.readySince === null ? "" : ` since ${timeOf(node.readySince)}`;
+  return {
+    reason: "NodeSilent",
+    message: `Node ${node.name} has not been ready${since}, so it is not known whether the pod ${pod.name} still runs. Waiting for the node, its deletion, or its taint node.kubernetes.io/out-of-service.`,
+  };
+}
+
+function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
+  const scheduled = pod.conditions.find(({ type }) => type === "PodScheduled");
+  if (pod.node !== null || scheduled?.status !== "False") return null;
+  const claim =
+    volume.kind === "Present" && volume.phase !== "Bound" && volume.problem !== ""
+      ? ` Claim ${volume.claimName}: ${volume.problem}`
+      : "";
+  return {
+    reason: scheduled.reason === "" ? "Unschedulable" : scheduled.reason,
+    message: `The pod ${pod.name} is not scheduled: ${scheduled.message}${claim}`,
+  };
+}
+
+function stuckContainer(pod: ObservedPod): Obstacle | null {
+  for (const container of [pod.restore, pod.agent, pod.trainer, ...pod.others]) {
+    if (container?.state.kind !== "Waiting" || !stuck.includes(container.state.reason)) continue;
+    const last = container.previousEnd?.message ? ` Its last words: ${container.previousEnd.message}` : "";
+    return {
+      reason: container.state.reason,
+      message: `Container ${container.name} of the pod ${pod.name} does not start: ${container.state.message || container.state.reason}.${last}`,
+    };
+  }
+  return null;
+}

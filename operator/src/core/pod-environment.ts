@@ -1,0 +1,99 @@
+import type { Expected, Interval, RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { durationSeconds } from "../api/duration.ts";
+import { quantityBytes } from "../api/quantity.ts";
+import type { AttemptEntry } from "../api/status.ts";
+import { defaultGraceSeconds } from "../api/template.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import { expectedOf } from "./expected.ts";
+
+/** A variable as a container carries it. */
+export type Variable = Readonly<{ name: string; value: string }> | Readonly<{ name: string; valueFrom: unknown }>;
+
+/** Where things lie inside every container that the operator touches. */
+export const paths = {
+  scratch: "/trainingrun",
+  checkpoints: "/trainingrun/checkpoints",
+  resume: "/trainingrun/resume",
+  control: "/trainingrun/control",
+  terminationLog: "/dev/termination-log",
+} as const;
+
+const masterPort = "29500";
+
+/** What the trainer is told. */
+export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: number): Variable[] {
+  const { metadata, spec } = run;
+  return [
+    ...plain({
+      TRAININGRUN_NAME: metadata.name,
+      TRAININGRUN_NAMESPACE: metadata.namespace,
+      TRAININGRUN_UID: metadata.uid,
+      TRAININGRUN_ATTEMPT: String(entry.number),
+      TRAININGRUN_WORKER: String(worker),
+      TRAININGRUN_WORKERS: String(spec.workers),
+      TRAININGRUN_CHECKPOINTS: paths.checkpoints,
+      TRAININGRUN_RESUME: paths.resume,
+      TRAININGRUN_CONTROL: paths.control,
+      TRAININGRUN_TERMINATION_LOG: paths.terminationLog,
+      TRAININGRUN_GRACE_SECONDS: String(graceSecondsOf(run)),
+      TRAININGRUN_INTERVAL: JSON.stringify(intervalOf(run)),
+    }),
+    ...(spec.workers > 1 ? plain(rendezvous(run, entry, worker)) : []),
+  ];
+}
+
+/** What agent and restore are told on top. */
+export function agentVariables(run: TrainingRun, entry: AttemptEntry, worker: number): Variable[] {
+  return [
+    ...trainerVariables(run, entry, worker),
+    downward("TRAININGRUN_POD_UID", "metadata.uid"),
+    downward("TRAININGRUN_POD_IP", "status.podIP"),
+    downward("TRAININGRUN_NODE", "spec.nodeName"),
+    ...plain({
+      TRAININGRUN_FRAMEWORK: run.spec.checkpoint.framework,
+      TRAININGRUN_GENERATION: String(entry.generation),
+      TRAININGRUN_RETENTION: JSON.stringify(retentionOf(run)),
+      TRAININGRUN_EXPECTED: JSON.stringify(expectedOf(run, entry) satisfies Expected),
+    }),
+  ];
+}
+
+/** The grace period that a pod of the run has. */
+export function graceSecondsOf(run: TrainingRun): number {
+  return run.spec.template.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+}
+
+function intervalOf(run: TrainingRun): Interval {
+  const { steps, duration, auto } = run.spec.checkpoint.interval;
+  if (steps !== undefined) return { steps };
+  if (auto !== undefined) return { auto: { maxSeconds: durationSeconds(auto.maxDuration) } };
+  return { seconds: durationSeconds(duration ?? "5m") };
+}
+
+function retentionOf(run: TrainingRun): RetentionPolicy {
+  const { retention, maxBytes } = run.spec.checkpoint;
+  return {
+    last: retention.last,
+    best: retention.best ?? null,
+    everySteps: retention.everySteps ?? null,
+    maxBytes: maxBytes === undefined ? null : quantityBytes(maxBytes),
+  };
+}
+
+function rendezvous(run: TrainingRun, entry: AttemptEntry, worker: number): Record<string, string> {
+  const { name } = run.metadata;
+  return {
+    MASTER_ADDR: `${name}-${entry.number}-0.${name}`,
+    MASTER_PORT: masterPort,
+    WORLD_SIZE: String(run.spec.workers),
+    RANK: String(worker),
+  };
+}
+
+function plain(values: Readonly<Record<string, string>>): Variable[] {
+  return Object.entries(values).map(([name, value]) => ({ name, value }));
+}
+
+function downward(name: string, fieldPath: string): Variable {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
+}

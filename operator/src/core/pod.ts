@@ -1,0 +1,156 @@
+import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import { accountingFinalizer, apiVersion, kind, labels } from "../api/names.ts";
+import type { AttemptEntry } from "../api/status.ts";
+import {
+  agentName,
+  claimVolumeName,
+  restoreName,
+  scratchVolumeName,
+  type TemplateContainer,
+  trainerOf,
+} from "../api/template.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import { awayFromNodes } from "./affinity.ts";
+import type { Manifest } from "./decision.ts";
+import { type Json, listOf, objectOf } from "./json.ts";
+import { claimNameOf, podName, runLabels } from "./names.ts";
+import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
+import type { PodSettings } from "./pod-settings.ts";
+
+/** What a pod is built from. */
+export type PodPlan = Readonly<{
+  run: TrainingRun;
+  entry: AttemptEntry;
+  worker: number;
+  settings: PodSettings;
+  /** Nodes on which checkpoints that are good elsewhere did not verify. */
+  avoidNodes: readonly string[];
+}>;
+
+/** The training pod of one worker: the user's template, untouched but for what the contract needs. */
+export function trainingPod(plan: PodPlan): Manifest {
+  const { run, entry, worker } = plan;
+  const { metadata = {} } = run.spec.template;
+  const name = podName(run, entry.number, worker);
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      ...metadata,
+      name,
+      namespace: run.metadata.namespace,
+      labels: {
+        ...metadata.labels,
+        ...queueLabel(run),
+        ...runLabels(run),
+        [labels.attempt]: String(entry.number),
+        [labels.worker]: String(worker),
+      },
+      finalizers: [accountingFinalizer],
+      ownerReferences: [
+        {
+          apiVersion,
+          kind,
+          name: run.metadata.name,
+          uid: run.metadata.uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: podSpec(plan, name),
+  };
+}
+
+function podSpec(plan: PodPlan, name: string): Json {
+  const { run, avoidNodes } = plan;
+  const { spec } = run.spec.template;
+  const trainer = trainerOf(run.spec.template);
+  const claimName = claimNameOf(run);
+  return {
+    ...spec,
+    ...(avoidNodes.length > 0 ? { affinity: awayFromNodes(spec.affinity, avoidNodes) } : {}),
+    ...(run.spec.workers > 1 ? { hostname: name, subdomain: run.metadata.name } : {}),
+    restartPolicy: "Never",
+    // Ours come first: the restore runs while the template's own init containers prepare their part.
+    initContainers: [...operatorContainers(plan, trainer), ...(spec.initContainers ?? [])],
+    containers: spec.containers.map((container) =>
+      container === trainer ? trainerContainer(plan, container) : container,
+    ),
+    volumes: [
+      ...(spec.volumes ?? []),
+      { name: scratchVolumeName, emptyDir: {} },
+      ...(claimName === null ? [] : [{ name: claimVolumeName, persistentVolumeClaim: { claimName } }]),
+    ],
+  };
+}
+
+function trainerContainer({ run, entry, worker }: PodPlan, container: TemplateContainer): Json {
+  return {
+    ...container,
+    env: withVariables(listOf(container.env), trainerVariables(run, entry, worker)),
+    volumeMounts: [...listOf(container.volumeMounts), ...mounts(run)],
+    terminationMessagePath: paths.terminationLog,
+    terminationMessagePolicy: container.terminationMessagePolicy ?? "FallbackToLogsOnError",
+  };
+}
+
+/** Where a framework knows nothing of us, the restore is a container of its own that must end first. */
+function operatorContainers(plan: PodPlan, trainer: TemplateContainer | undefined): Json[] {
+  const agent = {
+    ...operatorContainer(plan, trainer),
+    name: agentName,
+    args: ["serve"],
+    restartPolicy: "Always",
+    ports: [{ name: "agent", containerPort: agentPort, protocol: "TCP" }],
+  };
+  if (plan.run.spec.checkpoint.framework === "sdk") return [agent];
+  return [{ ...operatorContainer(plan, trainer), name: restoreName, args: ["restore"] }, agent];
+}
+
+function operatorContainer({ run, entry, worker, settings }: PodPlan, trainer: TemplateContainer | undefined): Json {
+  return {
+    image: settings.agentImage,
+    imagePullPolicy: settings.agentImagePullPolicy,
+    resources: settings.agentResources,
+    env: agentVariables(run, entry, worker),
+    volumeMounts: mounts(run),
+    securityContext: agentSecurity(run, trainer),
+    terminationMessagePath: paths.terminationLog,
+    terminationMessagePolicy: "File",
+  };
+}
+
+/** As the trainer's user, so that each can read what the other wrote; otherwise as confined as a container can be. */
+function agentSecurity(run: TrainingRun, trainer: TemplateContainer | undefined): Json {
+  const theirs = objectOf(trainer?.securityContext);
+  const pod = objectOf(run.spec.template.spec.securityContext);
+  const identity = Object.fromEntries(
+    ["runAsUser", "runAsGroup", "runAsNonRoot"].flatMap((field) => (field in theirs ? [[field, theirs[field]]] : [])),
+  );
+  return {
+    ...identity,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    readOnlyRootFilesystem: true,
+    ...("seccompProfile" in pod ? {} : { seccompProfile: theirs.seccompProfile ?? { type: "RuntimeDefault" } }),
+  };
+}
+
+/** The run's own directory on the claim lies inside the scratch directory that trainer and agent share. */
+function mounts(run: TrainingRun): Json[] {
+  const scratch = { name: scratchVolumeName, mountPath: paths.scratch };
+  if (claimNameOf(run) === null) return [scratch];
+  return [scratch, { name: claimVolumeName, mountPath: paths.checkpoints, subPath: run.metadata.uid }];
+}
+
+/** Ours come first, so that the template's may refer to them; a template cannot replace one of ours. */
+function withVariables(theirs: readonly unknown[], ours: readonly Variable[]): unknown[] {
+  const names = new Set<unknown>(ours.map(({ name }) => name));
+  return [...ours, ...theirs.filter((variable) => !names.has(objectOf(variable).name))];
+}
+
+function queueLabel(run: TrainingRun): Record<string, string> {
+  const queue = run.metadata.labels[labels.queue];
+  return queue === undefined ? {} : { [labels.queue]: queue };
+}

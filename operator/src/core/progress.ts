@@ -1,0 +1,47 @@
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import { type ProgressStatus, statusLimits } from "../api/status.ts";
+
+type History = ProgressStatus["history"];
+
+/** Takes a trainer's progress into the status. */
+export function nextProgress(previous: ProgressStatus | undefined, progress: Progress): ProgressStatus {
+  const { step, targetStep, stepsPerSecond, metrics, time } = progress;
+  const left = Math.max(0, targetStep - step);
+  return {
+    step,
+    targetStep,
+    ...(targetStep > 0 ? { percentage: Math.min(100, Math.floor((100 * step) / targetStep)) } : {}),
+    ...(stepsPerSecond > 0 ? { estimatedRemainingSeconds: Math.ceil(left / stepsPerSecond) } : {}),
+    metrics,
+    lastUpdateTime: time,
+    history: nextHistory(previous?.history ?? [], progress),
+  };
+}
+
+/** A record alone says how far an attempt came, when no poll did. */
+export function progressFromRecord(
+  previous: ProgressStatus | undefined,
+  record: Readonly<{ step: number; time: string }>,
+): ProgressStatus {
+  const { estimatedRemainingSeconds: _, ...kept } = previous ?? { metrics: [], history: [] };
+  const target = previous?.targetStep ?? 0;
+  return {
+    ...kept,
+    step: record.step,
+    ...(target > 0 ? { percentage: Math.min(100, Math.floor((100 * record.step) / target)) } : {}),
+    lastUpdateTime: record.time,
+  };
+}
+
+/**
+ * Steps that are trained again after a resume replace what stood there. Past the limit every second point goes,
+ * so the points stay evenly spread over the whole run.
+ */
+function nextHistory(history: History, { step, metrics }: Progress): History {
+  const loss = metrics.find(({ name }) => name === "loss");
+  const kept = history.filter(([at]) => at < step);
+  if (loss === undefined) return kept;
+  const points: History = [...kept, [step, loss.value]];
+  if (points.length <= statusLimits.history) return points;
+  return points.filter((_, index) => index % 2 === 0 || index === points.length - 1);
+}

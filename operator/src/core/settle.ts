@@ -1,0 +1,144 @@
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import { backoffMs } from "./backoff.ts";
+import { charge, freshBudget } from "./budget.ts";
+import { classify, type Ending } from "./cause.ts";
+import type { RunEvent } from "./decision.ts";
+import { add, type Draft } from "./draft.ts";
+import { endedAttempt } from "./ended-attempt.ts";
+import { instantOf, timeOf } from "./instant.ts";
+import { advanced, endEntry, isWanted } from "./ledger.ts";
+import { newSuspect, stuckStep } from "./lineage.ts";
+import type { Observed } from "./observed.ts";
+import { membersOf, type Survey } from "./survey.ts";
+
+/**
+ * Closes the open attempt once nothing of it can run: names the cause, counts it once, and says what follows.
+ * The next attempt may begin in the same pass.
+ */
+export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
+  const { entry, ended } = scene;
+  if (entry === null) return draft;
+  const neverHadPods =
+    scene.members.length === 0 && entry.pods.length === 0 && draft.status.stop?.attempt === entry.number;
+  if (ended === null && !neverHadPods) return draft;
+  const members = membersOf(scene, observed);
+  const ending = classify(endedAttempt(observed.run, draft.status, members));
+  const trainerEndedAt = scene.members.flatMap(({ pod }) =>
+    pod.trainer.state.kind === "Terminated" && pod.trainer.state.finishedAt !== null
+      ? [pod.trainer.state.finishedAt]
+      : [],
+  );
+  const { stop: _, ...status } = endEntry(draft.status, {
+    ending,
+    at: ended?.at ?? observed.now,
+    trainerEndedAt: trainerEndedAt.length === 0 ? null : Math.max(...trainerEndedAt),
+  });
+  const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending)] };
+  return follow(observed, counted, ending);
+}
+
+function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
+  const [entry, before] = draft.status.attempts ?? [];
+  if (entry === undefined) return draft;
+  if (ending.cause === "Complete") return complete(observed, draft, ending.message);
+  if (ending.cause === "DeadlineExceeded")
+    return fail(observed, draft, { reason: "DeadlineExceeded", message: ending.message });
+  if (isWanted(ending.cause)) return draft;
+  const { run } = observed;
+  const gained = advanced(entry, before);
+  const { budget, spent } = charge(draft.status.retry ?? freshBudget(run.spec.retry), run.spec.retry, {
+    charge: ending.charge,
+    advanced: gained,
+  });
+  const wait = backoffMs({
+    charge: ending.charge,
+    advanced: gained,
+    fruitless: budget.fruitless,
+    failures: budget.failures,
+    ...run.spec.retry.backoff,
+    runUid: run.metadata.uid,
+    attempt: entry.number,
+  });
+  const retry =
+    wait === 0 ? budget : { ...budget, nextAttemptTime: timeOf(instantOf(entry.endTime ?? entry.startTime) + wait) };
+  const charged = { ...draft, status: withSuspect({ ...draft.status, retry }) };
+  const end = terminalEnd(run, { status: draft.status, entry, ending, spent });
+  return end === null ? charged : fail(observed, charged, end);
+}
+
+type Terminal = Readonly<{ status: TrainingRunStatus; entry: AttemptEntry; ending: Ending; spent: string | null }>;
+
+/** Why the run is over for good; null where another attempt may follow. */
+function terminalEnd(
+  run: TrainingRun,
+  { status, entry, ending, spent }: Terminal,
+): { reason: string; message: string } | null {
+  const at = entry.lastStep === undefined ? "" : ` at step ${entry.lastStep}`;
+  const exit = ending.exitCode === undefined ? "" : ` (exit code ${ending.exitCode})`;
+  const what = `Attempt ${entry.number} ended${at}: ${ending.cause}${exit}.`;
+  const words = ending.message === "" ? "" : ` Last words: ${ending.message}`;
+  if (ending.charge === "Terminal") return { reason: ending.cause, message: `${what}${words}` };
+  const stuck = stuckStep(entry, status);
+  if (stuck !== null) {
+    return {
+      reason: ending.cause,
+      message: `${what} It ends there from an older checkpoint as well, so the program or its data is at fault at step ${stuck}.${words}`,
+    };
+  }
+  if (spent === "Failures") {
+    return {
+      reason: ending.cause,
+      message: `${what} That was one more failure than spec.retry.failures (${run.spec.retry.failures}) without a newly verified checkpoint.${words}`,
+    };
+  }
+  if (spent === "Disruptions") {
+    return {
+      reason: "TooManyDisruptions",
+      message: `${what} That was one more disruption than spec.retry.disruptions (${run.spec.retry.disruptions}) allows.`,
+    };
+  }
+  return null;
+}
+
+function withSuspect(status: TrainingRunStatus): TrainingRunStatus {
+  const suspect = newSuspect(status.attempts ?? [], status);
+  return suspect === null ? status : { ...status, suspects: [suspect, ...(status.suspects ?? [])].slice(0, 4) };
+}
+
+/** Ends the run as Complete. */
+function complete(observed: Observed, draft: Draft, message: string): Draft {
+  return add(draft, observed, {
+    state: "Complete",
+    statements: [
+      { type: "Complete", status: "True", reason: "TrainingDone", message },
+      { type: "Progressing", status: "False", reason: "Complete", message: "The run is complete." },
+    ],
+    events: [{ type: "Normal", reason: "Complete", message }],
+  });
+}
+
+/** Ends the run as Failed. */
+export function fail(
+  observed: Observed,
+  draft: Draft,
+  { reason, message }: { reason: string; message: string },
+): Draft {
+  return add(draft, observed, {
+    state: "Failed",
+    statements: [
+      { type: "Failed", status: "True", reason, message },
+      { type: "Progressing", status: "False", reason: "Failed", message },
+    ],
+    events: [{ type: "Warning", reason: "Failed", message }],
+  });
+}
+
+function endEvent(attempt: number, { cause, charge: cost, message }: Ending): RunEvent {
+  const calm = cost === "Nothing" || cost === "Disruption";
+  return {
+    type: calm ? "Normal" : "Warning",
+    reason: "AttemptEnded",
+    message: `Attempt ${attempt} ended: ${cause}. ${message}`.trim().slice(0, 1024),
+  };
+}

@@ -1,0 +1,80 @@
+import type { TrainingRunSpec } from "../api/spec.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+
+/** Why a run is not begun, for the condition: it stays as it is until the spec is edited. */
+export type Obstacle = Readonly<{ reason: string; message: string }>;
+
+type Limit = Readonly<{ field: string; used: (spec: TrainingRunSpec) => boolean; instead: string }>;
+
+/**
+ * What the API knows and this version does not do yet. A field that would be ignored in silence is a promise
+ * broken in silence, so a run that uses one is not begun. This is the only list; a feature that arrives deletes
+ * its line.
+ */
+export const limits: readonly Limit[] = [
+  {
+    field: "spec.workers",
+    used: ({ workers }) => workers > 1,
+    instead: "write 1, or leave it out",
+  },
+  {
+    field: "spec.checkpoint.objectStore",
+    used: ({ checkpoint }) => checkpoint.objectStore !== undefined,
+    instead: "create the run with checkpoint.volume alone",
+  },
+  {
+    field: "spec.checkpoint.framework",
+    used: ({ checkpoint }) => checkpoint.framework !== "sdk",
+    instead: "write sdk and train with this project's SDK",
+  },
+  {
+    field: "spec.resume.from.run",
+    used: ({ resume }) => resume.from?.run !== undefined,
+    instead: "resume from a step of the run itself, {step}",
+  },
+  {
+    field: "spec.resume.from.uri",
+    used: ({ resume }) => resume.from?.uri !== undefined,
+    instead: "resume from a step of the run itself, {step}",
+  },
+  {
+    field: "spec.resume.partial",
+    used: ({ resume }) => resume.partial.length > 0,
+    instead: "leave it out: every tensor must be there",
+  },
+  {
+    field: "spec.resume.replaySteps",
+    used: ({ resume }) => resume.replaySteps > 0,
+    instead: "write 0, or leave it out",
+  },
+  {
+    field: "spec.resume.environmentMismatch: Block",
+    used: ({ resume }) => resume.environmentMismatch === "Block",
+    instead: "write Warn, or leave it out",
+  },
+  {
+    field: "spec.stall",
+    used: ({ stall }) => stall !== undefined,
+    instead: "leave it out and set activeDeadlineSeconds as a bound",
+  },
+  {
+    field: "spec.nodeLost.policy: Fence",
+    used: ({ nodeLost }) => nodeLost.policy === "Fence",
+    instead: "write Wait, or leave it out",
+  },
+  {
+    field: "spec.deletionPolicy: Delete with checkpoint.volume.claimName",
+    used: ({ deletionPolicy, checkpoint }) => deletionPolicy === "Delete" && checkpoint.volume?.claimName !== undefined,
+    instead: "write Retain: the claim is not the run's own, so its data stays",
+  },
+];
+
+/** The first field of the spec that this version cannot honour. */
+export function unsupportedField({ spec }: TrainingRun): Obstacle | null {
+  const limit = limits.find(({ used }) => used(spec));
+  if (limit === undefined) return null;
+  return {
+    reason: "NotSupported",
+    message: `Cannot start an attempt because ${limit.field} is not supported by this version: ${limit.instead}.`,
+  };
+}

@@ -1,0 +1,155 @@
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { Statement } from "./conditions.ts";
+import { creations, refusalOf, refusalRetryMs } from "./creation.ts";
+import { deadlineOf } from "./deadline.ts";
+import { type Addition, add, type Draft } from "./draft.ts";
+import { deletePod, tidyPods } from "./housekeeping.ts";
+import { instantOf, timeOf } from "./instant.ts";
+import type { Observed, ObservedPod } from "./observed.ts";
+import { obstacleOf, silentNode } from "./obstacle.ts";
+import type { PodSettings } from "./pod-settings.ts";
+import type { Survey } from "./survey.ts";
+
+/** A trainer that has not reported a step this long after its restore may not know the contract at all. */
+const firstStepPatienceMs = 120_000;
+/** An agent that has not answered this long after the trainer began is called silent. */
+const agentPatienceMs = 60_000;
+
+/** An attempt lives: sees to it that its pod exists, stops it where a stop is written, and says how it fares. */
+export function decideLive(
+  observed: Observed,
+  draft: Draft,
+  { scene, settings }: { scene: Survey; settings: PodSettings },
+): Draft {
+  const tidied = add(draft, observed, {
+    actions: tidyPods(scene, draft.status),
+    waits: deadlineWait(observed, draft.status),
+  });
+  const { entry } = scene;
+  if (entry === null) return tidied;
+  if (tidied.status.stop?.attempt === entry.number)
+    return add(tidied, observed, stopping(observed, tidied.status, scene));
+  const [first] = scene.members;
+  if (first === undefined) {
+    return entry.pods.length === 0
+      ? add(tidied, observed, creating(observed, { status: tidied.status, entry, settings }))
+      : tidied;
+  }
+  return add(tidied, observed, faring(observed, entry, first.pod));
+}
+
+function creating(
+  observed: Observed,
+  plan: { status: TrainingRunStatus; entry: AttemptEntry; settings: PodSettings },
+): Addition {
+  const refusal = refusalOf(observed, plan.entry);
+  if (refusal === null) return { state: "Pending", actions: creations(observed, plan) };
+  const left = refusal.at + refusalRetryMs - observed.now;
+  const said = plan.status.conditions?.some(({ type, reason }) => type === "Progressing" && reason === refusal.reason);
+  return {
+    state: "Pending",
+    statements: [progressing("False", refusal.reason, refusal.message)],
+    events: said ? [] : [{ type: "Warning", reason: refusal.reason, message: refusal.message }],
+    ...(left > 0 ? { waits: [left] } : { actions: creations(observed, plan), waits: [refusalRetryMs] }),
+  };
+}
+
+function stopping(observed: Observed, { stop }: TrainingRunStatus, { members }: Survey): Addition {
+  const alive = members.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
+  const silent = alive.map((pod) => silentNode(observed, pod)).find((obstacle) => obstacle !== null);
+  const message =
+    `The attempt is being stopped (${stop?.cause}) and saves a final checkpoint. ${stop?.message ?? ""}`.trim();
+  return {
+    state: "Saving",
+    statements: [
+      silent ? progressing("False", silent.reason, silent.message) : progressing("False", "Stopping", message),
+    ],
+    actions: alive.flatMap(deletePod),
+  };
+}
+
+function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {
+  const obstacle = obstacleOf(observed, pod);
+  if (obstacle !== null) {
+    const said = observed.run.status.conditions?.some(
+      ({ type, reason }) => type === "Progressing" && reason === obstacle.reason,
+    );
+    return {
+      state: pod.trainer.state.kind === "Running" ? "Running" : "Pending",
+      statements: [progressing("False", obstacle.reason, obstacle.message)],
+      events: said ? [] : [{ type: "Warning", reason: obstacle.reason, message: obstacle.message }],
+    };
+  }
+  if (pod.deletionRequestedAt !== null) {
+    return {
+      state: "Saving",
+      statements: [
+        progressing("False", "PodStopping", `The pod ${pod.name} is being deleted and saves a final checkpoint.`),
+      ],
+    };
+  }
+  if (pod.trainer.state.kind === "Terminated") {
+    return {
+      state: "Saving",
+      statements: [
+        progressing(
+          "False",
+          "Finishing",
+          `The trainer of attempt ${entry.number} has ended; its agent verifies what it left.`,
+        ),
+      ],
+    };
+  }
+  if (pod.agent.state.kind === "Waiting" && pod.trainer.state.kind === "Waiting") {
+    return { state: "Pending", statements: [progressing("False", "Starting", `The pod ${pod.name} is starting.`)] };
+  }
+  if (entry.firstStepTime !== undefined || (entry.lastStep !== undefined && entry.opened)) {
+    return { state: "Running", statements: [progressing("True", "Training", `Attempt ${entry.number} is training.`)] };
+  }
+  return beforeFirstStep(observed, entry, pod);
+}
+
+function beforeFirstStep(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {
+  const { now } = observed;
+  const report = observed.reports.find(({ podUid }) => podUid === pod.uid);
+  const trainerStart = pod.trainer.startedAt;
+  if (report === undefined && trainerStart !== null) {
+    const left = trainerStart + agentPatienceMs - now;
+    if (left <= 0) {
+      const message = `The agent of the pod ${pod.name} does not answer, so it is not known whether the attempt advances. Look at its log and at network policies for port 9464.`;
+      return { state: "Running", statements: [progressing("Unknown", "AgentSilent", message)] };
+    }
+    return { ...restoring(entry), waits: [left] };
+  }
+  const restoredAt = report?.state.restored?.time;
+  if (restoredAt === undefined) return restoring(entry);
+  const since = Math.max(instantOf(restoredAt), trainerStart ?? now);
+  const left = since + firstStepPatienceMs - now;
+  if (left > 0) {
+    return {
+      state: "Restoring",
+      statements: [
+        progressing("False", "WaitingForFirstStep", `Attempt ${entry.number} is restored; no step is done yet.`),
+      ],
+      waits: [left],
+    };
+  }
+  const message = `The trainer has reported no step since its restore at ${timeOf(instantOf(restoredAt))}. Does the image speak the trainer contract? Train with this project's SDK, or write control/progress.json as the guide says.`;
+  return { state: "Running", statements: [progressing("False", "NoStepReported", message)] };
+}
+
+function restoring(entry: AttemptEntry): Addition {
+  return {
+    state: "Restoring",
+    statements: [progressing("False", "Restoring", `Attempt ${entry.number} verifies and restores.`)],
+  };
+}
+
+function deadlineWait({ run, now }: Observed, status: TrainingRunStatus): number[] {
+  const deadline = deadlineOf(run, status);
+  return deadline === null ? [] : [deadline - now];
+}
+
+function progressing(status: Statement["status"], reason: string, message: string): Statement {
+  return { type: "Progressing", status, reason, message };
+}
