@@ -151,6 +151,15 @@ export class ProcessNodeCluster {
     );
   }
 
+  /** The first event about a pod. */
+  async event(pod: string): Promise<unknown> {
+    const query = { watch: "1", fieldSelector: `involvedObject.name=${pod},source=process-node` };
+    for await (const line of this.client.lines(this.path("events"), query, AbortSignal.timeout(waitMs))) {
+      return (JSON.parse(line) as { object: unknown }).object;
+    }
+    throw new Error(`Cannot wait any longer for an event about ${pod}`);
+  }
+
   /** The object as it is now; undefined when there is none. */
   async find(path: string): Promise<KubernetesObject | undefined> {
     try {

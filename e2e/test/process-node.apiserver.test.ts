@@ -90,6 +90,121 @@ describe("a pod on a process node", () => {
     expect(readFileSync(trace, "utf8").split("\n")).toEqual(["first", "sidecar", "last", "main", "sidecar-end", ""]);
   });
 
+  test("finds its volumes: a part of a claim, configuration, secrets, and its account's token", async () => {
+    const [claimed, pv] = [join(cluster.directory, "claimed"), `pv-${cluster.namespace}`];
+    const storage = { accessModes: ["ReadWriteMany"], storageClassName: "" };
+    const post = (path: string, body: object) => cluster.client.call({ method: "POST", path, body });
+    await post("/api/v1/persistentvolumes", {
+      metadata: { name: pv },
+      spec: { ...storage, capacity: { storage: "1Gi" }, hostPath: { path: claimed } },
+    });
+    await post(cluster.path("persistentvolumeclaims"), {
+      metadata: { name: "claim" },
+      spec: { ...storage, volumeName: pv, resources: { requests: { storage: "1Gi" } } },
+    });
+    await post(cluster.path("configmaps"), { metadata: { name: "config" }, data: { one: "1", two: "2" } });
+    await post(cluster.path("secrets"), { metadata: { name: "secret" }, stringData: { word: "hush" } });
+    const text = `cat $CONFIG/renamed $SECRET/word > $WORK/claim/seen; ls $CONFIG >> $WORK/claim/seen
+      grep -q "server: https://$KUBERNETES_SERVICE_HOST:" $KUBECONFIG && test -s /var/run/secrets/kubernetes.io/serviceaccount/token`;
+    const at = (name: string, mountPath: string, more: object = {}) => ({ name, mountPath, ...more });
+    await cluster.createPod("volumes", {
+      restartPolicy: "Never",
+      containers: [
+        script("main", text, {
+          env: [
+            { name: "CONFIG", value: "/config" },
+            { name: "SECRET", value: "/secret" },
+            { name: "WORK", value: "/work" },
+          ],
+          volumeMounts: [
+            at("work", "/work"),
+            at("claim", "/work/claim", { subPath: "run-1" }),
+            at("config", "/config"),
+            at("secret", "/secret"),
+          ],
+        }),
+      ],
+      volumes: [
+        { name: "work", emptyDir: {} },
+        { name: "claim", persistentVolumeClaim: { claimName: "claim" } },
+        { name: "config", configMap: { name: "config", items: [{ key: "one", path: "renamed" }] } },
+        { name: "secret", secret: { secretName: "secret" } },
+      ],
+    });
+    const pod = await cluster.pod("volumes", isOver);
+    expect(pod.status?.phase).toBe("Succeeded");
+    expect(readFileSync(join(claimed, "run-1", "seen"), "utf8")).toBe("1hushrenamed\n");
+    await cluster.client.call({ method: "DELETE", path: `/api/v1/persistentvolumes/${pv}` });
+  });
+
+  test("waits for a claim that is not there, and says so in an event", async () => {
+    await cluster.createPod("unmounted", {
+      nodeName: node.name,
+      containers: [script("main", "true")],
+      volumes: [{ name: "data", persistentVolumeClaim: { claimName: "absent" } }],
+    });
+    const event = await cluster.event("unmounted");
+    expect(event).toMatchObject({
+      reason: "FailedMount",
+      message: 'MountVolume.SetUp failed: persistentvolumeclaim "absent" not found',
+    });
+    await cluster.deletePod("unmounted");
+    await cluster.untilGone("pods", "unmounted");
+  });
+
+  test("is ready when its probe is answered, and restarted when its liveness probe is not", async () => {
+    const program = `node -e 'require("node:http").createServer((q, r) => {
+      if (q.url === "/hang") process.healthy = false;
+      r.statusCode = process.healthy === false ? 500 : 200; r.end();
+    }).listen(9464, process.env.IP)'`;
+    const httpGet = { path: "/healthz", port: "agent" };
+    await cluster.createPod("probed", {
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        script("main", `exec ${program}`, {
+          env: [{ name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } }],
+          ports: [{ name: "agent", containerPort: 9464 }],
+          startupProbe: { httpGet, periodSeconds: 1, failureThreshold: 30 },
+          readinessProbe: { httpGet, periodSeconds: 1 },
+          livenessProbe: { httpGet, periodSeconds: 1, failureThreshold: 1 },
+        }),
+      ],
+    });
+    const pod = await cluster.pod("probed", (status) => containerOf(status, "main")?.ready === true);
+    expect(pod.status?.conditions).toContainEqual(expect.objectContaining({ type: "Ready", status: "True" }));
+    await fetch(`http://${pod.status?.podIP}:9464/hang`);
+    await cluster.pod("probed", (status) => containerOf(status, "main")?.restartCount === 1);
+    await cluster.deletePod("probed");
+    await cluster.untilGone("pods", "probed");
+  });
+
+  test("does not start its main container when an init container fails, and ends its sidecar", async () => {
+    await cluster.createPod("stillborn", {
+      restartPolicy: "Never",
+      initContainers: [script("sidecar", patient, { restartPolicy: "Always" }), script("check", "exit 9")],
+      containers: [script("main", "true")],
+    });
+    const pod = await cluster.pod("stillborn", isOver);
+    expect(pod.status?.phase).toBe("Failed");
+    expect(containerOf(pod, "check")?.state.terminated).toMatchObject({ exitCode: 9 });
+    expect(containerOf(pod, "sidecar")?.state.terminated).toMatchObject({ exitCode: 143 });
+    expect(containerOf(pod, "main")?.state).toEqual({ waiting: { reason: "PodInitializing" } });
+  });
+
+  test("restarts a sidecar that ends, even where nothing else is restarted", async () => {
+    const uid = await cluster.createPod("resilient", {
+      restartPolicy: "Never",
+      initContainers: [script("sidecar", patient, { restartPolicy: "Always" })],
+      containers: [script("main", patient)],
+    });
+    await cluster.pod("resilient", isRunning);
+    node.kill(uid, "sidecar", "SIGKILL");
+    const pod = await cluster.pod("resilient", (status) => containerOf(status, "sidecar")?.restartCount === 1);
+    expect(containerOf(pod, "sidecar")?.lastState.terminated).toMatchObject({ exitCode: 137, reason: "Error" });
+    node.kill(uid, "main", "SIGINT");
+    expect((await cluster.pod("resilient", isOver)).status?.phase).toBe("Failed");
+  });
+
   test("fails with the exit code and the end of the log when its program does", async () => {
     await cluster.createPod("crash", {
       restartPolicy: "Never",
@@ -148,7 +263,7 @@ describe("a pod on a process node", () => {
 });
 
 describe("the end of a pod", () => {
-  test("is SIGTERM to the main container, then to the sidecar, and the final status is written before the object goes", async () => {
+  test("is the hook, SIGTERM to the main container, then to the sidecars, last first, and the final status is written before the object goes", async () => {
     const trace = join(cluster.directory, "end");
     const onTerm = (word: string, code: number) =>
       `trap 'echo ${word} >> ${trace}; exit ${code}' TERM; while :; do sleep 0.05; done`;
@@ -156,8 +271,15 @@ describe("the end of a pod", () => {
       "ending",
       {
         restartPolicy: "Never",
-        initContainers: [script("sidecar", onTerm("sidecar", 0), { restartPolicy: "Always" })],
-        containers: [script("main", onTerm("main", 143))],
+        initContainers: [
+          script("outer", onTerm("outer", 0), { restartPolicy: "Always" }),
+          script("inner", onTerm("inner", 0), { restartPolicy: "Always" }),
+        ],
+        containers: [
+          script("main", onTerm("main", 143), {
+            lifecycle: { preStop: { exec: { command: ["/bin/sh", "-c", `echo hook >> ${trace}`] } } },
+          }),
+        ],
       },
       { finalizers: [finalizer] },
     );
@@ -166,7 +288,7 @@ describe("the end of a pod", () => {
     const pod = await cluster.pod("ending", isOver);
     expect(pod.status?.phase).toBe("Failed");
     expect(containerOf(pod, "main")?.state.terminated).toMatchObject({ exitCode: 143, reason: "Error" });
-    expect(readFileSync(trace, "utf8")).toBe("main\nsidecar\n");
+    expect(readFileSync(trace, "utf8")).toBe("hook\nmain\ninner\nouter\n");
     const gone = cluster.untilGone("pods", "ending");
     const release = { metadata: { "$deleteFromPrimitiveList/finalizers": [finalizer] } };
     await cluster.client.call({ method: "PATCH", path: cluster.path("pods/ending"), body: release });
