@@ -64,10 +64,10 @@ describe("what the operator reads is what the chart writes", () => {
       },
       watchNamespaces: [],
       watchNodes: true,
-      agent: {
-        image: "localhost/trainingrun/agent:0.1.0",
-        imagePullPolicy: "IfNotPresent",
-        resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+      pods: {
+        agentImage: "localhost/trainingrun/agent:0.1.0",
+        agentImagePullPolicy: "IfNotPresent",
+        agentResources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
       },
       listen: { address: "the pod's status.podIP", port: 8080 },
       workers: 4,
@@ -92,10 +92,10 @@ describe("what the operator reads is what the chart writes", () => {
     expect(config).toMatchObject({
       watchNamespaces: ["team-a", "team-b"],
       watchNodes: false,
-      agent: {
-        image: `registry.example.com/agent@${digest}`,
-        imagePullPolicy: "Always",
-        resources: { limits: { cpu: 1, memory: "512Mi" } },
+      pods: {
+        agentImage: `registry.example.com/agent@${digest}`,
+        agentImagePullPolicy: "Always",
+        agentResources: { limits: { cpu: 1, memory: "512Mi" } },
       },
       listen: { port: 9090 },
       workers: 8,
