@@ -4,6 +4,8 @@ export const exitCodes = {
   restoreFailed: 1,
   cannotStart: 2,
   cannotListen: 3,
+  /** An error that nothing foresaw; its trace is in the container's log. */
+  defect: 70,
   /** `restore` was told to stop before its `open`: 128 + SIGTERM, as a shell would report it. */
   stopped: 143,
 } as const;

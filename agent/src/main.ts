@@ -46,4 +46,11 @@ function refuse(message: string): number {
   return exitCodes.cannotStart;
 }
 
-process.exit(await main());
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error);
+    refuse(`The agent ended by a defect of its own: ${String(error)}`);
+    process.exit(exitCodes.defect);
+  },
+);
