@@ -51,8 +51,10 @@ export async function buildBusyboxImage(report: Report): Promise<Image> {
       "FROM scratch",
       "COPY --chmod=0755 busybox /bin/busybox",
       'RUN ["/bin/busybox", "--install", "/bin"]',
+      "RUN mkdir -m 1777 /tmp",
+      'ENTRYPOINT ["/bin/sleep", "infinity"]',
     ];
-    await writeFile(dockerfile, `${lines.join("\n")}\nENTRYPOINT ["/bin/sleep", "infinity"]\n`);
+    await writeFile(dockerfile, lines.join("\n"));
     return await buildImage({ tag: busyboxImage, dockerfile, context }, report);
   } finally {
     await rm(context, { recursive: true, force: true });

@@ -61,7 +61,8 @@ export async function connectNode(
       "ip link set lo up",
       `ip addr add ${own.address}/24 dev eth0`,
       "ip link set eth0 up",
-      `ip route add default via ${plan.hostAddress}`,
+      // No route leads out of the cluster. Addresses of services are translated on the way to this link.
+      `ip route add ${plan.serviceRange} dev eth0`,
       // Never a route for its own range: the pods' bridge brings that one.
       ...others.map((index) => nodeAddresses(plan, index)).map((at) => `ip route add ${at.podRange} via ${at.address}`),
       "echo 1 > /proc/sys/net/ipv4/ip_forward",
