@@ -1,4 +1,3 @@
-import { managedBy } from "../api/names.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { Decision, RunEvent } from "../core/decision.ts";
 import type { Observed } from "../core/observed.ts";
@@ -36,7 +35,6 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
     return { kind: "Settled" };
   }
   const { observed, raw } = observation;
-  if (observed.run.spec.managedBy !== managedBy) return { kind: "Settled" };
   const decision = decide(observed);
   return await write(key, { observed, raw, decision }, { ...reconciler, bound });
 }

@@ -1,0 +1,106 @@
+import { type Config, ConfigError, readConfig } from "./config.ts";
+import { jsonLog } from "./control/log.ts";
+import { Operator } from "./control/operator.ts";
+import { decide } from "./core/decide.ts";
+import { ApiClient } from "./kubernetes/client.ts";
+import { Credentials } from "./kubernetes/credentials.ts";
+import { RequestLimit } from "./kubernetes/request-limit.ts";
+import { healthFaults, readyFaults } from "./serve/health.ts";
+import { serveHttp } from "./serve/http.ts";
+import { type MetricsSink, operatorMetrics } from "./serve/operator-metrics.ts";
+import { MetricsRegistry } from "./serve/registry.ts";
+
+const hardStopMs = 15_000;
+const log = jsonLog((line) => process.stderr.write(line));
+const stopSignal = stopOnSignals();
+
+try {
+  await main(readConfig(process.env, process.argv.slice(2)), stopSignal);
+  process.exit(0);
+} catch (error) {
+  if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
+  else
+    log("error", "the operator ends because one of its loops broke", {
+      error,
+      stack: error instanceof Error ? error.stack : "",
+    });
+  process.exit(error instanceof ConfigError ? 2 : 1);
+}
+
+/** Puts the parts together and runs them until the signal. */
+async function main(config: Config, signal: AbortSignal): Promise<void> {
+  const registry = new MetricsRegistry();
+  const metrics: MetricsSink = operatorMetrics(registry, () => ({
+    runs: () => operator.caches.runs.all(),
+    queue: () => operator.queue,
+    watches: () => operator.caches.reflectors,
+  }));
+  const credentials = new Credentials(config.credentials);
+  const operator = makeOperator(config, { credentials, metrics });
+  const watches = () => operator.caches.reflectors;
+  const server = await serveHttp({
+    ...config.listen,
+    metrics: () => registry.text(),
+    healthy: () =>
+      healthFaults({ watches: watches(), longestPassMs: operator.queue.longestRunningMs, now: performance.now() }),
+    ready: () => readyFaults({ watches: watches(), now: performance.now() }),
+  });
+  log("info", "the operator has started", {
+    address: config.listen.address,
+    port: server.port,
+    namespaces: config.watchNamespaces,
+  });
+  try {
+    await operator.run(signal);
+    log("info", "the operator has stopped");
+  } finally {
+    await server.close();
+    await credentials.close();
+  }
+}
+
+function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials; metrics: MetricsSink }>): Operator {
+  const { credentials, metrics } = parts;
+  const { requestsPerSecond: perSecond, burst, inFlight } = config.api;
+  const client = new ApiClient({
+    credentials,
+    limit: new RequestLimit({ perSecond, burst, inFlight }),
+    retry: { tries: 5, backoff: { firstMs: 200, maxMs: 10_000, random: Math.random }, longestRetryAfterMs: 30_000 },
+    timeoutMs: 30_000,
+    userAgent: "trainingrun-operator",
+    observe: metrics.request,
+  });
+  return new Operator({
+    client,
+    decide: (observed) => decide(observed, config.pods),
+    namespaces: config.watchNamespaces,
+    watchNodes: config.watchNodes,
+    workers: config.workers,
+    instance: config.instance,
+    probeIntervalMs: config.probeIntervalSeconds * 1000,
+    log,
+    onPass: (run, { seconds, outcome, error }) => {
+      metrics.pass(outcome === undefined ? "error" : outcome.kind === "Again" ? "again" : "settled", seconds);
+      if (error !== undefined) log("error", "a pass failed and will be repeated", { run, error });
+      else if (outcome?.kind === "Again") log("info", "a pass will be repeated", { run, why: outcome.why });
+    },
+    onAttemptEnded: metrics.attemptEnded,
+    onWatchError: (error, about) => {
+      metrics.watchError(about);
+      log("warn", "a watch broke and goes on", { watch: about, error });
+    },
+  });
+}
+
+/** Aborted by the first SIGTERM or SIGINT; whatever is not over then ends the hard way. */
+function stopOnSignals(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.once(name, () => {
+      log("info", "the operator is asked to stop", { signal: name });
+      stop.abort(new Error(`received ${name}`));
+      setTimeout(() => process.exit(1), hardStopMs).unref();
+    });
+  }
+  return stop.signal;
+}
