@@ -6,6 +6,7 @@ import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { pointResumeAt } from "./resume-link.ts";
 
@@ -46,7 +47,8 @@ export async function takeUp(environment: AgentEnvironment, stop: AbortSignal): 
   const restored = await handedOver(environment);
   if (restored === null && environment.TRAININGRUN_FRAMEWORK === "sdk") return restore(environment, stop);
   try {
-    if (restored === null) throw new Error(`there is no ${handoverPath(environment)}, which its restore leaves`);
+    if (restored === null)
+      throw new Error(`there is no ${handoverPath(environment)}, which the restore of this pod leaves`);
     return { kind: "restored", restored, store: await openStore(environment) };
   } catch (error) {
     const failure = "StorageUnavailable";
@@ -118,6 +120,7 @@ function handoverPath(environment: AgentEnvironment): string {
 }
 
 function unavailable(environment: AgentEnvironment, error: unknown): string {
-  const what = error instanceof Error ? error.message : String(error);
-  return `Cannot restore because the volume at ${environment.TRAININGRUN_CHECKPOINTS} must be readable and writable: ${what}`;
+  if (error instanceof StorageUnavailableError) return error.message;
+  const { TRAININGRUN_CHECKPOINTS: volume, TRAININGRUN_CONTROL: control } = environment;
+  return `Cannot restore because ${volume} and ${control} must be readable and writable: ${String(error)}`;
 }

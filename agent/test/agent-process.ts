@@ -4,9 +4,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { buildAgent } from "../build.ts";
 import { podVariables } from "./sample.ts";
 
-const main = join(import.meta.dirname, "../src/main.ts");
+const bundle = mkdtempSync(join(tmpdir(), "agent-bundle-"));
+
+/** Builds the program as it ships, for the tests of one file; removed by {@link removeAgent}. */
+export async function buildAgentOnce(): Promise<void> {
+  await buildAgent(bundle);
+}
+
+export function removeAgent(): void {
+  rmSync(bundle, { recursive: true, force: true });
+}
 
 /** The directories of one pod, and its agent as a process of its own, as the kubelet would run it. */
 export class Pod implements AsyncDisposable {
@@ -23,8 +33,8 @@ export class Pod implements AsyncDisposable {
     }
   }
 
-  /** Starts `agent restore` or `agent serve` in this pod. */
-  start(command: "restore" | "serve"): AgentProcess {
+  /** Starts the program with a command, such as `serve`, in this pod. */
+  start(command: string): AgentProcess {
     const agent = new AgentProcess(command, this.variables);
     this.#running.add(agent);
     return agent;
@@ -50,7 +60,7 @@ export class AgentProcess {
 
   constructor(command: string, variables: Record<string, string>) {
     this.#variables = variables;
-    this.#child = spawn(process.execPath, [main, command], {
+    this.#child = spawn(process.execPath, [join(bundle, "agent.cjs"), command], {
       env: { PATH: String(process.env.PATH), ...variables },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -89,7 +99,7 @@ export class AgentProcess {
   async until(what: string, condition: (state: AgentState) => boolean): Promise<AgentState> {
     const { TRAININGRUN_UID: run, TRAININGRUN_POD_UID: pod } = this.#variables;
     let last = "nothing yet";
-    for (const deadline = performance.now() + 20_000; performance.now() < deadline; ) {
+    for (const deadline = performance.now() + 45_000; performance.now() < deadline; ) {
       try {
         const response = await this.fetch(`/v1/state?run=${run}&pod=${pod}`);
         last = await response.text();
@@ -99,7 +109,7 @@ export class AgentProcess {
         if (this.#child.exitCode !== null)
           throw new Error(`The agent ended before ${what}: ${this.output}`, { cause: error });
       }
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await new Promise((resolve) => setTimeout(resolve, 25));
     }
     throw new Error(`The agent did not come to ${what}; it last said ${last}\n${this.output}`);
   }

@@ -1,21 +1,195 @@
-import { expect, test } from "vitest";
-import { Pod } from "./agent-process.ts";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type AgentProcess, buildAgentOnce, Pod, removeAgent } from "./agent-process.ts";
+import { nothingRecorded, progressAt } from "./sample.ts";
 import { TrainerRole } from "./trainer-role.ts";
 
-test("what the trainer commits is read back by the agent's process before it counts as verified", async () => {
-  await using pod = new Pod();
-  const trainer = new TrainerRole(pod.variables);
+beforeAll(buildAgentOnce);
+afterAll(removeAgent);
+
+/** A pod whose agent serves. */
+async function serving(over: Record<string, string> = {}) {
+  const pod = new Pod(over);
   const agent = pod.start("serve");
-  const fresh = await agent.until("serving", ({ phase }) => phase === "Serving");
-  expect(fresh).toMatchObject({ restored: { resume: null }, latestVerified: null, checkpoints: [], problems: [] });
-  const saved = await trainer.save(10, [{ name: "loss", value: "0.5" }]);
-  const state = await agent.until("step 10 verified", ({ latestVerified }) => latestVerified?.step === 10);
-  expect(state.latestVerified).toMatchObject({
-    digest: saved.manifest.digest,
-    attempt: 1,
-    bytes: saved.bytes,
-    tiers: ["Volume"],
-    metrics: [{ name: "loss", value: "0.5" }],
+  await agent.until("serving", ({ phase }) => phase === "Serving");
+  return { pod, agent, trainer: new TrainerRole(pod.variables) };
+}
+
+const verifiedStep = (step: number) =>
+  [
+    `step ${step} verified`,
+    ({ latestVerified }: { latestVerified: { step: number } | null }) => latestVerified?.step === step,
+  ] as const;
+
+/** Opens the next attempt on the same volume, as another pod's restore would. */
+async function openNext(trainer: TrainerRole, attempt: number): Promise<void> {
+  const who = { runUid: "run-uid", attempt, podUid: `pod-${attempt}`, node: "node-b", generation: 1 };
+  const outcome = await restoreRun(await trainer.store(), { ...who, expected: nothingRecorded });
+  expect(outcome.kind).toBe("restored");
+}
+
+test("a run from its first checkpoint to its last: reported, verified, pruned, and on record at the end", async () => {
+  const best = { metric: "loss", mode: "Min", count: 1 };
+  await using scene = disposable(
+    await serving({ TRAININGRUN_RETENTION: JSON.stringify({ last: 2, best, everySteps: null, maxBytes: null }) }),
+  );
+  const { pod, agent, trainer } = scene;
+  trainer.write(
+    "progress.json",
+    JSON.stringify(progressAt(11, { firstStep: { step: 1, time: "2030-01-01T12:00:00Z" } })),
+  );
+  const saved = [];
+  for (const [step, loss] of [
+    [10, "0.9"],
+    [20, "0.1"],
+    [30, "0.5"],
+    [40, "0.6"],
+    [50, "0.7"],
+  ] as const) {
+    saved.push(await trainer.save(step, [{ name: "loss", value: loss }]));
+    await agent.until(...verifiedStep(step));
+  }
+  const state = await agent.until("10 and 30 pruned", ({ checkpoints }) => checkpoints.length === 3);
+  expect(state).toMatchObject({
+    progress: { step: 11 },
+    restored: { resume: null },
+    latestVerified: { step: 50, digest: saved[4]?.manifest.digest, tiers: ["Volume"] },
+    best: { step: 20 },
+    checkpoints: [
+      { step: 50, verified: true, kept: ["verified", "last"] },
+      { step: 40, verified: true, kept: ["verified", "last"] },
+      { step: 20, verified: true, kept: ["best:loss"] },
+    ],
+    problems: [],
   });
-  expect(state.checkpoints).toMatchObject([{ step: 10, verified: true }]);
+  expect(readdirSync(join(pod.root, "checkpoints/data")).filter((name) => !name.startsWith("."))).toHaveLength(3);
+
+  const metrics = await (await agent.fetch("/metrics")).text();
+  expect(metrics).toMatch(/^trainingrun_agent_checkpoints_verified_total\{[^}]*\} 5$/m);
+  expect(metrics).toMatch(/^trainingrun_agent_checkpoints_pruned_total\{[^}]*\} 2$/m);
+  expect(metrics).toMatch(/^trainingrun_agent_latest_verified_step\{[^}]*\} 50$/m);
+
+  const final = await trainer.save(60, [{ name: "loss", value: "0.4" }]);
+  const checkpoint = final.manifest.digest;
+  trainer.leave({ kind: "done", attempt: 1, step: 60, checkpoint, metrics: [] });
+  expect(await agent.end("SIGTERM")).toBe(0);
+  expect(agent.record()).toMatchObject({
+    kind: "served",
+    attempt: 1,
+    resumedFrom: null,
+    lastStep: 11,
+    firstStepTime: "2030-01-01T12:00:00Z",
+    latestVerified: { step: 60, digest: checkpoint },
+    best: { step: 20 },
+    done: checkpoint,
+    refused: [],
+    verificationFailures: 0,
+  });
+  expect((await trainer.state()).done).toEqual({ attempt: 1, manifest: checkpoint });
 });
+
+test("a bit that flipped after the commit is found, refused in the log, and shown", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  await trainer.save(10);
+  await agent.until(...verifiedStep(10));
+  const damaged = await trainer.saveDamaged(20);
+  const state = await agent.until("a refusal", ({ refused }) => refused.length === 1);
+  const { digest } = damaged.manifest;
+  expect(state.refused).toMatchObject([{ step: 20, attempt: 1, digest, reason: "BytesDiffer", node: "node-a" }]);
+  expect(state).toMatchObject({ latestVerified: { step: 10 }, verificationFailures: 1 });
+  expect((await trainer.state()).refused).toMatchObject([{ digest, attempt: 1 }]);
+  // A final checkpoint that is damaged never ends the run.
+  trainer.leave({ kind: "done", attempt: 1, step: 20, checkpoint: digest, metrics: [] });
+  expect(await agent.end("SIGTERM")).toBe(0);
+  expect(agent.record()).toMatchObject({ done: null, latestVerified: { step: 10 }, refused: [{ step: 20 }] });
+  expect((await trainer.state()).done).toBeNull();
+});
+
+test("an agent that a higher attempt has fenced says so and writes nothing any more", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  await trainer.save(10);
+  await agent.until(...verifiedStep(10));
+  await openNext(trainer, 2);
+  await agent.until("fenced", ({ phase }) => phase === "Fenced");
+  const { last } = await trainer.state();
+  trainer.leave({ kind: "done", attempt: 1, step: 10, checkpoint: `blake3:${"0".repeat(64)}`, metrics: [] });
+  expect(await agent.end("SIGTERM")).toBe(0);
+  expect(agent.record()).toMatchObject({ latestVerified: { step: 10 }, done: null });
+  expect((await trainer.state()).last).toBe(last);
+});
+
+test("killed and restarted in the same pod, it finds its own open, verifies anew and goes on", async () => {
+  await using scene = disposable(await serving());
+  const { pod, agent, trainer } = scene;
+  await trainer.save(10);
+  await agent.until(...verifiedStep(10));
+  expect(await agent.end("SIGKILL")).toBeNull();
+  // What a killed agent had verified stands in its termination log already.
+  expect(agent.record()).toMatchObject({ latestVerified: { step: 10 } });
+  await trainer.save(20);
+  const again = pod.start("serve");
+  const state = await again.until(...verifiedStep(20));
+  expect(state.checkpoints).toMatchObject([{ step: 20, verified: true }, { step: 10 }]);
+  expect((await trainer.state()).opened).toMatchObject({ attempt: 1, podUid: "pod-1", number: 1 });
+});
+
+test("what was committed just before the signal is verified after it", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  const saved = await trainer.save(10);
+  const record = { attempt: 1, step: 10, finalCheckpoint: "Saved", checkpoint: saved.manifest.digest } as const;
+  trainer.leave({ kind: "preempted", ...record, graceUsedSeconds: 4 });
+  expect(await agent.end("SIGTERM")).toBe(0);
+  expect(agent.record()).toMatchObject({ latestVerified: { step: 10, digest: saved.manifest.digest }, done: null });
+});
+
+test("a save is asked for by a file that stays until the trainer takes it, for this pod only", async () => {
+  await using scene = disposable(await serving());
+  const { pod, agent } = scene;
+  expect((await agent.fetch("/v1/save?run=run-uid&pod=other", { method: "POST" })).status).toBe(409);
+  expect(readdirSync(join(pod.root, "control"))).not.toContain("save");
+  for (let ask = 0; ask < 2; ask += 1) {
+    expect((await agent.fetch("/v1/save?run=run-uid&pod=pod-1", { method: "POST" })).status).toBe(202);
+  }
+  expect(pod.read("control/save")).toBe("");
+});
+
+test.each([
+  ["a failed restore", {}, "serve", 1, '"failure":"NoVerifiedCheckpoint"'],
+  ["a missing variable", { TRAININGRUN_UID: "" }, "serve", 2, "TRAININGRUN_UID is not set"],
+  ["no such command", {}, "train", 2, "the command must be restore or serve: train"],
+  [
+    "an address of another machine",
+    { TRAININGRUN_POD_IP: "192.0.2.1" },
+    "serve",
+    3,
+    "Cannot serve because 192.0.2.1:9464",
+  ],
+] as const)("%s ends the program with its own code and a message in the termination log", async (...row) => {
+  const [, over, command, code, words] = row;
+  const recorded = { step: 4, digest: `blake3:${"4".repeat(64)}` };
+  const expected = JSON.stringify({ ...nothingRecorded, latestVerified: recorded, recorded: [recorded] });
+  await using pod = new Pod({ TRAININGRUN_EXPECTED: expected, ...over });
+  const agent = pod.start(command);
+  expect(await agent.exit()).toBe(code);
+  expect(pod.read("termination-log")).toContain(words);
+});
+
+test("progress that is torn, of another version or empty does not take the last step back", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  trainer.write("progress.json", JSON.stringify(progressAt(7)));
+  await agent.until("step 7", ({ progress }) => progress?.step === 7);
+  for (const text of ["{", '{"version":2}', ""]) {
+    trainer.write("progress.json", text);
+    expect((await agent.until("an answer", () => true)).progress?.step).toBe(7);
+  }
+});
+
+function disposable<T extends { pod: Pod; agent: AgentProcess }>(scene: T): T & AsyncDisposable {
+  return Object.assign(scene, { [Symbol.asyncDispose]: () => scene.pod[Symbol.asyncDispose]() });
+}

@@ -2,6 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Metric } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
 import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
@@ -35,9 +36,30 @@ export class TrainerRole {
     });
   }
 
+  /** Saves a checkpoint of which a bit flips just before its commit: no reader can have seen it whole. */
+  async saveDamaged(step: number): Promise<SavedCheckpoint> {
+    const store = await this.#open();
+    const begin = store.begin.bind(store);
+    store.begin = async (place) => {
+      store.begin = begin;
+      const writer = await begin(place);
+      const publish = writer.publish.bind(writer);
+      writer.publish = async (manifest) => {
+        await publish(manifest);
+        this.#flipBit(directoryName(step, this.#attempt));
+      };
+      return writer;
+    };
+    return this.save(step);
+  }
+
   /** Flips one bit in the middle of a saved checkpoint's file, as a failing disk would. */
   damage(saved: SavedCheckpoint): void {
-    const path = join(this.#root, "data", saved.directory, "state.json");
+    this.#flipBit(saved.directory);
+  }
+
+  #flipBit(directory: string): void {
+    const path = join(this.#root, "data", directory, "state.json");
     const bytes = readFileSync(path);
     bytes.writeUInt8(bytes.readUInt8(500) ^ 1, 500);
     writeFileSync(path, bytes);
