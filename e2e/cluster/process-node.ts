@@ -79,37 +79,36 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
   const addresses = new AddressPool(address);
   await requireListenable(address);
   await mkdir(directory, { recursive: true });
+  await using parts = new AsyncDisposableStack();
   const client = await NodeClient.fromKubeconfig(options.kubeconfigPath, gate);
+  parts.defer(() => client.close());
   const ledger = await ProcessLedger.open(join(directory, "processes"));
+  parts.defer(() => ledger.close());
   const pods = new NodePods({
     ...{ nodeName: name, address, directory, capacity, images, client, addresses, gate, ledger, onError, signal },
     objects: new ObjectReader(client),
     events: new PodEvents({ client, nodeName: name, signal, onError }),
   });
   const logs = await startLogsServer({ address, directory, pods, onError });
+  parts.defer(() => logs.stop());
   const node = new NodeObject(client, { name, address, capacity, logsPort: logs.port });
-  const tasks: Promise<void>[] = [];
+  await register(node, options);
+  const tasks = [node.keepAlive(signal, onError), watchPods(client, { nodeName: name, listener: pods, signal })];
+  const started = parts.move();
   let stopped: Promise<void> | undefined;
-  const stop = async (what: StopOptions["node"]) => {
+  const stop = async (fate: StopOptions["node"]) => {
     stopping.abort();
     gate.open();
     await pods.kill();
-    await Promise.all([...tasks, logs.stop(), ledger.close()]);
-    await (what === "keep" ? node.reportNotReady() : node.remove()).catch(onError);
-    await client.close();
+    await Promise.all(tasks);
+    await (fate === "keep" ? node.reportNotReady() : node.remove()).catch(onError);
+    await started.disposeAsync();
   };
   const stopOnce = (how: StopOptions = {}) => {
     stopped ??= stop(how.node);
     return stopped;
   };
   options.signal?.addEventListener("abort", () => void stopOnce().catch(onError), { once: true });
-  try {
-    await node.register(AbortSignal.any([signal, AbortSignal.timeout(registrationLimitMs)]));
-  } catch (error) {
-    await stopOnce({ node: "keep" });
-    throw new Error(`Cannot register node ${name} with ${client.server}`, { cause: error });
-  }
-  tasks.push(node.keepAlive(signal, onError), watchPods(client, { nodeName: name, listener: pods, signal }));
   return {
     name,
     stop: stopOnce,
@@ -119,4 +118,13 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
     freeze: () => pods.freeze(),
     thaw: () => pods.thaw(),
   };
+}
+
+async function register(node: NodeObject, { name, signal }: ProcessNodeOptions): Promise<void> {
+  const limit = AbortSignal.timeout(registrationLimitMs);
+  try {
+    await node.register(signal === undefined ? limit : AbortSignal.any([limit, signal]));
+  } catch (error) {
+    throw new Error(`Cannot register node ${name} because the API server did not take it`, { cause: error });
+  }
 }

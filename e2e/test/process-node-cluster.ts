@@ -40,13 +40,15 @@ interface ContainerState {
   readonly terminated?: { reason: string; exitCode: number; message?: string };
 }
 
-const waitMs = 20_000;
+const waitMs = 25_000;
 
 /** A control plane with one process node, for one test file. */
 export class ProcessNodeCluster {
   readonly directory: string;
   readonly client: NodeClient;
   readonly namespace: string;
+  /** The node that pods go to; the control plane may have others, of other tests. */
+  readonly nodeName: string;
   readonly kubeconfigPath: string;
   readonly #stopControlPlane: () => Promise<void>;
 
@@ -60,6 +62,7 @@ export class ProcessNodeCluster {
     this.client = fields.client;
     this.kubeconfigPath = fields.kubeconfigPath;
     this.namespace = `process-node-${process.pid}`;
+    this.nodeName = `${this.namespace}-main`;
     this.#stopControlPlane = fields.stopControlPlane;
   }
 
@@ -81,7 +84,7 @@ export class ProcessNodeCluster {
 
   /** Starts a node whose image `sh` runs shell scripts. */
   async startNode(options: Partial<ProcessNodeOptions> = {}): Promise<ProcessNode> {
-    const name = options.name ?? "process-node-1";
+    const name = options.name ?? this.nodeName;
     return startProcessNode({
       name,
       kubeconfigPath: this.kubeconfigPath,
@@ -95,7 +98,8 @@ export class ProcessNodeCluster {
 
   /** Creates a pod of this namespace; tests give its spec. */
   async createPod(name: string, spec: object, metadata: object = {}): Promise<string> {
-    const body = { apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata }, spec };
+    const here = { nodeSelector: { "kubernetes.io/hostname": this.nodeName } };
+    const body = { apiVersion: "v1", kind: "Pod", metadata: { name, ...metadata }, spec: { ...here, ...spec } };
     const pod = await this.client.call({ method: "POST", path: this.path("pods"), body });
     return (pod as KubernetesObject).metadata.uid;
   }
@@ -139,9 +143,16 @@ export class ProcessNodeCluster {
 
   /** Waits until an object is gone; returns the states that it had from now on, the last one included. */
   async untilGone(resource: string, name: string): Promise<KubernetesObject[]> {
-    const query = { watch: "1", fieldSelector: `metadata.name=${name}` };
-    const seen: KubernetesObject[] = [];
-    for await (const line of this.client.lines(this.path(resource), query, AbortSignal.timeout(waitMs))) {
+    const path = this.path(resource);
+    const selector = { fieldSelector: `metadata.name=${name}` };
+    const list = (await this.client.call({ method: "GET", path, query: selector })) as {
+      metadata: { resourceVersion: string };
+      items: KubernetesObject[];
+    };
+    if (list.items.length === 0) return [];
+    const query = { ...selector, watch: "1", resourceVersion: list.metadata.resourceVersion };
+    const seen = [...list.items];
+    for await (const line of this.client.lines(path, query, AbortSignal.timeout(waitMs))) {
       const event = JSON.parse(line) as { type: string; object: KubernetesObject };
       seen.push(event.object);
       if (event.type === "DELETED") return seen;

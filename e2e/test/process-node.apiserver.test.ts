@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { identify } from "../cluster/process-identity.ts";
@@ -16,7 +16,7 @@ const isOver = (status: PodStatus) => status.phase === "Succeeded" || status.pha
 const stateOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0];
 
 async function until(isSo: () => boolean): Promise<void> {
-  await vi.waitUntil(isSo, { timeout: 5_000, interval: 20 });
+  await vi.waitUntil(isSo, { timeout: 25_000, interval: 20 });
 }
 
 let cluster: ProcessNodeCluster;
@@ -61,7 +61,7 @@ describe("a pod on a process node", () => {
     expect(containerOf(pod, "main")?.state.terminated).toMatchObject({
       reason: "Completed",
       exitCode: 0,
-      message: `hello done process-node-1 ${pod.status?.podIP}\n`,
+      message: `hello done ${node.name} ${pod.status?.podIP}\n`,
     });
     expect(containerOf(pod, "prepare")).toMatchObject({ ready: true, state: { terminated: { exitCode: 0 } } });
   });
@@ -266,7 +266,7 @@ describe("the end of a pod", () => {
   test("is the hook, SIGTERM to the main container, then to the sidecars, last first, and the final status is written before the object goes", async () => {
     const trace = join(cluster.directory, "end");
     const onTerm = (word: string, code: number) =>
-      `trap 'echo ${word} >> ${trace}; exit ${code}' TERM; while :; do sleep 0.05; done`;
+      `trap 'echo ${word} >> ${trace}; exit ${code}' TERM; touch ${trace}-${word}; while :; do sleep 0.05; done`;
     await cluster.createPod(
       "ending",
       {
@@ -284,6 +284,7 @@ describe("the end of a pod", () => {
       { finalizers: [finalizer] },
     );
     await cluster.pod("ending", isRunning);
+    await until(() => ["outer", "inner", "main"].every((word) => existsSync(`${trace}-${word}`)));
     await cluster.deletePod("ending");
     const pod = await cluster.pod("ending", isOver);
     expect(pod.status?.phase).toBe("Failed");
@@ -304,6 +305,7 @@ describe("the end of a pod", () => {
       containers: [script("main", `trap '' TERM; sleep 300 & echo $! > ${pidFile}; while :; do sleep 0.05; done`)],
     });
     await cluster.pod("stubborn", isRunning);
+    await until(() => existsSync(pidFile));
     await cluster.deletePod("stubborn");
     const last = (await cluster.untilGone("pods", "stubborn")).at(-1);
     expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 137 });
@@ -361,6 +363,8 @@ describe("the end of a pod", () => {
     expect(evicted.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet" }),
     );
+    await cluster.deletePod("pressed");
+    await cluster.untilGone("pods", "pressed");
   });
 
   test("comes when its active deadline has passed", async () => {
@@ -371,6 +375,23 @@ describe("the end of a pod", () => {
     });
     const pod = await cluster.pod("late", isOver);
     expect(pod.status).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded" });
+  });
+
+  test("is not written to a pod that took the name since", async () => {
+    const containers = [script("main", "trap '' TERM; while :; do sleep 0.05; done")];
+    await cluster.createPod("namesake", { restartPolicy: "Never", terminationGracePeriodSeconds: 2, containers });
+    await cluster.pod("namesake", isRunning);
+    const body = { apiVersion: "v1", kind: "DeleteOptions", gracePeriodSeconds: 0 };
+    await cluster.client.call({ method: "DELETE", path: cluster.path("pods/namesake"), body });
+    // Bound to nobody, so only the old pod's end could give it a status.
+    const uid = await cluster.createPod("namesake", { schedulerName: "nobody", containers: [script("main", "true")] });
+    await until(() => readdirSync(join(cluster.directory, node.name, "processes")).length === 0);
+    await cluster.createPod("after", { restartPolicy: "Never", containers: [script("main", "true")] });
+    await cluster.pod("after", isOver);
+    const pod = await cluster.find(cluster.path("pods/namesake"));
+    expect(pod?.metadata).toMatchObject({ uid });
+    expect(pod?.status).toMatchObject({ phase: "Pending" });
+    expect(pod?.status?.containerStatuses).toBeUndefined();
   });
 });
 
@@ -386,6 +407,7 @@ describe("a Job on a process node", () => {
         template: {
           spec: {
             restartPolicy: "OnFailure",
+            nodeSelector: { "kubernetes.io/hostname": node.name },
             containers: [script("main", `[ -e ${flag} ] && exit 0; touch ${flag}; exit 1`)],
           },
         },
@@ -414,7 +436,7 @@ describe("a process node", () => {
       containers: [script("main", "true")],
     });
     // A second node gets a pod later and runs it first: the frozen one has had its chance.
-    const other = await cluster.startNode({ name: "process-node-awake", address: "127.0.204.1" });
+    const other = await cluster.startNode({ name: `${node.name}-awake`, address: "127.0.204.1" });
     const spec = { nodeName: other.name, restartPolicy: "Never", containers: [script("main", "sleep 2")] };
     await cluster.createPod("awake", spec);
     await cluster.pod("awake", isOver);
@@ -429,21 +451,22 @@ describe("a process node", () => {
 
   test("leaves no process behind when it stops, and its pods are Failed when it comes back", async () => {
     const pidFile = join(cluster.directory, "left");
-    const second = await cluster.startNode({ name: "process-node-2", address: "127.0.202.1" });
+    const name = `${node.name}-2`;
+    const second = await cluster.startNode({ name, address: "127.0.202.1" });
     const spec = {
-      nodeName: "process-node-2",
+      nodeName: name,
       restartPolicy: "Never",
       containers: [script("main", `setsid sleep 300 & echo $! > ${pidFile}; sleep 300`)],
     };
     await cluster.createPod("left", spec);
     await cluster.pod("left", isRunning);
     await second.stop({ node: "keep" });
-    const mark = `TRAININGRUN_PROCESS_NODE=${join(cluster.directory, "process-node-2", "processes")}`;
+    const mark = `TRAININGRUN_PROCESS_NODE=${join(cluster.directory, name, "processes")}`;
     const survivors = execFileSync("/bin/sh", ["-c", `grep -lsa "${mark}" /proc/[0-9]*/environ || true`], {
       encoding: "utf8",
     });
     expect(survivors).toBe("");
-    const again = await cluster.startNode({ name: "process-node-2", address: "127.0.202.1" });
+    const again = await cluster.startNode({ name, address: "127.0.202.1" });
     const pod = await cluster.pod("left", isOver);
     expect(containerOf(pod, "main")?.state.terminated).toMatchObject({
       reason: "ContainerStatusUnknown",
@@ -455,7 +478,7 @@ describe("a process node", () => {
   test.each(["SIGTERM", "SIGKILL"] as const)(
     "that dies of %s takes its containers along, at the latest when it comes back",
     async (signal) => {
-      const name = `process-node-${signal.toLowerCase()}`;
+      const name = `${node.name}-${signal.toLowerCase()}`;
       const pidFile = join(cluster.directory, `${name}-pids`);
       const directory = join(cluster.directory, name);
       const program = spawn(
@@ -500,7 +523,7 @@ describe("a process node", () => {
   test("refuses a pod that was bound past the scheduler and does not fit", async () => {
     const resources = { limits: { "nvidia.com/gpu": "2" } };
     const spec = {
-      nodeName: "process-node-1",
+      nodeName: node.name,
       restartPolicy: "Never",
       containers: [script("main", "true", { resources })],
     };

@@ -20,8 +20,8 @@ export async function runHandler(handler: Handler, target: HandlerTarget, signal
   if (handler.exec !== undefined) return runCommand(handler.exec.command.map(target.rewrite), target, signal);
   if (handler.httpGet !== undefined) return getUrl(handler.httpGet, target, signal);
   if (handler.tcpSocket !== undefined) {
-    const host = handler.tcpSocket.host ?? target.podIP;
-    return canConnect(host, portNumber(handler.tcpSocket.port, target), signal);
+    const port = portNumber(handler.tcpSocket.port, target);
+    return port !== undefined && canConnect(handler.tcpSocket.host ?? target.podIP, port, signal);
   }
   if (handler.sleep !== undefined) await pause(handler.sleep.seconds * 1_000, signal);
   return !signal.aborted;
@@ -77,7 +77,7 @@ async function canConnect(host: string, port: number, signal: AbortSignal): Prom
   return isSuccess;
 }
 
-function portNumber(port: number | string, target: HandlerTarget): number {
+function portNumber(port: number | string, target: HandlerTarget): number | undefined {
   if (typeof port === "number") return port;
-  return target.ports.find(({ name }) => name === port)?.containerPort ?? Number(port);
+  return target.ports.find(({ name }) => name === port)?.containerPort;
 }

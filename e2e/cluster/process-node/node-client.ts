@@ -24,9 +24,19 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof RequestRefused && error.statusCode === 404;
 }
 
-/** Whether an error says that the object is another one, or already there. */
+/** Whether an error says that the object is already there. */
 export function isConflict(error: unknown): boolean {
   return error instanceof RequestRefused && error.statusCode === 409;
+}
+
+/**
+ * Whether an error says that the object of this name is another one now: a delete with a uid precondition is refused as
+ * a conflict then, and a patch that carries the old uid as an attempt to change the uid.
+ */
+export function isOtherObject(error: unknown): boolean {
+  if (!(error instanceof RequestRefused)) return false;
+  const isOtherUid = error.statusCode === 409 && error.message.includes("UID in precondition");
+  return isOtherUid || (error.statusCode === 422 && error.message.includes("metadata.uid"));
 }
 
 /** One call. */

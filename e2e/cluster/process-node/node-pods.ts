@@ -17,12 +17,18 @@ export class NodePods implements PodListener {
 
   /** A pod is new here, or changed. */
   readonly onPod = (pod: Pod): void => {
-    void this.#home.gate.pass().then(() => this.#take(pod));
+    this.#home.gate
+      .pass()
+      .then(() => this.#take(pod))
+      .catch(this.onError);
   };
 
   /** The object is gone; with it goes what runs of the pod, within the grace period that it had. */
   readonly onGone = (uid: string): void => {
-    void this.#home.gate.pass().then(() => this.#drop(uid));
+    this.#home.gate
+      .pass()
+      .then(() => this.#drop(uid))
+      .catch(this.onError);
   };
 
   /** The runner of a pod. @throws {Error} when the node has no such pod. */
@@ -80,7 +86,7 @@ export class NodePods implements PodListener {
   #drop(uid: string): void {
     const runner = this.#runners.get(uid);
     if (runner === undefined) return;
-    runner.terminate(runner.pod.spec.terminationGracePeriodSeconds * 1_000);
+    runner.vanish();
     const forget = () => {
       this.#runners.delete(uid);
       this.#home.events.forget(uid);

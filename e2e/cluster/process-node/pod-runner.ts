@@ -37,13 +37,16 @@ export class PodRunner {
   readonly #volumes: PodVolumes;
   readonly #containers: readonly ContainerRunner[];
   readonly #writer: StatusWriter;
+  /** The containers are asked to end. */
   readonly #ending = new AbortController();
+  /** The object is to go, or has gone. */
+  readonly #unwanted = new AbortController();
   readonly #startTime: string;
   #pod: Pod;
   #deadline: GraceDeadline | undefined;
   #wasInitialized = false;
   #hasEnded = false;
-  #isWanted = true;
+  #isGone = false;
   #verdict: Verdict | undefined;
   #disruption: Verdict | undefined;
   #finished: Promise<void> | undefined;
@@ -85,8 +88,15 @@ export class PodRunner {
     this.#pod = pod;
     const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
     if (deletionTimestamp === undefined) return;
-    this.#isWanted = false;
+    this.#unwanted.abort();
     this.terminate((deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds) * 1_000);
+  }
+
+  /** Takes note that the object is gone, and with it whatever held the containers. */
+  vanish(): void {
+    this.#isGone = true;
+    this.#unwanted.abort();
+    this.terminate(this.#pod.spec.terminationGracePeriodSeconds * 1_000);
   }
 
   /** Asks the containers to end within the grace period; a repeat can only make it shorter. */
@@ -141,7 +151,7 @@ export class PodRunner {
     return !this.#hasEnded && this.container(name).snapshot.state.kind === "running";
   }
 
-  /** Resolves when the pod has ended and its end is written. */
+  /** Resolves when the pod has ended, its end is written, and its object is gone or the node stops. */
   async finished(): Promise<void> {
     await this.#finished;
   }
@@ -165,8 +175,8 @@ export class PodRunner {
     }
     this.#writer.changed();
     await this.#writer.settled();
-    if (this.#isWanted) await Promise.race([aborted(this.#ending.signal), aborted(this.#home.signal)]);
-    if (!this.#isWanted) await this.#writer.deleteObject();
+    await Promise.race([aborted(this.#unwanted.signal), aborted(this.#home.signal)]);
+    if (!this.#isGone) await this.#writer.deleteObject();
   }
 
   async #runContainers(): Promise<void> {

@@ -1,5 +1,5 @@
 import { Backoff, pause } from "./backoff.ts";
-import { isConflict, isNotFound, type NodeClient } from "./node-client.ts";
+import { isNotFound, isOtherObject, type NodeClient } from "./node-client.ts";
 import type { Pod } from "./pod.ts";
 import { conditionsOf, type PodSnapshot, statusFields } from "./pod-status.ts";
 
@@ -81,7 +81,7 @@ export class StatusWriter {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#isGone = isNotFound(error) || isConflict(error);
+        this.#isGone = isNotFound(error) || isOtherObject(error);
         if (this.#isGone) return;
         onError(error);
         await pause(this.#backoff.next(), signal);
