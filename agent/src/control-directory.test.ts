@@ -1,0 +1,47 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { readControlFile, requestSave, writeAtomically } from "./control-directory.ts";
+
+const Schema = z.object({ version: z.literal(1), step: z.int() });
+let control: string;
+beforeEach(() => {
+  control = join(mkdtempSync(join(tmpdir(), "agent-control-")), "control");
+});
+afterEach(() => rmSync(join(control, ".."), { recursive: true, force: true }));
+
+test("what is written is read, the directory is made, and no temporary file stays", async () => {
+  await writeAtomically(join(control, "restored"), '{"version":1,"step":4}');
+  expect(await readControlFile(join(control, "restored"), Schema)).toEqual({ version: 1, step: 4 });
+  expect(readdirSync(control)).toEqual(["restored"]);
+});
+
+test.each([
+  ["torn", '{"version":1,"st'],
+  ["of another version", '{"version":2,"step":4}'],
+  ["empty", ""],
+  ["longer than any control file", `{"version":1,"step":4}${" ".repeat(2 ** 20)}`],
+])("a file that is %s is as good as absent", async (_what, text) => {
+  await writeAtomically(join(control, "progress.json"), text);
+  expect(await readControlFile(join(control, "progress.json"), Schema)).toBeNull();
+});
+
+test("an absent file, and a directory in its place, are null", async () => {
+  expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
+  await writeAtomically(join(control, "done/inside"), "");
+  expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
+});
+
+test("a save is asked for once, however often, and anew after the trainer took it", async () => {
+  await requestSave(control);
+  await requestSave(control);
+  expect(readdirSync(control)).toEqual(["save"]);
+  rmSync(join(control, "save"));
+  await requestSave(control);
+  expect(readFileSync(join(control, "save"), "utf8")).toBe("");
+  writeFileSync(join(control, "save"), "a reader's note");
+  await requestSave(control);
+  expect(readFileSync(join(control, "save"), "utf8")).toBe("a reader's note");
+});
