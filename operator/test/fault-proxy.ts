@@ -14,7 +14,9 @@ export type Fault =
   /** The connection is taken and nothing is ever said. */
   | Readonly<{ kind: "Stall" }>
   /** The server acts, and its answer is lost on the way. */
-  | Readonly<{ kind: "LoseAnswer" }>;
+  | Readonly<{ kind: "LoseAnswer" }>
+  /** As `LoseAnswer`, and nothing gets through after it: what a client sees of its own sudden death. */
+  | Readonly<{ kind: "LoseAnswerForGood" }>;
 
 /** A request as the proxy sees it. */
 export type Seen = Readonly<{ method: string; path: string; isWatch: boolean }>;
@@ -48,6 +50,9 @@ export class FaultProxy {
   #directory = "";
   /** Every request that came, in order. */
   readonly seen: Seen[] = [];
+  /** Every request that the server answered, in order. */
+  readonly answered: (Seen & Readonly<{ status: number }>)[] = [];
+  #isCut = false;
 
   constructor(upstream: Credentials) {
     this.#upstream = upstream;
@@ -84,6 +89,16 @@ export class FaultProxy {
     this.#faults.push({ matches, fault, times });
   }
 
+  /** Lets nothing through any more, neither requests nor what open watches say. */
+  cut(): void {
+    this.#isCut = true;
+    this.#server.closeAllConnections();
+  }
+
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
   /** Breaks nothing any more; open watches go on as they are. */
   heal(): void {
     this.#faults.length = 0;
@@ -100,7 +115,7 @@ export class FaultProxy {
     this.seen.push(seen);
     const fault = this.#takeFault(seen);
     if (fault?.kind === "Stall") return;
-    if (fault?.kind === "Reset") {
+    if (fault?.kind === "Reset" || this.#isCut) {
       response.socket?.resetAndDestroy();
       return;
     }
@@ -110,7 +125,7 @@ export class FaultProxy {
       return;
     }
     try {
-      await this.#forward(request, response, { seen, loseAnswer: fault?.kind === "LoseAnswer" });
+      await this.#forward(request, response, { seen, fault });
     } catch {
       response.socket?.resetAndDestroy();
     }
@@ -128,7 +143,7 @@ export class FaultProxy {
   async #forward(
     request: IncomingMessage,
     response: ServerResponse,
-    how: { seen: Seen; loseAnswer: boolean },
+    how: { seen: Seen; fault: Fault | undefined },
   ): Promise<void> {
     const { server, headers, dispatcher } = await this.#upstream.current();
     const chunks: Buffer[] = [];
@@ -149,9 +164,11 @@ export class FaultProxy {
       signal: closed.signal,
       bodyTimeout: 0,
     });
-    if (how.loseAnswer) {
+    this.answered.push({ ...how.seen, status: answer.statusCode });
+    if (how.fault !== undefined) {
       await answer.body.dump();
-      response.socket?.resetAndDestroy();
+      if (how.fault.kind === "LoseAnswerForGood") this.cut();
+      else response.socket?.resetAndDestroy();
       return;
     }
     response.writeHead(answer.statusCode, { "content-type": String(answer.headers["content-type"]) });
