@@ -29,7 +29,7 @@ type Options = Readonly<{
 /** Where the chart is installed. */
 export const systemNamespace = "trainingrun-system";
 const releaseName = "trainingrun";
-const installTimeoutMs = 180_000;
+const installTimeoutMs = 60_000;
 
 /** From nothing to a running operator: cluster, images, chart. Repeats what is missing only. */
 export async function install({ directory, report, signal, ...options }: Options): Promise<Installation> {
@@ -72,9 +72,25 @@ async function installChart(cluster: ClusterState, report: Report): Promise<void
     "controller.probeIntervalSeconds=1",
   ];
   const wait = ["--wait", "--timeout", `${installTimeoutMs / 1000}s`];
-  await run(helm, ["upgrade", "--install", releaseName, chart, ...where, ...values, ...wait], {
-    timeoutMs: installTimeoutMs + 10_000,
-  });
+  try {
+    await run(helm, ["upgrade", "--install", releaseName, chart, ...where, ...values, ...wait], {
+      timeoutMs: installTimeoutMs + 10_000,
+    });
+  } catch (cause) {
+    throw new Error(`Cannot install the chart. What its pods say:\n${await lastWords(cluster)}`, { cause });
+  }
+}
+
+/** What the operator's pods say of themselves, for whoever has to find out why they are not ready. */
+async function lastWords(cluster: ClusterState): Promise<string> {
+  const inSystem = ["--namespace", systemNamespace];
+  const questions = [
+    ["get", "pods", ...inSystem, "-o", "wide"],
+    ["get", "events", ...inSystem, "--sort-by=.lastTimestamp"],
+    ["logs", ...inSystem, "--selector=app.kubernetes.io/part-of=trainingrun", "--tail=20"],
+  ];
+  const answers = await Promise.all(questions.map((question) => kubectl(cluster, question).catch(String)));
+  return answers.join("\n");
 }
 
 async function kubectl(cluster: ClusterState, args: readonly string[]): Promise<string> {

@@ -73,11 +73,13 @@ const whole = (smallest: number, largest: number, unset: number) => {
 
 const Name = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
+const podDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
+
 const Settings = z
   .object({
     KUBECONFIG: z.string().optional(),
     CONTEXT: z.string().optional(),
-    SERVICE_ACCOUNT_DIRECTORY: z.string().default("/var/run/secrets/kubernetes.io/serviceaccount"),
+    SERVICE_ACCOUNT_DIRECTORY: z.string().optional(),
     KUBERNETES_SERVICE_HOST: z.string().optional(),
     KUBERNETES_SERVICE_PORT: z.string().optional(),
     WATCH_NAMESPACES: z
@@ -143,13 +145,14 @@ function withoutEmpty(environment: Readonly<Record<string, string | undefined>>)
   );
 }
 
+/** A directory that was named wins over a kubeconfig, and a kubeconfig over the directory that every pod has. */
 function credentialsOf(settings: Settings): CredentialSource {
-  if (settings.KUBECONFIG !== undefined) {
+  if (settings.KUBECONFIG !== undefined && settings.SERVICE_ACCOUNT_DIRECTORY === undefined) {
     return { kind: "Kubeconfig", path: settings.KUBECONFIG, context: settings.CONTEXT };
   }
   const host = settings.KUBERNETES_SERVICE_HOST ?? "";
   const server = `https://${host.includes(":") ? `[${host}]` : host}:${settings.KUBERNETES_SERVICE_PORT ?? "443"}`;
-  return { kind: "ServiceAccount", directory: settings.SERVICE_ACCOUNT_DIRECTORY, server };
+  return { kind: "ServiceAccount", directory: settings.SERVICE_ACCOUNT_DIRECTORY ?? podDirectory, server };
 }
 
 function jsonObject(text: string, context: z.RefinementCtx): Readonly<Record<string, unknown>> {
