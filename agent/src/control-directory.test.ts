@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -26,6 +26,11 @@ test.each([
 ])("a file that is %s is as good as absent", async (_what, text) => {
   await writeAtomically(join(control, "progress.json"), text);
   expect(await readControlFile(join(control, "progress.json"), Schema)).toBeNull();
+});
+
+test("the directory lets the group of trainer and agent replace files, whatever the umask", async () => {
+  await writeAtomically(join(control, "restored"), "{}");
+  expect(statSync(control).mode & 0o7777).toBe(0o2775);
 });
 
 test("an absent file, and a directory in its place, are null", async () => {

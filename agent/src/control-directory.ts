@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { z } from "zod";
@@ -7,7 +7,7 @@ const maxBytes = 1 << 20;
 
 /** Puts `text` under `path` so that a reader sees the whole of it or what was there before. */
 export async function writeAtomically(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeDirectory(dirname(path));
   // No fsync: the control directory lives exactly as long as the pod.
   const temporary = `${path}.${process.pid}.tmp`;
   await writeFile(temporary, text);
@@ -30,6 +30,12 @@ export async function readControlFile<S extends z.ZodType>(path: string, schema:
 
 /** Asks the trainer for a save at its next step. Asking again before it began that save changes nothing. */
 export async function requestSave(controlDirectory: string): Promise<void> {
-  await mkdir(controlDirectory, { recursive: true });
+  await makeDirectory(controlDirectory);
   await writeFile(join(controlDirectory, controlFiles.save), "", { flag: "a" });
+}
+
+/** Trainer and agent share a group, not always a user: each replaces files that the other made. */
+async function makeDirectory(path: string): Promise<void> {
+  const made = await mkdir(path, { recursive: true });
+  if (made !== undefined) await chmod(path, 0o2775);
 }

@@ -14,14 +14,17 @@ type Reply = Readonly<{ status: number; body: string; type?: string; allow?: str
 
 /** Listens for the operator and for Prometheus; rejects when the address cannot be listened on. */
 export async function listen(answers: Answers, options: { host: string; port: number }): Promise<Server> {
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-    // A body is never needed; it is read to its end so that the connection can be used again.
-    request.resume();
-    reply(answers, request).then(
-      (answer) => send(response, answer),
-      (error: unknown) => send(response, failure(500, error instanceof Error ? error.message : String(error))),
-    );
-  });
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5_000, keepAliveTimeout: 60_000 },
+    (request, response) => {
+      // A body is never needed; it is read to its end so that the connection can be used again.
+      request.resume();
+      reply(answers, request).then(
+        (answer) => send(response, answer),
+        (error: unknown) => send(response, failure(500, error instanceof Error ? error.message : String(error))),
+      );
+    },
+  );
   server.maxConnections = 64;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

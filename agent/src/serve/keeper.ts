@@ -103,7 +103,10 @@ export class Keeper {
     try {
       const pruned = await this.#operations.attempt("prune", "volume", () => prune(this.#store, request));
       if (pruned === null) return;
-      for (const { bytes } of pruned.removed) this.#metrics.countPruned(bytes);
+      for (const { step, attempt, bytes } of pruned.removed) {
+        this.#metrics.countPruned(bytes);
+        console.log(`Pruned step ${step} of attempt ${attempt}`);
+      }
       this.#state = pruned.state;
       this.#plan = pruned.plan;
       // A plan that removed something may have left more for the next look.
@@ -176,6 +179,9 @@ export class Keeper {
     if (verdict.ok) {
       this.#verified.add(ref.digest);
       this.#metrics.countVerified(seconds, verdict.bytes);
+      console.log(
+        `Verified step ${ref.step} of attempt ${ref.attempt}, ${verdict.bytes} bytes in ${seconds.toFixed(3)} s`,
+      );
       return;
     }
     const { reason, message } = verdict;
