@@ -10,10 +10,12 @@ import { LinearLearner, noisyPoints } from "./linear-learner.ts";
 import { readSettings } from "./settings.ts";
 
 const settings = readSettings(process.argv.slice(2), process.env);
+/** Fewer of them for a large model, so that it starts fast all the same. */
+const rows = Math.max(20, Math.min(1000, Math.floor(200_000 / settings.weights)));
 
 const result = await trainLearner({
   learner: () => new LinearLearner({ weights: settings.weights, learningRate: 0.05, momentum: 0.9 }),
-  data: batches(noisyPoints({ rows: 1000, weights: settings.weights, seed: settings.seed }), {
+  data: batches(noisyPoints({ rows, weights: settings.weights, seed: settings.seed }), {
     batchSize: 20,
     seed: settings.seed,
   }),

@@ -23,7 +23,6 @@ const optimizers: Readonly<Record<string, (tf: typeof tfjs) => tfjs.Optimizer>> 
   adagrad: (tf) => tf.train.adagrad(0.05),
   adadelta: (tf) => tf.train.adadelta(1),
   rmsprop: (tf) => tf.train.rmsprop(0.001),
-  "rmsprop-centered": (tf) => tf.train.rmsprop(0.001, 0.9, 0, undefined, true),
   adam: (tf) => tf.train.adam(0.002),
   adamax: (tf) => tf.train.adamax(0.004),
 };

@@ -11,6 +11,7 @@ import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import type { LocalPlace, Place, PodPlace } from "./place.ts";
+import { say } from "./say.ts";
 
 /** Where training begins: from a verified checkpoint, or at step 0. The attempt is open in the log. */
 export type StartingPoint = {
@@ -36,12 +37,13 @@ export async function findStartingPoint(place: Place, signal: AbortSignal): Prom
 async function waitForRestore(place: PodPlace, signal: AbortSignal): Promise<StartingPoint> {
   const store = await openDirectoryStore(place.checkpoints, { runUid: place.runUid });
   const deadline = performance.now() + maxWaitMs;
-  for (;;) {
+  for (let polls = 0; ; polls += 1) {
     const restored = await readRestored(place);
     if (restored !== null) {
       const { resume } = restored;
       return { store, attempt: place.attempt, resume };
     }
+    if (polls === 0) say("waiting for the restore");
     if (performance.now() > deadline) {
       throw new StartError(
         `Cannot start training because ${join(place.control, controlFiles.restored)} must appear within 6 hours: ` +

@@ -57,16 +57,18 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   const loaded = await resume(place, start, { learner, data: options.data });
   say(`attempt ${start.attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
 
-  const { loop, saver, pacer } = assemble({ place, start, learner, options, loaded });
+  const { loop, saver, pacer, progress } = assemble({ place, start, learner, options, loaded });
   const outcome = await loop.run();
   pacer.release();
   const stopped = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
   if (outcome === "stopped") {
     const save = await saveBefore(requestedAtMs() + place.graceSeconds * 1000, stopped);
+    progress.write(performance.now(), loop.progress());
     return endPreempted(place, { attempt: start.attempt, step: loop.step, save, requestedAtMs: requestedAtMs() });
   }
   const saved = outcome === "fenced" ? null : await saveLastStep(stopped);
   if (saved === null) return endFenced(saver.fence);
+  progress.write(performance.now(), loop.progress());
   return endDone(place, { start, step: loop.step, metrics: loop.metrics, learner, saved });
 }
 
@@ -94,6 +96,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
     },
     start.resume,
   );
+  const progress = new ProgressFile(place);
   const parts = {
     learner,
     data: options.data,
@@ -104,12 +107,12 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
     interval: place.interval,
     saver,
     pacer,
-    progress: new ProgressFile(place),
+    progress,
     signal: stop.signal,
     onStep: options.onStep,
   };
   const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
-  return { loop: new TrainingLoop(parts, begin), saver, pacer };
+  return { loop: new TrainingLoop(parts, begin), saver, pacer, progress };
 }
 
 /** Puts the learner and the data where the checkpoint stands. */
@@ -121,13 +124,13 @@ async function resume<Data>(
   if (start.resume === null) return null;
   try {
     const loaded = await loadState(start.resume);
+    learner.restore(loaded.weights, loaded.optimizerTensors, loaded.state.optimizer);
     if (loaded.state.datasetSize !== data.dataset.size) {
       throw new IncompatibleError(
         "Cannot resume because the place in the data means something only over as many rows: " +
           `${loaded.state.datasetSize} in the checkpoint, ${data.dataset.size} in the script.`,
       );
     }
-    learner.restore(loaded.weights, loaded.optimizerTensors, loaded.state.optimizer);
     data.seek(loaded.state.cursor);
     return loaded;
   } catch (error) {

@@ -1,0 +1,57 @@
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { describe, expect, test } from "vitest";
+import type { PodPlace } from "./place.ts";
+import { leaveRecord, recordLine } from "./trainer-record.ts";
+
+const digest = `blake3:${"a".repeat(64)}`;
+const metrics = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ name: `metric-${index}-${"x".repeat(40)}`, value: "0.123456789" }));
+
+const records: [string, TrainerRecord][] = [
+  ["done", { kind: "done", attempt: 3, step: 5000, checkpoint: digest, weights: digest, metrics: metrics(32) }],
+  [
+    "preempted",
+    { kind: "preempted", attempt: 3, step: 41, finalCheckpoint: "Saved", checkpoint: digest, graceUsedSeconds: 1.5 },
+  ],
+  ["incompatible", { kind: "incompatible", attempt: 3, checkpoint: digest, message: "\u20ac".repeat(700) }],
+];
+
+describe("the last word of a trainer", () => {
+  test.each(records)("of kind %s is one line of at most 1 KiB that the operator can parse", (_, record) => {
+    const line = recordLine(record);
+    expect(line).not.toContain("\n");
+    expect(Buffer.byteLength(line)).toBeLessThanOrEqual(1024);
+    const parsed = TrainerRecord.parse(JSON.parse(line));
+    expect({ ...parsed, metrics: [], message: "" }).toEqual({ ...record, metrics: [], message: "" });
+  });
+
+  test.each([
+    ["done", "done"],
+    ["preempted", "preempted"],
+  ] as const)("of kind %s is left for the kubelet and for the agent", (kind, file) => {
+    const directory = mkdtempSync(join(tmpdir(), "record-"));
+    const place = podPlace(directory);
+    const record = records.find(([name]) => name === kind)?.[1];
+    if (record === undefined) throw new Error("no such record");
+    leaveRecord(place, record);
+    expect(readFileSync(place.terminationLog, "utf8")).toBe(recordLine(record));
+    expect(readFileSync(join(place.control, file), "utf8")).toBe(`${recordLine(record)}\n`);
+  });
+});
+
+function podPlace(directory: string): PodPlace {
+  return {
+    kind: "pod",
+    runUid: "uid",
+    attempt: 3,
+    worker: 0,
+    checkpoints: directory,
+    control: join(directory, "control"),
+    terminationLog: join(directory, "termination-log"),
+    interval: { steps: 10 },
+    graceSeconds: 30,
+  };
+}
