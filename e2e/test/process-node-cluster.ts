@@ -114,6 +114,11 @@ export class ProcessNodeCluster {
     await this.client.call({ method: "DELETE", path: this.path(`pods/${name}`) });
   }
 
+  /** Deletes a pod as a user does, and waits until it is gone; returns its last state. */
+  async deletePodAndWait(name: string): Promise<KubernetesObject | undefined> {
+    return this.podGoneAfter(name, () => this.deletePod(name));
+  }
+
   /** Waits until a pod is as wanted and returns it. */
   async pod(name: string, isWanted: (status: PodStatus, pod: KubernetesObject) => boolean): Promise<KubernetesObject> {
     return this.until("/api/v1", "pods", name, (object) => isWanted(object.status ?? {}, object));
@@ -141,25 +146,24 @@ export class ProcessNodeCluster {
     throw new Error(`Cannot wait any longer for ${resource}/${name}: ${JSON.stringify(last?.status)}`);
   }
 
-  /** Waits until an object is gone; returns the states that it had from now on, the last one included. */
-  async untilGone(resource: string, name: string): Promise<KubernetesObject[]> {
-    const path = this.path(resource);
+  /** Does something that makes a pod go, and waits until it is gone; returns its last state. */
+  async podGoneAfter(name: string, act: () => Promise<unknown>): Promise<KubernetesObject | undefined> {
+    const path = this.path("pods");
     const selector = { fieldSelector: `metadata.name=${name}` };
     const list = (await this.client.call({ method: "GET", path, query: selector })) as {
       metadata: { resourceVersion: string };
       items: KubernetesObject[];
     };
-    if (list.items.length === 0) return [];
+    await act();
+    if (list.items.length === 0) return undefined;
     const query = { ...selector, watch: "1", resourceVersion: list.metadata.resourceVersion };
-    const seen = [...list.items];
+    let last = list.items[0];
     for await (const line of this.client.lines(path, query, AbortSignal.timeout(waitMs))) {
       const event = JSON.parse(line) as { type: string; object: KubernetesObject };
-      seen.push(event.object);
-      if (event.type === "DELETED") return seen;
+      last = event.object;
+      if (event.type === "DELETED") return last;
     }
-    throw new Error(
-      `Cannot wait any longer for the end of ${resource}/${name}: ${JSON.stringify(seen.at(-1)?.status)}`,
-    );
+    throw new Error(`Cannot wait any longer for the end of pod ${name}: ${JSON.stringify(last?.status)}`);
   }
 
   /** The first event about a pod. */

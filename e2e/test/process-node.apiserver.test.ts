@@ -148,8 +148,7 @@ describe("a pod on a process node", () => {
       reason: "FailedMount",
       message: 'MountVolume.SetUp failed: persistentvolumeclaim "absent" not found',
     });
-    await cluster.deletePod("unmounted");
-    await cluster.untilGone("pods", "unmounted");
+    await cluster.deletePodAndWait("unmounted");
   });
 
   test("is ready when its probe is answered, and restarted when its liveness probe is not", async () => {
@@ -174,8 +173,7 @@ describe("a pod on a process node", () => {
     expect(pod.status?.conditions).toContainEqual(expect.objectContaining({ type: "Ready", status: "True" }));
     await fetch(`http://${pod.status?.podIP}:9464/hang`);
     await cluster.pod("probed", (status) => containerOf(status, "main")?.restartCount === 1);
-    await cluster.deletePod("probed");
-    await cluster.untilGone("pods", "probed");
+    await cluster.deletePodAndWait("probed");
   });
 
   test("does not start its main container when an init container fails, and ends its sidecar", async () => {
@@ -233,8 +231,7 @@ describe("a pod on a process node", () => {
       state: { waiting: { reason: "CrashLoopBackOff" } },
       lastState: { terminated: { exitCode: 7 } },
     });
-    await cluster.deletePod("again");
-    await cluster.untilGone("pods", "again");
+    await cluster.deletePodAndWait("again");
   });
 
   test("waits with the kubelet's reasons for an image, a configuration and a claim that are not there", async () => {
@@ -257,8 +254,7 @@ describe("a pod on a process node", () => {
       ["name", "InvalidImageName"],
       ["config", "CreateContainerConfigError"],
     ]);
-    await cluster.deletePod("blocked");
-    await cluster.untilGone("pods", "blocked");
+    await cluster.deletePodAndWait("blocked");
   });
 });
 
@@ -290,10 +286,10 @@ describe("the end of a pod", () => {
     expect(pod.status?.phase).toBe("Failed");
     expect(containerOf(pod, "main")?.state.terminated).toMatchObject({ exitCode: 143, reason: "Error" });
     expect(readFileSync(trace, "utf8")).toBe("hook\nmain\ninner\nouter\n");
-    const gone = cluster.untilGone("pods", "ending");
     const release = { metadata: { "$deleteFromPrimitiveList/finalizers": [finalizer] } };
-    await cluster.client.call({ method: "PATCH", path: cluster.path("pods/ending"), body: release });
-    await gone;
+    await cluster.podGoneAfter("ending", () => {
+      return cluster.client.call({ method: "PATCH", path: cluster.path("pods/ending"), body: release });
+    });
     expect(await cluster.find(cluster.path("pods/ending"))).toBeUndefined();
   });
 
@@ -306,8 +302,7 @@ describe("the end of a pod", () => {
     });
     await cluster.pod("stubborn", isRunning);
     await until(() => existsSync(pidFile));
-    await cluster.deletePod("stubborn");
-    const last = (await cluster.untilGone("pods", "stubborn")).at(-1);
+    const last = await cluster.deletePodAndWait("stubborn");
     expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 137 });
     expect(identify(Number(readFileSync(pidFile, "utf8")))).toBeUndefined();
   });
@@ -316,8 +311,9 @@ describe("the end of a pod", () => {
     await cluster.createPod("evicted", { restartPolicy: "Never", containers: [script("main", patient)] });
     await cluster.pod("evicted", isRunning);
     const body = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "evicted" } };
-    await cluster.client.call({ method: "POST", path: cluster.path("pods/evicted/eviction"), body });
-    const last = (await cluster.untilGone("pods", "evicted")).at(-1);
+    const last = await cluster.podGoneAfter("evicted", () => {
+      return cluster.client.call({ method: "POST", path: cluster.path("pods/evicted/eviction"), body });
+    });
     expect(last?.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI" }),
     );
@@ -332,12 +328,12 @@ describe("the end of a pod", () => {
     const resources = { limits: { "nvidia.com/gpu": "1" } };
     await cluster.createPod("low", { restartPolicy: "Never", containers: [script("main", patient, { resources })] });
     await cluster.pod("low", isRunning);
-    await cluster.createPod("high", {
+    const high = {
       restartPolicy: "Never",
       priorityClassName: name,
       containers: [script("main", "true", { resources })],
-    });
-    const last = (await cluster.untilGone("pods", "low")).at(-1);
+    };
+    const last = await cluster.podGoneAfter("low", () => cluster.createPod("high", high));
     expect(last?.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "PreemptionByScheduler" }),
     );
@@ -363,8 +359,7 @@ describe("the end of a pod", () => {
     expect(evicted.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet" }),
     );
-    await cluster.deletePod("pressed");
-    await cluster.untilGone("pods", "pressed");
+    await cluster.deletePodAndWait("pressed");
   });
 
   test("comes when its active deadline has passed", async () => {
@@ -442,8 +437,7 @@ describe("a process node", () => {
     await cluster.pod("awake", isOver);
     expect(stateOf(pid)).toBe("T");
     expect((await cluster.find(cluster.path("pods/behind")))?.status?.containerStatuses).toBeUndefined();
-    node.thaw();
-    const last = (await cluster.untilGone("pods", "frozen")).at(-1);
+    const last = await cluster.podGoneAfter("frozen", async () => node.thaw());
     expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 143 });
     expect((await cluster.pod("behind", isOver)).status?.phase).toBe("Succeeded");
     await other.stop();
