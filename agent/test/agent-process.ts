@@ -77,6 +77,16 @@ export class AgentProcess {
     return this.#exited;
   }
 
+  /** Holds the process while `work` is done, so that it finds all of it at once. */
+  async held(work: () => Promise<void>): Promise<void> {
+    this.#child.kill("SIGSTOP");
+    try {
+      await work();
+    } finally {
+      this.#child.kill("SIGCONT");
+    }
+  }
+
   /** Sends a signal and waits for the end. */
   end(signal: NodeJS.Signals): Promise<number | null> {
     this.#child.kill(signal);

@@ -101,11 +101,28 @@ test("a bit that flipped after the commit is found, refused in the log, and show
   expect(state.refused).toMatchObject([{ step: 20, attempt: 1, digest, reason: "BytesDiffer", node: "node-a" }]);
   expect(state).toMatchObject({ latestVerified: { step: 10 }, verificationFailures: 1 });
   expect((await trainer.state()).refused).toMatchObject([{ digest, attempt: 1 }]);
-  // A final checkpoint that is damaged never ends the run.
-  trainer.leave({ kind: "done", attempt: 1, step: 20, checkpoint: digest, metrics: [] });
+});
+
+test("a run whose final checkpoint is damaged is not done (I9)", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  await agent.held(async () => {
+    await trainer.save(10);
+    const final = await trainer.saveDamaged(20);
+    trainer.leave({ kind: "done", attempt: 1, step: 20, checkpoint: final.manifest.digest, metrics: [] });
+  });
   expect(await agent.end("SIGTERM")).toBe(0);
   expect(agent.record()).toMatchObject({ done: null, latestVerified: { step: 10 }, refused: [{ step: 20 }] });
   expect((await trainer.state()).done).toBeNull();
+});
+
+test("a done record that another attempt left behind ends nothing", async () => {
+  await using scene = disposable(await serving());
+  const { agent, trainer } = scene;
+  const saved = await trainer.save(10);
+  trainer.leave({ kind: "done", attempt: 7, step: 10, checkpoint: saved.manifest.digest, metrics: [] });
+  expect(await agent.end("SIGTERM")).toBe(0);
+  expect(agent.record()).toMatchObject({ done: null, latestVerified: { step: 10 } });
 });
 
 test("an agent that a higher attempt has fenced says so and writes nothing any more", async () => {
@@ -140,11 +157,14 @@ test("killed and restarted in the same pod, it finds its own open, verifies anew
 test("what was committed just before the signal is verified after it", async () => {
   await using scene = disposable(await serving());
   const { agent, trainer } = scene;
-  const saved = await trainer.save(10);
-  const record = { attempt: 1, step: 10, finalCheckpoint: "Saved", checkpoint: saved.manifest.digest } as const;
+  let saved = await trainer.save(10);
+  await agent.held(async () => {
+    saved = await trainer.save(20);
+  });
+  const record = { attempt: 1, step: 20, finalCheckpoint: "Saved", checkpoint: saved.manifest.digest } as const;
   trainer.leave({ kind: "preempted", ...record, graceUsedSeconds: 4 });
   expect(await agent.end("SIGTERM")).toBe(0);
-  expect(agent.record()).toMatchObject({ latestVerified: { step: 10, digest: saved.manifest.digest }, done: null });
+  expect(agent.record()).toMatchObject({ latestVerified: { step: 20, digest: saved.manifest.digest }, done: null });
 });
 
 test("a save is asked for by a file that stays until the trainer takes it, for this pod only", async () => {
