@@ -1,10 +1,7 @@
-import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
-import { Operator } from "../src/control/operator.ts";
-import { decide } from "../src/core/decide.ts";
+import { isNotFound } from "../src/kubernetes/api-error.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
@@ -12,35 +9,14 @@ import { claims, events, nodes, pods } from "../src/kubernetes/resource.ts";
 import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
 import { FakeKubelet } from "./fake-kubelet.ts";
-import { FaultProxy, type Seen } from "./fault-proxy.ts";
+import type { Seen } from "./fault-proxy.ts";
+import { OperatorLife } from "./operator-life.ts";
+import { checkpoint, digest, served } from "./records.ts";
 
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
 const forever = { signal: new AbortController().signal };
-const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
 
 type Run = KubeObject & Readonly<{ status?: TrainingRunStatus }>;
-
-const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
-const checkpoint = (step: number, attempt: number, letter: string): CheckpointSummary => ({
-  step,
-  attempt,
-  digest: digest(letter),
-  bytes: 10,
-  time: "2026-01-01T00:00:00Z",
-  tiers: ["Volume"],
-  metrics: [],
-});
-const served = (over: Partial<Extract<AgentRecord, { kind: "served" }>>): AgentRecord => ({
-  kind: "served",
-  attempt: 1,
-  best: null,
-  done: null,
-  refused: [],
-  verificationFailures: 0,
-  latestVerified: null,
-  restoreSeconds: 0.1,
-  ...over,
-});
 
 let server: TestApiServer;
 let directCredentials: Credentials;
@@ -59,51 +35,12 @@ afterAll(async () => {
   await server.stop();
 });
 
-/** One operator behind a proxy of its own, so that it can be cut off as a killed process is. */
-class Life {
-  readonly proxy = new FaultProxy(directCredentials);
-  readonly errors: unknown[] = [];
-  #credentials: Credentials | undefined;
-  readonly #stop = new AbortController();
-  #running: Promise<void> = Promise.resolve();
-
-  async begin(namespace: string): Promise<void> {
-    this.#credentials = credentialsOf(await this.proxy.start());
-    const operator = new Operator({
-      client: testClient(this.#credentials),
-      decide: (observed) => decide(observed, settings),
-      namespaces: [namespace],
-      watchNodes: true,
-      workers: 2,
-      instance: "test",
-      probeIntervalMs: 60_000,
-      log: () => undefined,
-      onPass: (_, { error }) => {
-        if (error !== undefined && !this.proxy.isCut) this.errors.push(error);
-      },
-      onAttemptEnded: () => undefined,
-      onWatchError: () => undefined,
-      timing: { backoff: { firstMs: 20, maxMs: 200 } },
-    });
-    this.#running = operator.run(this.#stop.signal);
-  }
-
-  /** Ends it without a last word: nothing that it still says is heard. */
-  async kill(): Promise<void> {
-    this.proxy.cut();
-    this.#stop.abort(new Error("killed"));
-    await this.#running;
-    await this.#credentials?.close();
-    await this.proxy.stop();
-  }
-}
-
 describe("the operator on a real API server, with pods whose fate is played", () => {
   let namespace: string;
   let node: string;
   let kubelet: FakeKubelet;
-  let life: Life;
-  let lives: Life[];
+  let life: OperatorLife;
+  let lives: OperatorLife[];
 
   beforeEach(begin);
   afterEach(leave);
@@ -130,7 +67,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
   }
 
   async function reborn(): Promise<void> {
-    life = new Life();
+    life = new OperatorLife(directCredentials);
     lives.push(life);
     await life.begin(namespace);
   }
@@ -366,4 +303,93 @@ describe("the operator on a real API server, with pods whose fate is played", ()
       await begin();
     }
   }, 240_000);
+
+  it("says why the API server refuses a pod, in its words, and tries again without a storm", async () => {
+    await createRun({
+      template: { spec: { containers: [{ name: "trainer", image: "trainer:1", ports: [{ containerPort: 70_000 }] }] } },
+    });
+    const words = await until("the refusal is told", async () => {
+      const progressing = (await status()).conditions?.find(({ type }) => type === "Progressing");
+      return progressing?.message.includes("containerPort") ? progressing.message : undefined;
+    });
+    expect(words).toContain("must be between 1 and 65535");
+    const tries = () =>
+      life.proxy.answered.filter(({ method, path }) => method === "POST" && path.endsWith("/pods")).length;
+    const before = tries();
+    await restart();
+    await until("the new operator has tried, too", () => tries() > 0 || undefined);
+    expect(before).toBeLessThan(4);
+    expect((await status()).attempt).toBe(1);
+  });
+
+  it("leaves alone another's pod that has the name, and says so", async () => {
+    const foreign = {
+      metadata: { name: "mnist-1-0" },
+      spec: { schedulerName: "the-test", containers: [{ name: "c", image: "i" }] },
+    };
+    const { metadata } = await direct.create<KubeObject>({ resource: pods, namespace }, foreign, forever);
+    await createRun();
+    await until(
+      "the refusal is told",
+      async () =>
+        (await status()).conditions?.some(
+          ({ type, message }) => type === "Progressing" && message.includes("another object has that name"),
+        ) || undefined,
+    );
+    const now = await direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
+    expect([now.metadata.uid, now.metadata.resourceVersion]).toEqual([metadata.uid, metadata.resourceVersion]);
+  });
+
+  it("follows with the next attempt when a recorded pod is gone without a trace, and never makes it again", async () => {
+    await createRun({ retry: { backoff: { initialSeconds: 1, maxSeconds: 10 } } });
+    await podExists("mnist-1-0");
+    await podRecorded(1);
+    await kubelet.start("mnist-1-0");
+    await life.kill();
+    await direct.mergePatch(target(pods, "mnist-1-0"), { metadata: { finalizers: null } }, forever);
+    await kubelet.release("mnist-1-0");
+    await direct.remove({ resource: nodes, name: node }, await exactly({ resource: nodes, name: node }), forever);
+    await reborn();
+    await podExists("mnist-2-0");
+    await kubelet.register();
+    expect((await status()).attempts?.map(({ number, charge }) => [number, charge])).toEqual([
+      [2, undefined],
+      [1, "Disruption"],
+    ]);
+    expect(await podNames()).toEqual(["mnist-2-0"]);
+  });
+
+  it("lets a deleted run go once its pod has saved and ended, and keeps its claim", async () => {
+    await createRun();
+    await podExists("mnist-1-0");
+    await podRecorded(1);
+    await kubelet.start("mnist-1-0");
+    await direct.remove(target(trainingRuns, "mnist"), await exactly(target(trainingRuns, "mnist")), forever);
+    await until("the pod is asked to stop", async () => {
+      const { metadata } = await direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
+      return metadata.deletionTimestamp;
+    });
+    await restart();
+    expect((await direct.get<Run>(target(trainingRuns, "mnist"), forever)).metadata.deletionTimestamp).toBeDefined();
+    await kubelet.end("mnist-1-0", {
+      trainer: {
+        exitCode: 143,
+        record: {
+          kind: "preempted",
+          attempt: 1,
+          step: 7,
+          finalCheckpoint: "Saved",
+          checkpoint: digest("a"),
+          graceUsedSeconds: 1,
+        },
+      },
+      agent: { exitCode: 0, record: served({ lastStep: 7, resumedFrom: null, latestVerified: checkpoint(7, 1, "a") }) },
+    });
+    await kubelet.release("mnist-1-0");
+    const gone = async (name: string, resource: Parameters<typeof target>[0]) =>
+      (await direct.get(target(resource, name), forever).catch(isNotFound)) === true || undefined;
+    await until("the pod is gone", () => gone("mnist-1-0", pods));
+    await until("the run is gone", () => gone("mnist", trainingRuns));
+    expect((await direct.list<KubeObject>({ resource: claims, namespace }, {}, forever)).items.length).toBe(1);
+  });
 });

@@ -1,0 +1,50 @@
+import { Operator } from "../src/control/operator.ts";
+import { decide } from "../src/core/decide.ts";
+import type { Credentials } from "../src/kubernetes/credentials.ts";
+import { credentialsOf, testClient } from "./api-server.ts";
+import { FaultProxy } from "./fault-proxy.ts";
+
+const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
+
+/** One operator behind a proxy of its own, so that it can be cut off as a killed process is. */
+export class OperatorLife {
+  readonly proxy: FaultProxy;
+  readonly errors: unknown[] = [];
+  #credentials: Credentials | undefined;
+  readonly #stop = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(upstream: Credentials) {
+    this.proxy = new FaultProxy(upstream);
+  }
+
+  async begin(namespace: string): Promise<void> {
+    this.#credentials = credentialsOf(await this.proxy.start());
+    const operator = new Operator({
+      client: testClient(this.#credentials),
+      decide: (observed) => decide(observed, settings),
+      namespaces: [namespace],
+      watchNodes: true,
+      workers: 2,
+      instance: "test",
+      probeIntervalMs: 60_000,
+      log: () => undefined,
+      onPass: (_, { error }) => {
+        if (error !== undefined && !this.proxy.isCut) this.errors.push(error);
+      },
+      onAttemptEnded: () => undefined,
+      onWatchError: () => undefined,
+      timing: { backoff: { firstMs: 20, maxMs: 200 } },
+    });
+    this.#running = operator.run(this.#stop.signal);
+  }
+
+  /** Ends it without a last word: nothing that it still says is heard. */
+  async kill(): Promise<void> {
+    this.proxy.cut();
+    this.#stop.abort(new Error("killed"));
+    await this.#running;
+    await this.#credentials?.close();
+    await this.proxy.stop();
+  }
+}
