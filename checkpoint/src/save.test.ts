@@ -1,0 +1,200 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
+import { bytesFile, type FileSource } from "./file-source.ts";
+import { finishRun } from "./finish.ts";
+import { healthy } from "./health.ts";
+import { loadCheckpoint } from "./load.ts";
+import { FencedError } from "./log/append.ts";
+import { readLog } from "./log/read.ts";
+import { prune } from "./prune.ts";
+import { SaveFailedError, type SaveRequest } from "./save.ts";
+import { chooseChunkBytes } from "./seal-file.ts";
+
+const file = (path: string) => bytesFile(path, "opaque", new Uint8Array(1));
+const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
+const now = "2026-01-01T00:00:00.000Z";
+
+describe("a save", () => {
+  test("is in the log and loads as it was saved", async () => {
+    const { store, saved } = await savedRun([10]);
+    const [first] = saved;
+    const digest = first?.manifest.digest ?? "";
+    expect((await readLog(store)).state.checkpoints).toMatchObject([
+      { digest, step: 10, attempt: 1, directory: "step-000000000010-a0001", bytes: first?.bytes, unhealthy: false },
+    ]);
+    const loaded = await loadCheckpoint(pathIn(store, first?.directory ?? ""), { digest });
+    expect(loaded.manifest).toEqual(first?.manifest);
+    expect(await loaded.json("state.json")).toEqual({ step: 10, epoch: 0, rng: [7, 10] });
+    const kernel = (await loaded.tensors("model.safetensors")).tensors.get("dense/kernel");
+    expect(new Float32Array(kernel?.bytes.buffer ?? new ArrayBuffer(0))[1]).toBe(Math.fround(10 + 1 / 256));
+    await expect(loaded.json("other.json")).rejects.toThrow("names no such file");
+    await expect(
+      loadCheckpoint(pathIn(store, first?.directory ?? ""), { digest: `blake3:${"0".repeat(64)}` }),
+    ).rejects.toThrow("wanted");
+  });
+
+  test("writes what it hashed, whatever the source does to its memory meanwhile", async () => {
+    const { store } = await savedRun([]);
+    const shared = new Uint8Array(100).fill(1);
+    const restless: FileSource = {
+      path: "model.bin",
+      kind: "opaque",
+      bytes: 200,
+      async *chunks() {
+        yield shared;
+        yield shared.fill(2);
+        shared.fill(3);
+      },
+    };
+    const { manifest, directory } = await save(store, 1, 10, { files: [restless] });
+    expect(manifest.files[0]?.bytes).toBe(200);
+    await restore(store, 2);
+    expect((await readLog(store)).state).toMatchObject({
+      opened: { base: manifest.digest },
+      checkpoints: [{ directory }],
+    });
+  });
+
+  const refusals: { what: string; request: Partial<SaveRequest>; because: string }[] = [
+    { what: "no files", request: { files: [] }, because: "a checkpoint has at least one file" },
+    {
+      what: "a name that climbs",
+      request: { files: [file("../x")] },
+      because: 'a name must be relative, without . or .. in it: "../x"',
+    },
+    { what: "one name twice", request: { files: [file("x"), file("x")] }, because: "a name may appear once" },
+    {
+      what: "too many files",
+      request: { files: Array.from({ length: 10_001 }, (_, n) => file(`f${n}`)) },
+      because: "a checkpoint has at most 10000 files",
+    },
+    { what: "another run", request: { runUid: "other" }, because: `the store is of run ${runUid}` },
+    {
+      what: "fewer bytes than announced",
+      request: { files: [{ ...file("x"), bytes: 2 }] },
+      because: "x was announced with 2 bytes: 1 came",
+    },
+    {
+      what: "a value of a metric that is no number",
+      request: { metrics: [{ name: "loss", value: "low" }] },
+      because: "it must follow the schema",
+    },
+    {
+      what: "a request that was withdrawn",
+      request: { signal: AbortSignal.abort() },
+      because: "This operation was aborted",
+    },
+    {
+      what: "a source that fails",
+      request: {
+        files: [
+          {
+            ...file("x"),
+            chunks: () => {
+              throw new Error("the tensor was disposed");
+            },
+          },
+        ],
+      },
+      because: "the tensor was disposed",
+    },
+  ];
+  test.each(refusals)("of $what fails by name and leaves nothing", async ({ request, because }) => {
+    const { store } = await savedRun([]);
+    const failed = save(store, 1, 10, request);
+    await expect(failed).rejects.toThrow(SaveFailedError);
+    await expect(failed).rejects.toThrow("Cannot save step 10 of attempt 1 because");
+    await expect(failed).rejects.toThrow(because);
+    expect(await readdir(join(store.root, "data"))).toEqual([]);
+    expect((await readLog(store)).state.checkpoints).toEqual([]);
+  });
+
+  test("of a step that this attempt has saved fails, and leaves the first one whole", async () => {
+    const { store, saved } = await savedRun([10]);
+    await expect(save(store, 1, 10)).rejects.toThrow("Cannot save step 10 of attempt 1 because");
+    expect(await readdir(join(store.root, "data"))).toEqual([saved[0]?.directory]);
+    expect(await restore(store, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 10 } } });
+  });
+
+  test("of a fenced attempt says so, and its bytes are swept by the next restore", async () => {
+    const { store } = await savedRun([10]);
+    await restore(store, 2);
+    await expect(save(store, 1, 20)).rejects.toThrow(FencedError);
+    await restore(store, 3);
+    expect(await readdir(join(store.root, "data"))).toEqual(["step-000000000010-a0001"]);
+  });
+
+  test("of an attempt that never opened is refused", async () => {
+    const store = await temporaryStore();
+    await expect(save(store, 1, 10)).rejects.toThrow("because no attempt has opened the log");
+  });
+
+  test("records that tensors are not finite", async () => {
+    const { store } = await savedRun([]);
+    const health = { ...healthy, nonFinite: ["w"], nonFiniteTensors: 1, unexpected: ["w"], unexpectedTensors: 1 };
+    await save(store, 1, 10, { health });
+    expect((await readLog(store)).state.checkpoints).toMatchObject([{ unhealthy: true }]);
+  });
+
+  test("uses larger chunks where 8 MiB would be too many for a manifest", () => {
+    const gibibyte = 2 ** 30;
+    expect(chooseChunkBytes([100 * gibibyte])).toBe(2 ** 23);
+    expect(chooseChunkBytes([100 * gibibyte, 100 * gibibyte])).toBe(2 ** 24);
+    expect(chooseChunkBytes(Array.from({ length: 8 }, () => 200 * gibibyte))).toBe(2 ** 27);
+  });
+});
+
+describe("pruning", () => {
+  test("wins a tombstone, then removes the bytes, and says what stays and why", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const { removed, plan, state } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(removed.map(({ step }) => step)).toEqual([10]);
+    expect(plan.keep.map(({ ref, reasons }) => [ref.step, reasons])).toEqual([
+      [20, ["verified", "last"]],
+      [30, ["verified", "last"]],
+    ]);
+    expect(state.deleted).toEqual([{ digest: verified[0], directory: saved[0]?.directory }]);
+    expect(await readdir(join(store.root, "data"))).toEqual([saved[1]?.directory, saved[2]?.directory]);
+    const again = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(again.removed).toEqual([]);
+  });
+
+  test("finishes what a killed prune began", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const remove = store.remove.bind(store);
+    store.remove = () => Promise.reject(new Error("killed"));
+    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow("killed");
+    store.remove = remove;
+    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
+    await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(await readdir(join(store.root, "data"))).toHaveLength(2);
+  });
+
+  test("by a fenced attempt removes nothing", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    await restore(store, 2);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow(
+      "Cannot prune for attempt 1 because attempt 2 has opened the log",
+    );
+    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
+  });
+});
+
+describe("finishing", () => {
+  test("appends done once, for a checkpoint that the log has", async () => {
+    const { store, saved } = await savedRun([10]);
+    const manifest = saved[0]?.manifest.digest ?? "";
+    await finishRun(store, { attempt: 1, manifest });
+    await finishRun(store, { attempt: 1, manifest });
+    expect((await readLog(store)).state).toMatchObject({ last: 3, done: { attempt: 1, manifest } });
+    const unknown = `blake3:${"0".repeat(64)}`;
+    await expect(finishRun(store, { attempt: 1, manifest: unknown })).rejects.toThrow("is no checkpoint of this log");
+    await restore(store, 2);
+    await expect(finishRun(store, { attempt: 1, manifest })).rejects.toThrow(FencedError);
+  });
+});

@@ -1,0 +1,100 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { flipBit } from "../test/damage.ts";
+import { filesOf, pathIn, restore, save, savedRun, temporaryStore } from "../test/fixture.ts";
+import { directoryName } from "./directory-name.ts";
+import { bytesFile } from "./file-source.ts";
+import { chunkBytes } from "./limits.ts";
+import { DamagedFileError, StorageUnavailableError, type Store, type StoredFile } from "./store/store.ts";
+import { verifyCheckpoint } from "./verify.ts";
+
+/** The store, with something between it and whoever reads the bytes of its checkpoints. */
+function reading(
+  store: Store,
+  read: (file: StoredFile, target: Uint8Array, position: number) => Promise<number>,
+): Store {
+  const checkpoint: Store["checkpoint"] = (directory) => {
+    const stored = store.checkpoint(directory);
+    return {
+      location: stored.location,
+      entries: (limit) => stored.entries(limit),
+      open: async (path) => {
+        const file = await stored.open(path);
+        if (file === null || path !== "model.safetensors") return file;
+        return {
+          bytes: file.bytes,
+          read: (target, at) => read(file, target, at),
+          [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+        };
+      },
+    };
+  };
+  return Object.assign(Object.create(store), { tier: store.tier, runUid: store.runUid, checkpoint });
+}
+
+async function saved() {
+  const { store, saved } = await savedRun([10]);
+  return { store, expected: { digest: saved[0]?.manifest.digest ?? null, directory: directoryName(10, 1) } };
+}
+
+describe("verification", () => {
+  test("reads a chunk once more before it counts as damaged", async () => {
+    const { store, expected } = await saved();
+    let reads = 0;
+    const flaky = reading(store, async (file, target, position) => {
+      const count = await file.read(target, position);
+      // The third read is the first of the chunk: two were of the header.
+      reads += 1;
+      if (reads === 3) target[500] = (target[500] ?? 0) ^ 1;
+      return count;
+    });
+    expect(await verifyCheckpoint(flaky, expected)).toMatchObject({ ok: true, rereads: 1 });
+  });
+
+  test("says that bytes are unreadable when the disk does, and that the tier is gone when it is", async () => {
+    const { store, expected } = await saved();
+    const broken = reading(store, () => Promise.reject(new DamagedFileError("Cannot read model.safetensors: EIO")));
+    expect(await verifyCheckpoint(broken, expected)).toMatchObject({ ok: false, reason: "Unreadable" });
+    const gone = reading(store, () => Promise.reject(new StorageUnavailableError("Cannot read: ESTALE")));
+    await expect(verifyCheckpoint(gone, expected)).rejects.toThrow("ESTALE");
+  });
+
+  test("matches files of many chunks, empty files and nested names", async () => {
+    const store = await temporaryStore();
+    await restore(store, 1);
+    const big = new Uint8Array(2 * chunkBytes + 5).map((_, index) => index % 253);
+    const files = [
+      ...filesOf(10),
+      bytesFile("a/b/big.bin", "opaque", big),
+      bytesFile("a/empty", "opaque", new Uint8Array(0)),
+    ];
+    const { manifest, directory, bytes } = await save(store, 1, 10, { files });
+    expect(manifest.files.map(({ path, chunks }) => [path, chunks.length])).toEqual([
+      ["a/b/big.bin", 3],
+      ["a/empty", 0],
+      ["model.safetensors", 1],
+      ["state.json", 1],
+    ]);
+    const expected = { digest: manifest.digest, directory };
+    expect(await verifyCheckpoint(store, expected)).toEqual({ ok: true, manifest, bytes, rereads: 0 });
+    await flipBit(pathIn(store, directory, "a/b/big.bin"), 8 * (2 * chunkBytes + 4));
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({
+      reason: "BytesDiffer",
+      file: "a/b/big.bin",
+      message: expect.stringContaining('chunk 2 of "a/b/big.bin" does not match, twice'),
+    });
+  });
+
+  test("stops when it is told to", async () => {
+    const { store, expected } = await saved();
+    await expect(verifyCheckpoint(store, expected, { signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+  });
+
+  test("is of files that the group can read", async () => {
+    const { store, expected } = await saved();
+    const directory = pathIn(store, expected.directory);
+    expect((await stat(directory)).mode & 0o7777).toBe(0o2770);
+    for (const name of await readdir(directory)) expect((await stat(join(directory, name))).mode & 0o777).toBe(0o640);
+  });
+});
