@@ -49,6 +49,14 @@ const helm: GoProgram = {
   usualMinutes: "2 to 4",
 };
 
+const coredns: GoProgram = {
+  name: "coredns",
+  directory: join(import.meta.dirname, "coredns"),
+  package: ".",
+  ldflags: "-s -w",
+  usualMinutes: "2 to 4",
+};
+
 /** The program that is every part of Kubernetes (its first argument says which); built where the cache has none. */
 export function ensureKubernetes(report: Report = console.error): Promise<string> {
   return ensureProgram(kubernetes, report);
@@ -57,6 +65,11 @@ export function ensureKubernetes(report: Report = console.error): Promise<string
 /** The Helm that the chart is installed with; built where the cache has none. */
 export function ensureHelm(report: Report = console.error): Promise<string> {
   return ensureProgram(helm, report);
+}
+
+/** The DNS server of container nodes; built where the cache has none. */
+export function ensureCoredns(report: Report = console.error): Promise<string> {
+  return ensureProgram(coredns, report);
 }
 
 /** The user's cache of what takes long to make. It is shared by all clones of the project, so nothing in it changes. */

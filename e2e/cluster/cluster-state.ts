@@ -59,6 +59,11 @@ export type NodeSettings = z.infer<typeof nodeSettings>;
 /** What a cluster is, and all that is needed to end it from another process, also after a crash of the first. */
 export type ClusterState = z.infer<typeof stateSchema>;
 
+/** Where a node of the cluster in a directory keeps what it has. */
+export function nodeDirectory(directory: string, name: string): string {
+  return join(directory, "nodes", name);
+}
+
 /** Reads what the cluster in a directory is; undefined when there is none. */
 export function readState(directory: string): Promise<ClusterState | undefined> {
   return read(join(directory, "state.json"), stateSchema);
@@ -75,8 +80,8 @@ export function readSettings(directory: string): Promise<ClusterSettings | undef
 }
 
 /** Writes what the cluster in a directory is to be. */
-export function writeSettings(directory: string, settings: ClusterSettings): Promise<void> {
-  return write(join(directory, "settings.json"), settingsSchema.parse(settings));
+export async function writeSettings(directory: string, settings: ClusterSettings): Promise<void> {
+  await write(join(directory, "settings.json"), settingsSchema.parse(settings));
 }
 
 async function read<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.infer<Schema> | undefined> {

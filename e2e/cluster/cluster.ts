@@ -1,15 +1,16 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readdirSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { ensureKubernetes, type Report } from "./binaries.ts";
+import { ensureCoredns, ensureKubernetes, type Report } from "./binaries.ts";
 import { cgroupTree, removeCgroups } from "./cgroups.ts";
 import { ComponentFailed } from "./child.ts";
 import {
   type ClusterState,
   type NodeSettings,
+  readSettings,
   readState,
   type Way,
   writeSettings,
@@ -66,7 +67,9 @@ export async function up(options: UpOptions): Promise<ClusterState> {
   await down({ directory });
   const { way, reason } = await chooseWay(options);
   report(`Cluster: ${reason}`);
+  if (way === "containers") refuseHidden(directory);
   await mkdir(directory, { recursive: true });
+  refuseForeign(directory);
   if (way === "given") return takeGiven(directory, options.context);
   await writeSettings(directory, {
     way,
@@ -77,6 +80,7 @@ export async function up(options: UpOptions): Promise<ClusterState> {
   });
   try {
     if (way !== "kind") await ensureKubernetes(report);
+    if (way === "containers") await ensureCoredns(report);
     const busybox = way === "containers" ? await buildBusyboxImage(report) : undefined;
     report("Starting the cluster: usually 15 seconds");
     startSupervisor(directory);
@@ -98,15 +102,13 @@ export async function up(options: UpOptions): Promise<ClusterState> {
 export async function down(options: { directory: string }): Promise<void> {
   const directory = resolve(options.directory);
   const state = await readState(directory);
-  if (state === undefined) return rm(directory, { recursive: true, force: true });
-  if (state.supervisor !== undefined) await endProcess(state.supervisor, supervisorGraceMs);
-  for (const process of state.processes.toReversed()) await endProcess(process, 1_000);
-  if (state.way === "kind") await deleteKindCluster();
-  if (state.clusterNumber !== undefined) await removeCgroups(cgroupTree(state.clusterNumber));
+  // A directory without our settings is not ours to remove.
+  if (state === undefined && (await readSettings(directory)) === undefined) return;
+  if (state !== undefined) await end(state);
   await rm(directory, { recursive: true, force: true });
-  const traces = await tracesOf(directory, state.clusterNumber);
-  if (traces.length > 0)
-    throw new Error(`Cannot end the cluster of ${directory} without a trace: ${traces.join("; ")}`);
+  const traces = await tracesOf(directory, state?.clusterNumber);
+  if (traces.length === 0) return;
+  throw new Error(`Cannot end the cluster of ${directory} without a trace: ${traces.join("; ")}`);
 }
 
 /** Builds images and gives them to every node of a cluster. On process nodes there are none, and nothing is done. */
@@ -129,6 +131,27 @@ export function isRunning(state: ClusterState): boolean {
   return state.way === "given" || (state.supervisor !== undefined && isAlive(state.supervisor));
 }
 
+async function end(state: ClusterState): Promise<void> {
+  if (state.supervisor !== undefined) await endProcess(state.supervisor, supervisorGraceMs);
+  for (const process of state.processes.toReversed()) await endProcess(process, 1_000);
+  if (state.way === "kind") await deleteKindCluster();
+  if (state.clusterNumber !== undefined) await removeCgroups(cgroupTree(state.clusterNumber));
+}
+
+/** Everything in the directory is removed at the end, so nothing may be in it that is not the cluster's. */
+function refuseForeign(directory: string): void {
+  const found = readdirSync(directory)[0];
+  if (found === undefined) return;
+  throw new Error(`Cannot put a cluster into ${directory}: it is not empty (${found}); name a new directory`);
+}
+
+/** A container node sees its own /run, /var/lib and /var/log instead of the machine's. */
+function refuseHidden(directory: string): void {
+  const hidden = ["/run", "/var/run", "/var/lib", "/var/log"].find((path) => `${directory}/`.startsWith(`${path}/`));
+  if (hidden === undefined) return;
+  throw new Error(`Cannot put container nodes into ${directory}: they have a ${hidden} of their own; name another one`);
+}
+
 async function takeGiven(directory: string, context: string | undefined): Promise<ClusterState> {
   const kubeconfigPath = process.env.KUBECONFIG ?? join(homedir(), ".kube", "config");
   const named = context === undefined ? {} : { context };
@@ -147,7 +170,7 @@ function startSupervisor(directory: string): void {
 
 async function waitUntilReady(directory: string, signal: AbortSignal | undefined): Promise<ClusterState> {
   const end = performance.now() + readyTimeoutMs;
-  let unannouncedUntil = performance.now() + 10_000;
+  let unannouncedUntil = performance.now() + 60_000;
   for (;;) {
     await delay(100, undefined, { signal });
     const state = await readState(directory);

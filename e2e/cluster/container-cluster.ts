@@ -1,62 +1,84 @@
 import { join } from "node:path";
 import { cgroupTree, removeCgroups } from "./cgroups.ts";
-import type { ClusterSettings } from "./cluster-state.ts";
+import { type ClusterSettings, nodeDirectory } from "./cluster-state.ts";
+import { Components } from "./components.ts";
 import { type ContainerNode, startContainerNode } from "./container-node.ts";
 import { startControlPlane } from "./control-plane.ts";
+import { dnsComponent } from "./dns.ts";
 import { startSwitch } from "./network.ts";
 import { planNetwork } from "./network-plan.ts";
 import type { RunningCluster } from "./running-cluster.ts";
 
-/** Starts a control plane and nodes that run containers. Needs root on Linux. */
-export async function startContainerCluster(options: {
-  directory: string;
-  settings: ClusterSettings;
-  clusterNumber: number;
-  signal: AbortSignal;
-}): Promise<RunningCluster> {
+/** What a cluster of container nodes is made from. */
+export interface ContainerClusterOptions {
+  readonly directory: string;
+  readonly settings: ClusterSettings;
+  readonly clusterNumber: number;
+  readonly signal: AbortSignal;
+}
+
+/** Starts a control plane, a name server and nodes that run containers. Needs root on Linux. */
+export async function startContainerCluster(options: ContainerClusterOptions): Promise<RunningCluster> {
   const { directory, settings, clusterNumber, signal } = options;
+  const { nodeMonitorGraceSeconds, audit } = settings;
   const plan = planNetwork(clusterNumber);
-  const stops: (() => Promise<void>)[] = [];
+  const logs = join(directory, "logs");
+  const stops = [() => removeCgroups(cgroupTree(clusterNumber))];
   const stop = async () => {
     for (const one of stops.toReversed()) await one();
   };
   try {
-    stops.push(() => removeCgroups(cgroupTree(clusterNumber)));
-    const network = await startSwitch(plan, join(directory, "logs"));
+    const network = await startSwitch(plan, logs);
     stops.push(() => network.anchor.stop());
-    const { nodeMonitorGraceSeconds, audit } = settings;
     const { hostAddress: address, serviceRange } = plan;
     const api = await startControlPlane({ directory, address, serviceRange, nodeMonitorGraceSeconds, audit, signal });
     stops.push(() => api.stop());
-    const count = settings.nodes.length;
-    const starts = settings.nodes.map(async ({ name }, index) => {
-      const node = await startContainerNode({
-        name,
-        index,
-        count,
-        directory: join(directory, name),
-        api,
-        network,
-        signal,
-      });
-      stops.push(() => node.stop());
-      return node;
-    });
-    // Every start must be over before anything is stopped: one that goes on would outlive the stop.
-    await Promise.allSettled(starts);
-    const nodes: ContainerNode[] = await Promise.all(starts);
+    const names = new Components(logs);
+    stops.push(() => names.stop());
+    const nodes: ContainerNode[] = [];
+    stops.push(async () => void (await Promise.all(nodes.map((node) => node.stop()))));
+    await allOrNone(signal, [
+      async (either) => names.start(await dnsComponent({ ...api, directory, address }), either),
+      ...settings.nodes.map(({ name }, index) => async (either: AbortSignal) => {
+        const place = { name, index, count: settings.nodes.length, directory: nodeDirectory(directory, name) };
+        nodes[index] = await startContainerNode({ ...place, api, network, signal: either });
+      }),
+    ]);
     return {
       kubeconfigPath: api.kubeconfigPath,
-      processes: () => [network.anchor, ...api.processes(), ...nodes.flatMap((node) => node.processes())],
-      nodes: nodes.map(({ name, anchor }) => ({
+      nodes: nodes.map(({ name, anchor: { identity } }) => ({
         name,
-        directory: join(directory, name),
-        anchorPid: anchor.identity.pid,
+        directory: nodeDirectory(directory, name),
+        anchorPid: identity.pid,
       })),
+      processes: () => [network.anchor, ...api.processes(), ...names.children(), ...nodes.flatMap(processesOf)],
       stop,
     };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Does all of the work at once. The first failure aborts the rest, and is thrown when all of it is over. */
+async function allOrNone(
+  signal: AbortSignal,
+  work: readonly ((either: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const failure = new AbortController();
+  const either = AbortSignal.any([signal, failure.signal]);
+  const started = work.map(async (start) => {
+    try {
+      await start(either);
+    } catch (error) {
+      failure.abort(error);
+    }
+  });
+  await Promise.all(started);
+  failure.signal.throwIfAborted();
+}
+
+/** The node's processes under names that tell them from those of other nodes. */
+function processesOf(node: ContainerNode) {
+  return node.processes().map((child) => ({ ...child, name: `${node.name}/${child.name}` }));
 }

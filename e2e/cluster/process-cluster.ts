@@ -1,6 +1,5 @@
 import { cpus, totalmem } from "node:os";
-import { join } from "node:path";
-import type { ClusterSettings } from "./cluster-state.ts";
+import { type ClusterSettings, nodeDirectory } from "./cluster-state.ts";
 import { startControlPlane } from "./control-plane.ts";
 import { claimLoopback } from "./loopback-claim.ts";
 import { startProcessNode } from "./process-node.ts";
@@ -27,7 +26,7 @@ export async function startProcessCluster(options: {
       const node = await startProcessNode({
         name,
         kubeconfigPath: api.kubeconfigPath,
-        directory: join(directory, name),
+        directory: nodeDirectory(directory, name),
         address: `127.0.${claim.numbers[index]}.1`,
         capacity: { ...capacity, ...resources },
         images: settings.processImages,
@@ -38,7 +37,7 @@ export async function startProcessCluster(options: {
     }
     return {
       kubeconfigPath: api.kubeconfigPath,
-      nodes: settings.nodes.map(({ name }) => ({ name, directory: join(directory, name) })),
+      nodes: settings.nodes.map(({ name }) => ({ name, directory: nodeDirectory(directory, name) })),
       processes: () => api.processes(),
       stop,
     };

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
-import { ensureHelm, ensureKubernetes } from "./binaries.ts";
+import { ensureCoredns, ensureHelm, ensureKubernetes } from "./binaries.ts";
 import { run, succeeds } from "./command.ts";
-import { type DebianPackage, lostParts, missingPackages } from "./debian-packages.ts";
+import { type DebianPackage, lostParts, missingPackages, parts } from "./debian-packages.ts";
 
 /**
  * `make setup`: installs what is missing here of what the project needs, and says what it does. Where it may not install
@@ -15,6 +15,8 @@ async function setup(): Promise<void> {
   const lost = lostParts(missingPackages(existsSync));
   if (lost.length > 0) console.log(`These parts will be skipped or replaced here:\n${indent(lost)}`);
   console.log(`Kubernetes: ${await ensureKubernetes(console.log)}`);
+  if (lost.every((line) => !line.startsWith(parts.containers)))
+    console.log(`CoreDNS: ${await ensureCoredns(console.log)}`);
   console.log(`Helm: ${await ensureHelm(console.log)}`);
 }
 

@@ -16,6 +16,7 @@ const isRootOnLinux = process.platform === "linux" && process.getuid?.() === 0;
 const pods = "/api/v1/namespaces/default/pods";
 const claims = "/api/v1/namespaces/default/persistentvolumeclaims";
 const waitMs = 30_000;
+const port = { port: 29_500 };
 
 describe.skipIf(!isRootOnLinux)("a cluster of container nodes", () => {
   const parent = mkdtempSync(join(tmpdir(), "trainingrun-cluster-"));
@@ -71,6 +72,26 @@ describe.skipIf(!isRootOnLinux)("a cluster of container nodes", () => {
     const command = 'nc -w 5 "$KUBERNETES_SERVICE_HOST" "$KUBERNETES_SERVICE_PORT" < /dev/null';
     await client.expect("POST", pods, pod({ name: "asker", node: "node-b", command }));
     expect(await phaseReached(client, "asker", "Succeeded")).toBe("Succeeded");
+  });
+
+  it("lets a pod find another by its host name in a headless service", async () => {
+    const service = {
+      metadata: { name: "gang" },
+      spec: { clusterIP: "None", selector: { gang: "one" }, ports: [port] },
+    };
+    await client.expect("POST", "/api/v1/namespaces/default/services", service);
+    const leader = pod({ name: "leader", node: "node-a", command: "sleep 600" });
+    const gang = { metadata: { ...leader.metadata, labels: { gang: "one" } } };
+    await client.expect("POST", pods, {
+      ...leader,
+      ...gang,
+      spec: { ...leader.spec, hostname: "w0", subdomain: "gang" },
+    });
+    expect(await phaseReached(client, "leader", "Running")).toBe("Running");
+
+    const command = "until nslookup w0.gang.default.svc.cluster.local; do sleep 1; done";
+    await client.expect("POST", pods, pod({ name: "follower", node: "node-b", command }));
+    expect(await phaseReached(client, "follower", "Succeeded")).toBe("Succeeded");
   });
 
   it("is taken as it is by a second `up`", async () => {

@@ -1,0 +1,22 @@
+import { describe, expect, it } from "vitest";
+import { debianPackages, lostParts, missingPackages } from "./debian-packages.ts";
+
+describe("Debian's packages", () => {
+  it("are all missing on a machine that has none of their files", () => {
+    expect(missingPackages(() => false)).toEqual(debianPackages);
+  });
+
+  it("are not missing where another package brings the same program", () => {
+    const missing = missingPackages((path) => path === "/usr/local/bin/containerd").map(({ name }) => name);
+    expect(missing).toHaveLength(debianPackages.length - 1);
+    expect(missing).not.toContain("containerd");
+  });
+
+  it("are named with what cannot be done without them", () => {
+    const missing = debianPackages.filter(({ name }) => ["strace", "buildah", "mmdebstrap"].includes(name));
+    expect(lostParts(missing)).toEqual([
+      "images built without Docker: needs buildah, mmdebstrap",
+      "tests that kill a save at every system call: needs strace",
+    ]);
+  });
+});
