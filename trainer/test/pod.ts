@@ -11,9 +11,24 @@ import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { buildSync } from "esbuild";
 
-const script = resolve(import.meta.dirname, "..", "..", "examples", "linear", "train.ts");
+const root = resolve(import.meta.dirname, "..", "..");
 const runUid = "run-under-test";
+
+/** The example that needs no TensorFlow, bundled: a test starts some thirty of these processes. */
+const script = bundleLinear();
+
+function bundleLinear(): string {
+  // Inside the tree, so that it finds the native packages where it looks for them: above itself.
+  mkdirSync(join(root, ".build"), { recursive: true });
+  const directory = mkdtempSync(join(root, ".build", "trainer-test-"));
+  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  const outfile = join(directory, "linear.mjs");
+  const entry = join(root, "examples", "linear", "train.ts");
+  buildSync({ entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", target: "node24" });
+  return outfile;
+}
 
 /** How a trainer's process ended and what it left behind. */
 export type PodEnd = {

@@ -6,13 +6,13 @@ import { type PodEnd, TestRun } from "./pod.ts";
 
 /* A trainer in a process of its own, as a pod runs it, ended in every way that a node knows. */
 
-const settings = { STEPS: 400, WEIGHTS: 2_000, SEED: 11 };
-const longest = { timeout: 90_000 };
+const settings = { STEPS: 300, WEIGHTS: 2_000, SEED: 11 };
+const longest = { timeout: 180_000 };
 
 async function undisturbed(): Promise<PodEnd> {
   using run = new TestRun();
   const end = await (await run.startPod({ settings })).ended;
-  expect(end).toMatchObject({ code: 0, record: { kind: "done", attempt: 1, step: 400 } });
+  expect(end).toMatchObject({ code: 0, record: { kind: "done", attempt: 1, step: 300 } });
   return end;
 }
 
@@ -29,7 +29,7 @@ test.each(["SIGTERM", "SIGKILL"] as const)(
     let end: PodEnd | null = null;
     while (end?.code !== 0) {
       const pod = await run.startPod({ settings, interval: { steps: 7 } });
-      if (interruptions < 5) {
+      if (interruptions < 4) {
         await pod.hears(/attempt \d+ on plain/);
         setTimeout(() => pod.signal(signal), random.below(120));
       }
@@ -130,10 +130,10 @@ test("a save that is asked for begins at the next step, and the request is taken
   const end = await pod.ended;
   expect(pod.exists("save")).toBe(false);
   const steps = (await run.state()).checkpoints.map(({ step }) => step);
-  expect(steps).toEqual([expect.any(Number), 400]);
+  expect(steps).toEqual([expect.any(Number), 300]);
   expect(end.progress).toMatchObject({
-    step: 400,
-    targetStep: 400,
+    step: 300,
+    targetStep: 300,
     saves: { committed: 2, failed: 0 },
     firstStep: { step: 1 },
   });
