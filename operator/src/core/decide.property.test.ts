@@ -1,0 +1,203 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { createWorld, type World } from "../../test/world.ts";
+import type { TrainingRunStatus } from "../api/status.ts";
+import type { ObservedPod } from "./observed.ts";
+
+/*
+ * Whatever befalls a run, in any order, it settles; and an operator that dies between any two writes comes to the
+ * same end. Each property counts how often the thing it is about really happened: one that could not fail would
+ * be worse than none.
+ */
+
+type EventName = keyof World["events"];
+
+const names = Object.keys(createWorld().events) as EventName[];
+const careful = names.filter((name) => name !== "stripFinalizer");
+const script = (from: readonly EventName[]) =>
+  fc.array(fc.constantFrom(...from, "start", "start", "train", "save", "evict", "terminate", "terminate"), {
+    minLength: 8,
+    maxLength: 25,
+  });
+const runs = { numRuns: 50 };
+
+/** The operator passes until it has nothing to write: more than a few passes would be a spin. */
+function settleOperator(world: World, cut: () => number = () => Number.POSITIVE_INFINITY): void {
+  for (let pass = 0; pass < 30; pass += 1) {
+    if (!world.pass({ limit: cut() }).wrote) return;
+  }
+  throw new Error("The operator still writes after 30 passes in an unchanged world");
+}
+
+/** Faults stop: pods start, train, save and finish as they should. */
+function heal(world: World, cut?: () => number): void {
+  const { events } = world;
+  for (let round = 0; round < 100 && !isOver(world); round += 1) {
+    for (const event of [
+      events.resume,
+      events.terminate,
+      events.start,
+      events.train,
+      events.save,
+      events.finish,
+      events.tick,
+    ]) {
+      event();
+      settleOperator(world, cut);
+    }
+  }
+}
+
+const statusOf = (world: World) => world.status as TrainingRunStatus;
+const isOver = (world: World) => statusOf(world).state === "Complete" || statusOf(world).state === "Failed";
+
+describe("decide, in a model of the cluster", () => {
+  test("L1, L2: any interleaving settles in Complete, or in Failed with its budget spent", () => {
+    const seen = { complete: 0, failed: 0, disrupted: 0 };
+    fc.assert(
+      fc.property(script(names), fc.boolean(), (events, polls) => {
+        const world = createWorld({ polls });
+        for (const event of events) {
+          world.events[event]();
+          settleOperator(world);
+        }
+        heal(world);
+        const status = statusOf(world);
+        expect(isOver(world), JSON.stringify(status.conditions)).toBe(true);
+        const writes = world.writes;
+        settleOperator(world);
+        expect(world.writes).toBe(writes);
+        expect(world.alive()).toEqual([]);
+        seen.disrupted += Math.min(1, status.totals?.disruptions ?? 0);
+        if (status.state === "Complete") seen.complete += 1;
+        else {
+          seen.failed += 1;
+          expect(status.retry?.failuresLeft).toBe(0);
+        }
+      }),
+      runs,
+    );
+    expect(seen.complete).toBeGreaterThan(5);
+    expect(seen.disrupted).toBeGreaterThan(5);
+  });
+
+  test("a crash after any prefix of any decision's writes comes to the same world with the same creates", () => {
+    let crashes = 0;
+    fc.assert(
+      fc.property(script(careful), fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 60 }), (events, cuts) => {
+        const plain = createWorld();
+        const cut = createWorld();
+        let next = 0;
+        const limit = () => {
+          const value = cuts[next++];
+          if (value !== undefined) crashes += 1;
+          return value ?? Number.POSITIVE_INFINITY;
+        };
+        for (const event of events) {
+          plain.events[event]();
+          settleOperator(plain);
+          cut.events[event]();
+          settleCut(cut, limit);
+        }
+        heal(plain);
+        heal(cut);
+        expect(cut.creates).toEqual(plain.creates);
+        expect(cut.deletes).toEqual(plain.deletes);
+        expect(cut.status).toEqual(plain.status);
+      }),
+      runs,
+    );
+    expect(crashes).toBeGreaterThan(200);
+  });
+
+  test("I8, I9: numbers never fall, every pod is counted once, a disruption never spends the failure budget", () => {
+    const seen = { disruptions: 0, counted: 0 };
+    fc.assert(
+      fc.property(script(names), fc.boolean(), (events, polls) => {
+        const world = createWorld({ polls });
+        let before = statusOf(world);
+        const check = () => {
+          const after = statusOf(world);
+          expect(after.attempt ?? 0).toBeGreaterThanOrEqual(before.attempt ?? 0);
+          expect(after.observedGeneration ?? 0).toBeGreaterThanOrEqual(before.observedGeneration ?? 0);
+          const disrupted = (after.totals?.disruptions ?? 0) - (before.totals?.disruptions ?? 0);
+          const failed = (after.totals?.failures ?? 0) - (before.totals?.failures ?? 0);
+          if (disrupted > 0 && failed === 0) {
+            seen.disruptions += 1;
+            expect(after.retry?.failures ?? 0).toBeLessThanOrEqual(before.retry?.failures ?? 0);
+          }
+          before = after;
+        };
+        for (const event of events) {
+          world.events[event]();
+          settleOperator(world);
+          check();
+        }
+        heal(world);
+        check();
+        const ends = world.status.totals as { attempts: number };
+        expect(ends.attempts).toBe(statusOf(world).attempt);
+        expect(new Set(world.accounted).size).toBe(world.accounted.length);
+        seen.counted += world.accounted.length;
+      }),
+      runs,
+    );
+    expect(seen.disruptions).toBeGreaterThan(20);
+    expect(seen.counted).toBeGreaterThan(50);
+  });
+
+  test("a stale view of the pods never makes two pods of one attempt, nor two pods at once", () => {
+    let stale = 0;
+    fc.assert(
+      fc.property(script(careful), fc.array(fc.nat({ max: 3 }), { minLength: 25, maxLength: 25 }), (events, lags) => {
+        const world = createWorld();
+        const views: (readonly ObservedPod[])[] = [world.podsNow()];
+        events.forEach((event, index) => {
+          world.events[event]();
+          const view = views.at(-1 - (lags[index] ?? 0)) ?? world.podsNow();
+          const own = new Set(world.podsNow().map(({ uid }) => uid));
+          if (view.length !== own.size) stale += 1;
+          world.pass({ view });
+          expect(world.alive().length).toBeLessThanOrEqual(1);
+          views.push(world.podsNow());
+        });
+        heal(world);
+        expect(new Set(world.creates).size).toBe(world.creates.length);
+        expect(isOver(world)).toBe(true);
+      }),
+      runs,
+    );
+    expect(stale).toBeGreaterThan(20);
+  });
+
+  test("L5: a run deleted at any moment is let go, and so are its pods", () => {
+    let midway = 0;
+    fc.assert(
+      fc.property(script(names), (events) => {
+        const world = createWorld();
+        for (const event of events) {
+          world.events[event]();
+          settleOperator(world);
+        }
+        if (world.alive().length > 0) midway += 1;
+        world.deleteRun();
+        settleOperator(world);
+        world.events.terminate();
+        settleOperator(world);
+        expect(world.run).toBeNull();
+        expect(world.pods.filter(({ finalizers }) => finalizers.length > 0)).toEqual([]);
+      }),
+      runs,
+    );
+    expect(midway).toBeGreaterThan(5);
+  });
+});
+
+function settleCut(world: World, limit: () => number): void {
+  for (let pass = 0; pass < 200; pass += 1) {
+    const cut = limit();
+    const { wrote } = world.pass({ limit: cut });
+    if (!wrote && cut > 0) return;
+  }
+  throw new Error("The operator still writes after 200 passes in an unchanged world");
+}

@@ -1,0 +1,48 @@
+import { type ParsedTrainingRun, parseTrainingRun, type TrainingRun } from "../src/api/training-run.ts";
+
+/** Any JSON object a test writes down. */
+export type Fields = Record<string, unknown>;
+
+export const runUid = "0123abcd-0000-4000-8000-000000000000";
+export const start = Date.parse("2026-01-01T00:00:00Z");
+
+/** A spec as a user writes it, small but whole. */
+export function specWith(fields: Fields = {}): Fields {
+  return {
+    template: { spec: { containers: [{ name: "trainer", image: "example.com/mnist" }] } },
+    checkpoint: {
+      volume: { claimTemplate: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } } },
+    },
+    ...fields,
+  };
+}
+
+/** A stored object, as the API server would give it. */
+export function storedRun(fields: { metadata?: Fields; spec?: Fields; status?: Fields } = {}): Fields {
+  return {
+    apiVersion: "trainingrun.dev/v1alpha1",
+    kind: "TrainingRun",
+    metadata: {
+      name: "mnist",
+      namespace: "team",
+      uid: runUid,
+      resourceVersion: "1",
+      generation: 1,
+      creationTimestamp: new Date(start).toISOString(),
+      ...fields.metadata,
+    },
+    spec: specWith(fields.spec),
+    ...(fields.status ? { status: fields.status } : {}),
+  };
+}
+
+/** A run as the operator reads it. */
+export function runWith(fields: Parameters<typeof storedRun>[0] = {}): TrainingRun {
+  return runOf(parseTrainingRun(storedRun(fields)));
+}
+
+/** The run of a parse that must have worked. */
+export function runOf(parsed: ParsedTrainingRun): TrainingRun {
+  if (parsed.kind !== "Run") throw new Error(parsed.message);
+  return parsed.run;
+}

@@ -1,0 +1,414 @@
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import { parseTrainingRun } from "../src/api/training-run.ts";
+import { decide } from "../src/core/decide.ts";
+import type { Action, Decision } from "../src/core/decision.ts";
+import { claimNameOf } from "../src/core/names.ts";
+import { observeClaim } from "../src/core/observe-cluster.ts";
+import { observePod } from "../src/core/observe-pod.ts";
+import type { AgentReport, Observed, ObservedPod } from "../src/core/observed.ts";
+import { type Fields, runOf, runUid, start, storedRun } from "./run-builder.ts";
+
+/*
+ * A model of the cluster around one run: API server, kubelet, trainer and agent, as small as the properties
+ * allow. It applies decisions as the real operator does: status first, then the actions in their order.
+ */
+
+type End = Readonly<{ exitCode: number; reason?: string; message: string }>;
+
+/** A pod of the model. Containers end together, the trainer first. */
+type ModelPod = {
+  name: string;
+  uid: string;
+  attempt: number;
+  labels: Fields;
+  finalizers: readonly string[];
+  deletedAt: number | null;
+  disruption: string | null;
+  started: boolean;
+  step: number;
+  resumedFrom: CheckpointSummary | null;
+  trainerEnd: End | null;
+  done: string | null;
+  finishedAt: number | null;
+};
+
+export const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
+export const targetStep = 100;
+const grace = 30;
+
+export type World = ReturnType<typeof createWorld>;
+
+/** A fresh world with a run in it and nothing else. `polls`: whether the operator reaches the agents. */
+export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?: boolean } = {}) {
+  let now = start;
+  let version = 1;
+  let stored: Fields | null = storedRun({ spec });
+  let parsed = { version, run: runOf(parseTrainingRun(stored)) };
+  const pods = new Map<string, ModelPod>();
+  let claim: Fields | null = null;
+  let disk: CheckpointSummary[] = [];
+  const creates: string[] = [];
+  const deletes: string[] = [];
+  const accounted: string[] = [];
+  let writes = 0;
+
+  const metadata = () => (stored?.metadata ?? {}) as Fields & { finalizers?: string[]; deletionTimestamp?: string };
+  const status = () => (stored?.status ?? {}) as Fields;
+  const alive = () => [...pods.values()].filter((pod) => pod.finishedAt === null);
+  const touch = (fields: Fields) => {
+    version += 1;
+    if (stored)
+      stored = {
+        ...stored,
+        ...fields,
+        metadata: { ...metadata(), ...(fields.metadata as Fields), resourceVersion: `${version}` },
+      };
+  };
+
+  function observe(view: readonly ObservedPod[] = podsNow()): Observed | null {
+    if (stored === null) return null;
+    if (parsed.version !== version) parsed = { version, run: runOf(parseTrainingRun(stored)) };
+    const { run } = parsed;
+    const open = run.status.attempts?.[0];
+    const recorded = open?.endTime === undefined ? (open?.pods ?? []) : [];
+    const missing = recorded.map(({ uid }) => uid).filter((uid) => !view.some((pod) => pod.uid === uid));
+    const live = podsNow();
+    return {
+      now,
+      run,
+      pods: [...view, ...live.filter(({ uid }) => missing.includes(uid))],
+      gone: missing.filter((uid) => !live.some((pod) => pod.uid === uid)),
+      nodes: [{ name: "node-a", presence: "Present", ready: "True", readySince: start, outOfService: false }],
+      volume: claim ? observeClaim(claim, "") : { kind: "Absent", claimName: claimNameOf(run) ?? "" },
+      reports: polls
+        ? alive()
+            .filter(({ started }) => started)
+            .map(report)
+        : [],
+      refusals: [],
+    };
+  }
+
+  function podsNow(): ObservedPod[] {
+    return [...pods.values()].flatMap((pod) => observePod(render(pod)) ?? []);
+  }
+
+  /** One pass of the operator; it dies after `limit` writes. Returns whether it had anything to write. */
+  function pass(options: { limit?: number; view?: readonly ObservedPod[] } = {}): {
+    decision: Decision | null;
+    wrote: boolean;
+  } {
+    const observed = observe(options.view);
+    if (observed === null) return { decision: null, wrote: false };
+    const decision = decide(observed, settings);
+    let left = options.limit ?? Number.POSITIVE_INFINITY;
+    const changed = JSON.stringify(decision.status) !== JSON.stringify(observed.run.status);
+    if (changed) {
+      if (left <= 0) return { decision, wrote: true };
+      left -= 1;
+      writes += 1;
+      touch({ status: structuredClone(decision.status) });
+    }
+    for (const action of decision.actions) {
+      if (left <= 0) break;
+      left -= 1;
+      writes += 1;
+      act(action);
+    }
+    return { decision, wrote: changed || decision.actions.length > 0 };
+  }
+
+  function act(action: Action): void {
+    if (action.kind === "HoldRun") touch({ metadata: { finalizers: ["trainingrun.dev/final-save"] } });
+    else if (action.kind === "ReleaseRun") releaseRun();
+    else if (action.kind === "DeleteRun") deleteRun();
+    else if (action.kind === "DeleteClaim") claim = null;
+    else if (action.kind === "CreatePod") createPod(action.manifest.metadata);
+    else if (action.kind === "CreateClaim") {
+      claim ??= { ...action.manifest, metadata: { ...action.manifest.metadata, uid: "claim-1" } };
+    } else if (action.kind === "DeletePod" || action.kind === "ReleasePod") actOnPod(action);
+    else throw new Error(`The model knows no ${action.kind}`);
+  }
+
+  function actOnPod({ kind, name, uid }: Extract<Action, { kind: "DeletePod" | "ReleasePod" }>): void {
+    const pod = pods.get(name);
+    if (pod?.uid !== uid) return;
+    if (kind === "DeletePod") deletePod(pod);
+    else {
+      if (pod.finalizers.length > 0) accounted.push(pod.uid);
+      pod.finalizers = [];
+      collect(pod);
+    }
+  }
+
+  function releaseRun(): void {
+    touch({ metadata: { finalizers: [] } });
+    if (metadata().deletionTimestamp) stored = null;
+  }
+
+  function createPod(meta: Fields & { name: string }): void {
+    if (pods.has(meta.name)) return;
+    creates.push(meta.name);
+    const labels = meta.labels as Fields;
+    pods.set(meta.name, {
+      name: meta.name,
+      uid: `uid-of-${meta.name}-${creates.filter((name) => name === meta.name).length}`,
+      attempt: Number(labels["trainingrun.dev/attempt"]),
+      labels,
+      finalizers: meta.finalizers as string[],
+      deletedAt: null,
+      disruption: null,
+      started: false,
+      step: 0,
+      resumedFrom: null,
+      trainerEnd: null,
+      done: null,
+      finishedAt: null,
+    });
+  }
+
+  function deletePod(pod: ModelPod): void {
+    if (pod.deletedAt !== null) return;
+    pod.deletedAt = now;
+    deletes.push(pod.name);
+    collect(pod);
+  }
+
+  function collect(pod: ModelPod): void {
+    if (pod.deletedAt !== null && pod.finishedAt !== null && pod.finalizers.length === 0) pods.delete(pod.name);
+  }
+
+  function end(pod: ModelPod, trainerEnd: End): void {
+    pod.trainerEnd = trainerEnd;
+    pod.finishedAt = now;
+    collect(pod);
+  }
+
+  function save(pod: ModelPod): void {
+    if (pod.step > (disk[0]?.step ?? 0)) disk = [summary(pod.step, pod.attempt), ...disk].slice(0, 4);
+  }
+
+  function preempted(pod: ModelPod): End {
+    const message = {
+      kind: "preempted",
+      attempt: pod.attempt,
+      step: pod.step,
+      finalCheckpoint: "Saved",
+      checkpoint: null,
+      graceUsedSeconds: 1,
+    };
+    return { exitCode: 143, message: pod.started ? JSON.stringify(message) : "" };
+  }
+
+  function deleteRun(): void {
+    if (stored === null || metadata().deletionTimestamp) return;
+    if ((metadata().finalizers ?? []).length === 0) stored = null;
+    else touch({ metadata: { deletionTimestamp: new Date(now).toISOString() } });
+  }
+
+  /** Everything that can befall the run besides the operator. Each is a no-op where it does not apply. */
+  const events = {
+    tick: () => {
+      now += 7_000;
+    },
+    start: () => {
+      for (const pod of alive()) {
+        if (pod.started || pod.deletedAt !== null) continue;
+        pod.started = true;
+        pod.resumedFrom = disk[0] ?? null;
+        pod.step = disk[0]?.step ?? 0;
+      }
+    },
+    train: () => {
+      for (const pod of alive())
+        if (pod.started && pod.deletedAt === null) pod.step = Math.min(targetStep, pod.step + 17);
+    },
+    save: () => {
+      for (const pod of alive()) if (pod.started) save(pod);
+    },
+    crash: () => {
+      for (const pod of alive()) if (pod.started) end(pod, { exitCode: 1, message: "Traceback" });
+    },
+    outOfMemory: () => {
+      for (const pod of alive()) if (pod.started) end(pod, { exitCode: 137, reason: "OOMKilled", message: "" });
+    },
+    evict: () => {
+      for (const pod of alive()) {
+        pod.disruption ??= "EvictionByEvictionAPI";
+        deletePod(pod);
+      }
+    },
+    deleteByHand: () => {
+      for (const pod of alive()) deletePod(pod);
+    },
+    stripFinalizer: () => {
+      for (const pod of alive()) {
+        pod.finalizers = [];
+        deletePod(pod);
+        pods.delete(pod.name);
+      }
+    },
+    terminate: () => {
+      for (const pod of alive()) {
+        if (pod.deletedAt === null) continue;
+        if (pod.started) save(pod);
+        end(pod, preempted(pod));
+      }
+    },
+    finish: () => {
+      for (const pod of alive()) {
+        if (!pod.started || pod.step < targetStep || pod.deletedAt !== null) continue;
+        save(pod);
+        const digest = disk[0]?.digest ?? "";
+        pod.done = digest;
+        end(pod, {
+          exitCode: 0,
+          message: JSON.stringify({
+            kind: "done",
+            attempt: pod.attempt,
+            step: pod.step,
+            checkpoint: digest,
+            metrics: [],
+          }),
+        });
+      }
+    },
+    suspend: () => edit({ suspend: true }),
+    resume: () => edit({ suspend: false }),
+    editTemplate: () => edit({ ttlSecondsAfterFinished: 1_000_000 + version }),
+  };
+
+  function edit(fields: Fields): void {
+    if (stored === null) return;
+    touch({
+      spec: { ...(stored.spec as Fields), ...fields },
+      metadata: { generation: Number(metadata().generation) + 1 },
+    });
+  }
+
+  function render(pod: ModelPod): Fields {
+    const time = (instant: number | null) => (instant === null ? undefined : new Date(instant).toISOString());
+    const finished = pod.finishedAt !== null;
+    const state = (exit: End) =>
+      finished && pod.started
+        ? { terminated: { ...exit, startedAt: time(start), finishedAt: time(pod.finishedAt) } }
+        : pod.started
+          ? { running: { startedAt: time(start) } }
+          : {};
+    const agentEnd = {
+      kind: "served",
+      attempt: pod.attempt,
+      ...(pod.started ? { resumedFrom: pod.resumedFrom ? resumeOf(pod.resumedFrom) : null, lastStep: pod.step } : {}),
+      latestVerified: disk[0] ?? null,
+      best: null,
+      done: pod.done,
+      refused: [],
+      verificationFailures: 0,
+    };
+    return {
+      metadata: {
+        name: pod.name,
+        uid: pod.uid,
+        resourceVersion: "1",
+        creationTimestamp: time(start),
+        labels: pod.labels,
+        finalizers: pod.finalizers,
+        ownerReferences: [{ uid: runUid, controller: true }],
+        ...(pod.deletedAt === null
+          ? {}
+          : { deletionTimestamp: time(pod.deletedAt + grace * 1000), deletionGracePeriodSeconds: grace }),
+      },
+      spec: {
+        nodeName: "node-a",
+        initContainers: [{ name: "agent" }],
+        containers: [{ name: "trainer" }],
+        terminationGracePeriodSeconds: grace,
+      },
+      status: {
+        phase: finished
+          ? pod.trainerEnd?.exitCode === 0
+            ? "Succeeded"
+            : "Failed"
+          : pod.started
+            ? "Running"
+            : "Pending",
+        conditions: pod.disruption ? [{ type: "DisruptionTarget", status: "True", reason: pod.disruption }] : [],
+        containerStatuses: [{ name: "trainer", state: state(pod.trainerEnd ?? { exitCode: 0, message: "" }) }],
+        initContainerStatuses: [{ name: "agent", state: state({ exitCode: 0, message: JSON.stringify(agentEnd) }) }],
+      },
+    };
+  }
+
+  function report(pod: ModelPod): AgentReport {
+    const time = new Date(start).toISOString();
+    const latest = disk[0] ?? null;
+    const state: AgentState = {
+      version: 1,
+      runUid,
+      podUid: pod.uid,
+      attempt: pod.attempt,
+      worker: 0,
+      node: "node-a",
+      phase: "Serving",
+      restored: {
+        version: 1,
+        run: runUid,
+        attempt: pod.attempt,
+        podUid: pod.uid,
+        resume: pod.resumedFrom
+          ? { ...resumeOf(pod.resumedFrom), attempt: pod.resumedFrom.attempt, directory: "/d" }
+          : null,
+        refused: [],
+        verifiedBytes: 0,
+        seconds: 0,
+        time,
+      },
+      progress: null,
+      checkpoints: disk.map((entry) => ({ ...entry, verified: true, kept: [] })),
+      latestVerified: latest,
+      best: null,
+      refused: [],
+      done: pod.done,
+      verificationFailures: 0,
+      problems: [],
+    };
+    return { podUid: pod.uid, receivedAt: now, state };
+  }
+
+  return {
+    events,
+    pass,
+    podsNow,
+    deleteRun,
+    alive,
+    creates,
+    deletes,
+    accounted,
+    observe,
+    get now() {
+      return now;
+    },
+    get writes() {
+      return writes;
+    },
+    get run() {
+      return stored;
+    },
+    get status() {
+      return status();
+    },
+    get pods() {
+      return [...pods.values()];
+    },
+  };
+}
+
+function resumeOf({ step, digest }: CheckpointSummary) {
+  return { step, digest, tier: "Volume" as const };
+}
+
+function summary(step: number, attempt: number): CheckpointSummary {
+  const digest = `sha256:${(step * 1000 + attempt).toString(16).padStart(64, "0")}`;
+  return { step, attempt, digest, bytes: 1, time: new Date(start).toISOString(), tiers: ["Volume"], metrics: [] };
+}
