@@ -121,7 +121,7 @@ export class FaultProxy {
     }
     if (fault?.kind === "Answer") {
       response.writeHead(fault.status, { "content-type": "application/json", ...fault.headers });
-      response.end(JSON.stringify(fault.body ?? {}));
+      response.end(fault.body === undefined ? "" : JSON.stringify(fault.body));
       return;
     }
     try {

@@ -14,8 +14,11 @@ export class OperatorLife {
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
-  constructor(upstream: Credentials) {
+  readonly #watchNodes: boolean;
+
+  constructor(upstream: Credentials, options: Readonly<{ watchNodes: boolean }> = { watchNodes: true }) {
     this.proxy = new FaultProxy(upstream);
+    this.#watchNodes = options.watchNodes;
   }
 
   async begin(namespace: string): Promise<void> {
@@ -24,7 +27,7 @@ export class OperatorLife {
       client: testClient(this.#credentials),
       decide: (observed) => decide(observed, settings),
       namespaces: [namespace],
-      watchNodes: true,
+      watchNodes: this.#watchNodes,
       workers: 2,
       instance: "test",
       probeIntervalMs: 60_000,

@@ -276,9 +276,10 @@ describe("a reflector between which and a real API server things break", () => {
   it("does not ask again at once, for ever, a server that ends every watch at once", async () => {
     await start();
     const before = proxy.seen.length;
-    proxy.fail(isWatch, { kind: "Answer", status: 200, body: undefined }, 1_000);
+    proxy.fail(isWatch, { kind: "Answer", status: 200 }, 1_000);
     proxy.watches("/configmaps")[0]?.end();
     await until("it has seen three such watches", () => (errors.length >= 3 ? true : undefined));
+    expect(errors[0]).toBe("ShortWatchError");
     expect(proxy.seen.length - before).toBeLessThan(10);
     proxy.heal();
     await watchOpen();

@@ -80,7 +80,7 @@ export class Probe {
       this.#passOn(target, known, state);
       await this.#options.onAnswer(target, state, signal);
     } catch {
-      // An agent that is starting, ending or cut off is no news; its age shows in /metrics.
+      // An agent that is starting, ending or cut off is no news: no decision rests on its silence.
       known.failures += 1;
       const random = this.#options.random ?? Math.random;
       // The first failures are asked again in the next round: most agents are only just starting.

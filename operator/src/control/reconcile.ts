@@ -41,6 +41,11 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
 
 const unseenRecheckMs = 1_000;
 
+/** Every run is looked at now and then without a cause: a change that woke nobody costs minutes, not the run. */
+function lookAgainMs(): number {
+  return 240_000 + Math.random() * 120_000;
+}
+
 type Pass = Readonly<{ observed: Observed; raw: KubeObject; decision: Decision }>;
 
 async function write(key: string, pass: Pass, place: Reconciler & Readonly<{ bound: Bound }>): Promise<PassOutcome> {
@@ -73,7 +78,10 @@ async function write(key: string, pass: Pass, place: Reconciler & Readonly<{ bou
     throw error;
   }
   for (const event of decision.events) await publish(event, raw, place);
-  return { kind: "Settled", requeueAfterMs: decision.requeueAfterMs };
+  return {
+    kind: "Settled",
+    requeueAfterMs: Math.min(decision.requeueAfterMs ?? Number.POSITIVE_INFINITY, lookAgainMs()),
+  };
 }
 
 async function publish(

@@ -134,6 +134,8 @@ const runGauges: readonly (readonly [name: string, help: string, read: Read])[] 
   ["trainingrun_step", "The last step reported.", (status) => status.progress?.step],
   ["trainingrun_target_step", "The step at which the run is complete.", (status) => status.progress?.targetStep],
   ["trainingrun_verified_step", "The step of the newest verified checkpoint.", (status) => status.latestVerified?.step],
+  ["trainingrun_checkpoints_verified", "Verified checkpoints on record.", (status) => status.checkpoints?.length],
+  ["trainingrun_checkpoints_refused", "Refused checkpoints on record.", (status) => status.refused?.length],
   [
     "trainingrun_failures_left",
     "Failures the run survives before its next verified checkpoint.",
