@@ -172,7 +172,8 @@ async function waitUntilReady(directory: string, signal: AbortSignal | undefined
   const end = performance.now() + readyTimeoutMs;
   let unannouncedUntil = performance.now() + 60_000;
   for (;;) {
-    await delay(100, undefined, { signal });
+    await delay(100);
+    signal?.throwIfAborted();
     const state = await readState(directory);
     if (state?.phase === "ready") return state;
     if (state?.supervisor !== undefined && isAlive(state.supervisor)) unannouncedUntil = Number.POSITIVE_INFINITY;

@@ -33,7 +33,7 @@ export const baseImage = "localhost/trainingrun/base:dev";
 export const busyboxImage = pauseImage;
 
 const timeoutMs = 20 * 60_000;
-const keptArchives = 3;
+const keptArchives = 2;
 
 /** Builds the image that `images/base/Dockerfile` describes. */
 export async function buildBaseImage(projectDirectory: string, report: Report): Promise<Image> {

@@ -48,7 +48,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (values.help || command === undefined) return say(usage, command === undefined && !values.help ? 2 : 0);
   switch (command) {
     case "up":
-      return say(describe(await up(await upOptions(directory, values))), 0);
+      return say(describe(await up({ ...(await upOptions(directory, values)), signal: untilInterrupted() })), 0);
     case "down":
       await down({ directory });
       return say(`No cluster is left in ${directory}`, 0);
@@ -80,6 +80,15 @@ async function upOptions(
       ? {}
       : { processImages: processImagesSchema.parse(JSON.parse(await readFile(imagesPath, "utf8"))) }),
   };
+}
+
+/** Ctrl-C while a cluster starts ends what was started so far. */
+function untilInterrupted(): AbortSignal {
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => interrupted.abort(new Error(`Cannot go on because of ${signal}`)));
+  }
+  return interrupted.signal;
 }
 
 async function status(directory: string): Promise<number> {
