@@ -9,7 +9,7 @@
  *   `node:http` has every one of its getters read, which loads a whole HTTP client.
  * - zod imported as a namespace, so that the bundler leaves out what is not used of it: `{ z }` holds all of it.
  */
-import { cp, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { build, type Plugin } from "esbuild";
@@ -26,9 +26,20 @@ const zodAsNamespace: Plugin = {
   },
 };
 
-/** Writes the bundle and the native packages below `outdir`, which is emptied first. */
+/** Puts bundle and native packages in the place of `outdir`, whole: a build beside another leaves one of the two. */
 export async function buildAgent(outdir: string): Promise<void> {
-  await rm(outdir, { recursive: true, force: true });
+  const building = `${outdir}.${process.pid}.building`;
+  try {
+    await bundle(building);
+    await copyNativePackages(join(building, "node_modules/@napi-rs"));
+    await rm(outdir, { recursive: true, force: true });
+    await rename(building, outdir);
+  } finally {
+    await rm(building, { recursive: true, force: true });
+  }
+}
+
+async function bundle(outdir: string): Promise<void> {
   await build({
     entryPoints: [join(import.meta.dirname, "src/main.ts")],
     outfile: join(outdir, "agent.cjs"),
@@ -46,7 +57,6 @@ export async function buildAgent(outdir: string): Promise<void> {
     banner: { js: 'const bundleUrl = require("node:url").pathToFileURL(__filename).href;' },
     logLevel: "warning",
   });
-  await copyNativePackages(join(outdir, "node_modules/@napi-rs"));
 }
 
 async function copyNativePackages(target: string): Promise<void> {
