@@ -175,6 +175,25 @@ describe("a restore", () => {
     expect((await readLog(fresh(store))).state.checkpoints.map(({ step }) => step)).toEqual([10, 20]);
   });
 
+  test("makes the name of what it adopts durable before it commits it (I3)", async () => {
+    const { store } = await savedRun([10, 20]);
+    await rm(join(store.root, "log", "000000000003.json"));
+    const calls: string[] = [];
+    const watched = fresh(store);
+    const settle = watched.settle.bind(watched);
+    const create = watched.createRecord.bind(watched);
+    watched.settle = () => {
+      calls.push("settle");
+      return settle();
+    };
+    watched.createRecord = (number, bytes) => {
+      calls.push(`record ${number}`);
+      return create(number, bytes);
+    };
+    await restore(watched, 2);
+    expect(calls).toEqual(["settle", "record 3", "record 4"]);
+  });
+
   test("does not adopt what is damaged, and warns of it", async () => {
     const { store } = await savedRun([10, 20]);
     await rm(join(store.root, "log", "000000000003.json"));

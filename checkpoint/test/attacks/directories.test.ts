@@ -140,16 +140,20 @@ const attacks: { what: string; attack: (place: Place) => Promise<unknown>; reaso
 ];
 
 describe("a checkpoint's directory that was tampered with", () => {
-  test.each(attacks)("is refused as $reason: $what", async ({ attack, reason }) => {
-    const { store, saved } = await savedRun([10, 20]);
-    const directory = pathIn(store, directoryName(10, 1)).replace(/\/$/, "");
-    const digest = saved[0]?.manifest.digest ?? null;
-    expect(await verifyCheckpoint(store, { digest, directory: directoryName(10, 1) })).toMatchObject({ ok: true });
-    await attack({ directory, other: pathIn(store, directoryName(20, 1)) });
-    const verdict = await verifyCheckpoint(store, { digest, directory: directoryName(10, 1) });
-    expect(verdict).toMatchObject({ ok: false, reason });
-    expect(verdict.ok ? "" : verdict.message).toMatch(/^Cannot accept .* because /);
-  });
+  test.each(attacks)(
+    "is refused as $reason: $what",
+    async ({ attack, reason }) => {
+      const { store, saved } = await savedRun([10, 20]);
+      const directory = pathIn(store, directoryName(10, 1)).replace(/\/$/, "");
+      const digest = saved[0]?.manifest.digest ?? null;
+      expect(await verifyCheckpoint(store, { digest, directory: directoryName(10, 1) })).toMatchObject({ ok: true });
+      await attack({ directory, other: pathIn(store, directoryName(20, 1)) });
+      const verdict = await verifyCheckpoint(store, { digest, directory: directoryName(10, 1) });
+      expect(verdict).toMatchObject({ ok: false, reason });
+      expect(verdict.ok ? "" : verdict.message).toMatch(/^Cannot accept .* because /);
+    },
+    120_000,
+  );
 
   test("is refused under another name, and in another run's store", async () => {
     const { store, saved } = await savedRun([10]);
@@ -187,5 +191,5 @@ describe("a checkpoint's directory that was tampered with", () => {
     }
     expect(refused).toBe(390);
     expect(await verifyCheckpoint(store, { digest, directory: name })).toMatchObject({ ok: true, rereads: 0 });
-  });
+  }, 120_000);
 });

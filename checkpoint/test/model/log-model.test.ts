@@ -83,7 +83,7 @@ function explore(actors: readonly Actor[], mistake: Mistake | null): Explored {
 
 const maxStates = 60_000;
 
-describe("the log in a small world, explored exhaustively", () => {
+describe("the log in a small world, explored exhaustively", { timeout: 120_000 }, () => {
   test.each(casts)(
     "keeps one history, acknowledged commits and the bytes of candidates with $what (I1, I6)",
     (cast) => {
