@@ -10,21 +10,27 @@ export type Settings = {
   readonly evaluateEvery: number;
   /** Each step takes at least this long, so that there is time to interrupt a demonstration. */
   readonly stepMilliseconds: number;
-  readonly optimizer: (tf: typeof tfjs) => tfjs.Optimizer;
+  readonly optimizer: OptimizerChoice;
   readonly device: Device;
   readonly backend: BackendName | undefined;
   readonly checkpoints: string;
 };
 
-const optimizers: Readonly<Record<string, (tf: typeof tfjs) => tfjs.Optimizer>> = {
-  sgd: (tf) => tf.train.sgd(0.1),
-  momentum: (tf) => tf.train.momentum(0.02, 0.9),
-  nesterov: (tf) => tf.train.momentum(0.02, 0.9, true),
-  adagrad: (tf) => tf.train.adagrad(0.05),
-  adadelta: (tf) => tf.train.adadelta(1),
-  rmsprop: (tf) => tf.train.rmsprop(0.001),
-  adam: (tf) => tf.train.adam(0.002),
-  adamax: (tf) => tf.train.adamax(0.004),
+/** An optimizer and the learning rate that it begins with. */
+export type OptimizerChoice = {
+  readonly rate: number;
+  readonly make: (tf: typeof tfjs, rate: number) => tfjs.Optimizer;
+};
+
+const optimizers: Readonly<Record<string, OptimizerChoice>> = {
+  sgd: { rate: 0.2, make: (tf, rate) => tf.train.sgd(rate) },
+  momentum: { rate: 0.04, make: (tf, rate) => tf.train.momentum(rate, 0.9) },
+  nesterov: { rate: 0.04, make: (tf, rate) => tf.train.momentum(rate, 0.9, true) },
+  adagrad: { rate: 0.05, make: (tf, rate) => tf.train.adagrad(rate) },
+  adadelta: { rate: 0.2, make: (tf, rate) => tf.train.adadelta(rate) },
+  rmsprop: { rate: 0.002, make: (tf, rate) => tf.train.rmsprop(rate) },
+  adam: { rate: 0.005, make: (tf, rate) => tf.train.adam(rate) },
+  adamax: { rate: 0.01, make: (tf, rate) => tf.train.adamax(rate) },
 };
 
 /** Every setting: its option, its variable in a pod, and what it is where neither is given. */

@@ -1,5 +1,5 @@
 /**
- * A small convolutional network that reads handwritten digits: 97 of 100 and more after some 600 steps.
+ * A small convolutional network that reads handwritten digits: 97 of 100 and more after 1,200 steps.
  *
  *   node examples/mnist/train.ts [--steps 1200] [--batch 64] [--optimizer adam] [--seed 7] [--step-ms 0] ...
  *
@@ -19,7 +19,9 @@ const digits = loadDigits();
 
 const result = await train({
   model: buildModel,
-  optimizer: (tf) => settings.optimizer(tf),
+  optimizer: (tf) => settings.optimizer.make(tf, settings.optimizer.rate),
+  // A function of the step alone: a resume needs nothing else to go on with it.
+  learningRate: (step) => settings.optimizer.rate * (1 - step / settings.steps),
   loss: (model, { images, labels }, tf) =>
     tf.losses.softmaxCrossEntropy(labels, model.apply(images, { training: true }) as tfjs.Tensor),
   data: batches(digits.train, { batchSize: settings.batch, seed: settings.seed }),
