@@ -317,6 +317,7 @@ describe("the end of a pod", () => {
     expect(last?.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "DisruptionTarget", status: "True", reason: "EvictionByEvictionAPI" }),
     );
+    expect(last?.status?.phase).toBe("Failed");
     expect(last && containerOf(last, "main")?.state.terminated).toMatchObject({ exitCode: 143 });
   });
 
