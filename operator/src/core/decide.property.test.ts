@@ -14,6 +14,7 @@ type EventName = keyof World["events"];
 
 const names = Object.keys(createWorld().events) as EventName[];
 const careful = names.filter((name) => name !== "stripFinalizer");
+const unedited = careful.filter((name) => name !== "suspend" && name !== "resume" && name !== "editTemplate");
 const script = (from: readonly EventName[]) =>
   fc.array(fc.constantFrom(...from, "start", "start", "train", "save", "evict", "terminate", "terminate"), {
     minLength: 8,
@@ -146,18 +147,23 @@ describe("decide, in a model of the cluster", () => {
     expect(seen.counted).toBeGreaterThan(50);
   });
 
-  test("a stale view of the pods never makes two pods of one attempt, nor two pods at once", () => {
+  // The controller waits until its caches show its own writes; where an operator that restarts may not, a creation
+  // is repeated under the same name. Only an edit in that very moment needs what the controller waits for.
+  test.each([
+    { title: "that lacks even the operator's own creations", from: unedited, ownCreationsSeen: false },
+    { title: "that lacks all but the operator's own creations", from: careful, ownCreationsSeen: true },
+  ])("a stale view $title never makes two pods of one attempt, nor two at once", ({ from, ownCreationsSeen }) => {
     let stale = 0;
     fc.assert(
-      fc.property(script(careful), fc.array(fc.nat({ max: 3 }), { minLength: 25, maxLength: 25 }), (events, lags) => {
+      fc.property(script(from), fc.array(fc.nat({ max: 3 }), { minLength: 25, maxLength: 25 }), (events, lags) => {
         const world = createWorld();
         const views: (readonly ObservedPod[])[] = [world.podsNow()];
         events.forEach((event, index) => {
           world.events[event]();
-          const view = views.at(-1 - (lags[index] ?? 0)) ?? world.podsNow();
-          const own = new Set(world.podsNow().map(({ uid }) => uid));
-          if (view.length !== own.size) stale += 1;
-          world.pass({ view });
+          const old = views.at(-1 - (lags[index] ?? 0)) ?? [];
+          const unseen = world.podsNow().filter(({ uid }) => !old.some((pod) => pod.uid === uid));
+          if (JSON.stringify(old) !== JSON.stringify(world.podsNow())) stale += 1;
+          world.pass({ view: ownCreationsSeen ? [...old, ...unseen] : old });
           expect(world.alive().length).toBeLessThanOrEqual(1);
           views.push(world.podsNow());
         });
@@ -167,7 +173,7 @@ describe("decide, in a model of the cluster", () => {
       }),
       runs,
     );
-    expect(stale).toBeGreaterThan(20);
+    expect(stale).toBeGreaterThan(100);
   });
 
   test("L5: a run deleted at any moment is let go, and so are its pods", () => {

@@ -7,7 +7,7 @@ export type Instant = number;
 
 /**
  * Everything a decision may depend on, gathered by reads only. The caches may be stale: a decision made on an
- * old picture must be harmless. The two places where staleness could be taken for an end ({@link Observed.gone},
+ * old picture must be harmless, as long as it shows the operator's own writes of this run. The two places where staleness could be taken for an end ({@link Observed.gone},
  * {@link ObservedVolume}) are therefore filled by a live read.
  */
 export type Observed = Readonly<{
