@@ -9,6 +9,8 @@ import type { ProcessImage } from "../cluster/process-node.ts";
 export const projectDirectory = join(import.meta.dirname, "..", "..");
 
 const products = ["operator", "agent", "trainer"] as const;
+/** What an image starts when the pod names no command; the trainer's pods always name one. */
+const programs = { operator: ["operator.mjs"], agent: ["agent.cjs"], trainer: [] } as const;
 const tag = "dev";
 const buildTimeoutMs = 5 * 60_000;
 
@@ -40,7 +42,8 @@ export function processImages(): Readonly<Record<string, ProcessImage>> {
     products.map((product) => {
       const directory = join(projectDirectory, ".build", "images", product);
       const root = `/opt/trainingrun/${product}`;
-      const entrypoint = product === "trainer" ? [] : [process.execPath, join(directory, `${product}.mjs`)];
+      const [program] = programs[product];
+      const entrypoint = program === undefined ? [] : [process.execPath, join(directory, program)];
       return [imageName(product), { entrypoint, env: {}, workingDirectory: directory, paths: { [root]: directory } }];
     }),
   );
