@@ -11,7 +11,8 @@ export const projectImages = ["operator", "agent", "trainer"] as const;
 /** One of {@link projectImages}. */
 export type ProjectImageName = (typeof projectImages)[number];
 
-const projectDirectory = resolve(import.meta.dirname, "..", "..");
+/** The project's directory, from which everything is built. */
+export const projectDirectory = resolve(import.meta.dirname, "..", "..");
 
 /** The tag of a project image on local clusters. */
 export function projectImageTag(name: ProjectImageName): string {
@@ -38,19 +39,24 @@ export interface ProjectImageOptions {
   readonly report: Report;
   /** Default: all. */
   readonly names?: readonly ProjectImageName[];
-  /** More build arguments by image, such as the trainer's `BACKEND`. */
+  /** More build arguments by image. */
   readonly buildArgs?: Readonly<Partial<Record<ProjectImageName, Readonly<Record<string, string>>>>>;
   /** More arguments of a bundle's program, such as the trainer's `--native`. */
   readonly bundleArgs?: Readonly<Partial<Record<ProjectImageName, readonly string[]>>>;
 }
 
-async function prepare(way: Way, options: ProjectImageOptions): Promise<ImageSource[]> {
-  const names = options.names ?? projectImages;
-  for (const name of names) {
+/** Writes the bundles that the images hold, and that process nodes run where they lie, into `.build/images/`. */
+export async function bundleProjectImages(options: ProjectImageOptions): Promise<void> {
+  for (const name of options.names ?? projectImages) {
     options.report(`Bundling the ${name}`);
     const program = join(projectDirectory, name, "build.ts");
     await run(process.execPath, [program, ...(options.bundleArgs?.[name] ?? [])], { timeoutMs: 10 * 60_000 });
   }
+}
+
+async function prepare(way: Way, options: ProjectImageOptions): Promise<ImageSource[]> {
+  const names = options.names ?? projectImages;
+  await bundleProjectImages(options);
   // Docker gets its base from where the Dockerfiles say; without Docker there is only the one made here.
   if (way === "containers") await buildBaseImage(projectDirectory, options.report);
   const base = way === "containers" ? { BASE_IMAGE: baseImage } : {};

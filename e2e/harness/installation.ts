@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { type ApiClient, createApiClient } from "../cluster/api-client.ts";
 import { ensureHelm, ensureKubernetes, type Report } from "../cluster/binaries.ts";
-import { down, loadImages, up } from "../cluster/cluster.ts";
+import { down, up } from "../cluster/cluster.ts";
 import type { ClusterState, Way } from "../cluster/cluster-state.ts";
 import { run } from "../cluster/command.ts";
-import { baseImage, buildBaseImage } from "../cluster/images.ts";
-import { buildBundles, imageSources, processImages, projectDirectory } from "./products.ts";
+import { bundleProjectImages, loadProjectImages, projectDirectory } from "../cluster/project-images.ts";
+import { processImages } from "./process-images.ts";
 
 /** The product, installed by its chart on a cluster of this machine. */
 export type Installation = Readonly<{
@@ -29,18 +29,16 @@ type Options = Readonly<{
 /** Where the chart is installed. */
 export const systemNamespace = "trainingrun-system";
 const releaseName = "trainingrun";
-const installTimeoutMs = 60_000;
+const installTimeoutMs = 180_000;
 
 /** From nothing to a running operator: cluster, images, chart. Repeats what is missing only. */
 export async function install({ directory, report, signal, ...options }: Options): Promise<Installation> {
-  await buildBundles(report, signal);
+  await bundleProjectImages({ report });
   const cluster = await up({ directory, report, signal, processImages: processImages(), ...options });
   try {
-    if (cluster.way === "containers" || cluster.way === "kind") {
+    if (cluster.way !== "processes")
       report("Building the images and giving them to the nodes: usually a minute, then seconds");
-      await buildBaseImage(projectDirectory, report);
-      await loadImages(cluster, imageSources(baseImage), report);
-    }
+    await loadProjectImages(cluster, { report });
     await installChart(cluster, report);
     const api = await createApiClient(cluster.kubeconfigPath);
     return {
