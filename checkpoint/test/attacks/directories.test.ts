@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { canonicalJson } from "../../src/canonical-json.ts";
 import { directoryName } from "../../src/directory-name.ts";
+import { DirectoryStore } from "../../src/store/directory-store.ts";
 import { verifyCheckpoint } from "../../src/verify.ts";
 import { deleteFile, flipBit, swapFiles, truncateFile, zeroRange } from "../damage.ts";
 import { pathIn, savedRun } from "../fixture.ts";
@@ -158,6 +159,10 @@ describe("a checkpoint's directory that was tampered with", () => {
   test("is refused under another name, and in another run's store", async () => {
     const { store, saved } = await savedRun([10]);
     const digest = saved[0]?.manifest.digest ?? null;
+    const otherRun = new DirectoryStore(store.root, "another-run");
+    expect(await verifyCheckpoint(otherRun, { digest, directory: directoryName(10, 1) })).toMatchObject({
+      reason: "WrongPlace",
+    });
     await rename(pathIn(store, directoryName(10, 1)), pathIn(store, directoryName(11, 1)));
     expect(await verifyCheckpoint(store, { digest, directory: directoryName(11, 1) })).toMatchObject({
       reason: "WrongPlace",
