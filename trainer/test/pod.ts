@@ -12,6 +12,7 @@ import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { buildSync } from "esbuild";
+import { afterAll } from "vitest";
 
 const root = resolve(import.meta.dirname, "..", "..");
 const runUid = "run-under-test";
@@ -23,7 +24,7 @@ function bundleLinear(): string {
   // Inside the tree, so that it finds the native packages where it looks for them: above itself.
   mkdirSync(join(root, ".build"), { recursive: true });
   const directory = mkdtempSync(join(root, ".build", "trainer-test-"));
-  process.on("exit", () => rmSync(directory, { recursive: true, force: true }));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
   const outfile = join(directory, "linear.mjs");
   const entry = join(root, "examples", "linear", "train.ts");
   buildSync({ entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", target: "node24" });
