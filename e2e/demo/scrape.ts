@@ -1,9 +1,14 @@
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { z } from "zod";
+import type { ApiClient } from "../cluster/api-client.ts";
 import { type Installation, systemNamespace } from "../harness/installation.ts";
+import { PodView } from "../harness/run-view.ts";
 import { startPrometheus } from "./prometheus.ts";
 import type { DemoReport } from "./report.ts";
 
-/** A Prometheus that finds operator and agents through the API server, as one on the cluster would. */
+/** A real Prometheus that scrapes the operator and every agent while they live. */
 export type Scraping = Readonly<{
   /** Runs every query; `nothing` for one without a sample. Waits a little for series that a last scrape still brings. */
   read: (signal: AbortSignal) => Promise<DemoReport["scraped"]>;
@@ -23,7 +28,14 @@ const queries = [
   "max(max_over_time(trainingrun_agent_restore_seconds[1h]))",
 ] as const;
 
+/** Whom to scrape: which pods, and the port their metrics are on. */
+const jobs = [
+  { name: "operator", path: `/api/v1/namespaces/${systemNamespace}/pods`, port: 8080 },
+  { name: "agents", path: "/api/v1/pods?labelSelector=trainingrun.dev%2Frun", port: 9464 },
+] as const;
+
 const waitForSeriesMs = 15_000;
+const discoverEveryMs = 300;
 
 /** Starts scraping; it goes on, while pods come and go, until it is stopped. */
 export async function scrapeProducts(options: {
@@ -32,34 +44,22 @@ export async function scrapeProducts(options: {
   signal: AbortSignal;
 }): Promise<Scraping> {
   const { installation, directory, signal } = options;
-  const discovery = {
-    kubernetes_sd_configs: [{ role: "pod", kubeconfig_file: installation.cluster.kubeconfigPath }],
-    scrape_interval: "1s",
-    scrape_timeout: "1s",
-  };
-  const keep = (source: string, regex: string) => ({ source_labels: [source], regex, action: "keep" });
+  await mkdir(directory, { recursive: true });
+  const end = new AbortController();
+  const discovery = discoverUntil(AbortSignal.any([signal, end.signal]), { api: installation.api, directory });
   const prometheus = await startPrometheus({
     directory,
     signal,
-    scrapeConfigs: [
-      {
-        job_name: "operator",
-        ...discovery,
-        relabel_configs: [
-          keep("__meta_kubernetes_namespace", systemNamespace),
-          keep("__meta_kubernetes_pod_container_port_name", "http"),
-        ],
-      },
-      {
-        job_name: "agents",
-        ...discovery,
-        relabel_configs: [
-          keep("__meta_kubernetes_pod_labelpresent_trainingrun_dev_run", "true"),
-          keep("__meta_kubernetes_pod_container_port_name", "agent"),
-          { source_labels: ["__meta_kubernetes_pod_name"], target_label: "pod" },
-        ],
-      },
-    ],
+    scrapeConfigs: jobs.map(({ name }) => ({
+      job_name: name,
+      scrape_interval: "1s",
+      scrape_timeout: "1s",
+      file_sd_configs: [{ files: [targetsFile(directory, name)], refresh_interval: "1s" }],
+    })),
+  }).catch(async (error: unknown) => {
+    end.abort();
+    await discovery;
+    throw error;
   });
   const read = async (within: AbortSignal) => {
     const deadline = performance.now() + waitForSeriesMs;
@@ -74,5 +74,39 @@ export async function scrapeProducts(options: {
       await wait(500, undefined, { signal: within });
     }
   };
-  return { read, stop: prometheus.stop };
+  const stop = async () => {
+    end.abort();
+    await discovery;
+    await prometheus.stop();
+  };
+  return { read, stop };
+}
+
+const Pods = z.object({ items: z.array(PodView) });
+
+/**
+ * Tells Prometheus where the pods are, by files: Debian's build has no discovery through the API server. A look that fails
+ * is made again at the next turn; what was known stays in the file until then.
+ */
+async function discoverUntil(signal: AbortSignal, to: { api: ApiClient; directory: string }): Promise<void> {
+  while (!signal.aborted) {
+    for (const job of jobs) {
+      const answer = await to.api.request("GET", job.path).catch(() => null);
+      const pods = Pods.safeParse(answer?.body);
+      if (!pods.success) continue;
+      const targets = pods.data.items.flatMap(({ metadata, status }) =>
+        status.phase === "Running" && status.podIP !== undefined
+          ? [{ targets: [`${status.podIP}:${job.port}`], labels: { pod: metadata.name } }]
+          : [],
+      );
+      const file = targetsFile(to.directory, job.name);
+      await writeFile(`${file}.new`, JSON.stringify(targets));
+      await rename(`${file}.new`, file);
+    }
+    await wait(discoverEveryMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+function targetsFile(directory: string, job: string): string {
+  return join(directory, `targets-${job}.json`);
 }

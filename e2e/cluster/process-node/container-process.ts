@@ -83,7 +83,7 @@ function requireStartable(program: string, launch: Launch): void {
   if (!existsSync(launch.workingDirectory)) {
     throw new StartFailed(`Cannot start the container because there is no directory ${launch.workingDirectory}`);
   }
-  const directories = (launch.env["PATH"] ?? "").split(delimiter);
+  const directories = (launch.env.PATH ?? "").split(delimiter);
   const places = /[\\/]/.test(program)
     ? [resolve(launch.workingDirectory, program)]
     : directories.map((directory) => join(directory, program));

@@ -98,7 +98,7 @@ async function surroundings(
   const { hostname, port } = new URL(server);
   const account = mounts.find(({ mountPath }) => mountPath === serviceAccountPath);
   return {
-    PATH: process.env["PATH"] ?? "",
+    PATH: process.env.PATH ?? "",
     HOME: directory,
     TMPDIR: join(directory, "tmp"),
     HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
