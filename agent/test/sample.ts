@@ -2,6 +2,7 @@
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { Expected, RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 
 export const nothingRecorded: Expected = {
   latestVerified: null,
@@ -27,6 +28,14 @@ export function summaryOf(step: number, over: Partial<CheckpointSummary> = {}): 
 export function refusedOf(step: number, over: Partial<RefusedSummary> = {}): RefusedSummary {
   const { digest } = summaryOf(step);
   return { step, attempt: 1, digest, reason: "ChunkMismatch", message: "damaged", node: "node-a", time: noon, ...over };
+}
+
+/** A restore that handed over the checkpoint of a step. */
+export function restoredOf(step: number, over: Partial<Restored> = {}): Restored {
+  const { digest, attempt } = summaryOf(step);
+  const resume = { step, attempt, digest, tier: "Volume" as const, directory: "/trainingrun/checkpoints/data/any" };
+  const who = { version: 1 as const, run: "mnist", attempt: 2, podUid: "pod-2" };
+  return { ...who, resume, refused: [], verifiedBytes: 10, seconds: 0.5, time: noon, ...over };
 }
 
 export function progressAt(step: number, over: Partial<Progress> = {}): Progress {

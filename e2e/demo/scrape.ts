@@ -24,7 +24,7 @@ const queries = [
   'max(trainingrun_verified_step{run="mnist"})',
   'count(max_over_time(up{job="agents"}[1h]) == 1)',
   "sum(max_over_time(trainingrun_agent_checkpoints_verified_total[1h]))",
-  'sum by (reason) (max_over_time(trainingrun_agent_verification_failures_total{reason="BytesDiffer"}[1h]))',
+  'sum(max_over_time(trainingrun_agent_restore_refused_checkpoints{reason="BytesDiffer"}[1h]))',
   "max(max_over_time(trainingrun_agent_restore_seconds[1h]))",
 ] as const;
 

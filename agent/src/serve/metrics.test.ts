@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { podVariables, progressAt, refusedOf, summaryOf } from "../../test/sample.ts";
+import { podVariables, progressAt, refusedOf, restoredOf, summaryOf } from "../../test/sample.ts";
 import { readEnvironment } from "../environment.ts";
 import { type Knowledge, nothingKnown } from "./knowledge.ts";
 import { AgentMetrics } from "./metrics.ts";
@@ -49,6 +49,15 @@ test("what the state says is shown at the scrape", async () => {
     'trainingrun_agent_saves_total{result="committed"}': 1,
     trainingrun_agent_save_stall_seconds_total: 0.01,
     'trainingrun_agent_volume_bytes{kind="available"}': 400,
+  });
+});
+
+test("what the restore refused is shown by reason, and each of them once", async () => {
+  const refused = [refusedOf(30), refusedOf(20)];
+  const series = await scrape(metricsOf({ restored: { ...restoredOf(10), refused } }));
+  expect(series).toMatchObject({
+    [`trainingrun_agent_restore_refused_checkpoints{reason="${refused[0]?.reason}"}`]: 2,
+    trainingrun_agent_resume_step: 10,
   });
 });
 

@@ -44,6 +44,11 @@ export class AgentMetrics {
   );
   readonly #restoreSeconds = this.#gauge("restore_seconds", "Duration of this pod's restore.");
   readonly #restoreBytes = this.#gauge("restore_verified_bytes", "Bytes that this pod's restore verified.");
+  readonly #restoreRefused = this.#labelledGauge(
+    "restore_refused_checkpoints",
+    "Candidates that this pod's restore refused, by reason.",
+    "reason",
+  );
   readonly #resumeStep = this.#gauge("resume_step", "Step that this attempt resumed from, 0 on a first start.");
   readonly #checkpointBytes = this.#gauge("checkpoint_bytes", "Bytes of the checkpoints on the volume.");
   readonly #volume = this.#labelledGauge("volume_bytes", "Size of the volume and what is available on it.", "kind");
@@ -97,6 +102,8 @@ export class AgentMetrics {
     setOrRemove(this.#latestCommitted, state.checkpoints[0]?.step);
     setOrRemove(this.#restoreSeconds, state.restored?.seconds);
     setOrRemove(this.#restoreBytes, state.restored?.verifiedBytes);
+    this.#restoreRefused.reset();
+    for (const { reason } of state.restored?.refused ?? []) this.#restoreRefused.inc({ reason });
     setOrRemove(this.#resumeStep, state.restored ? (state.restored.resume?.step ?? 0) : undefined);
   }
 
