@@ -21,6 +21,7 @@ export const chargeOfCause = {
   NodePressure: "Disruption",
   NodeShutdown: "Disruption",
   Deleted: "Disruption",
+  Signalled: "Disruption",
   Rejected: "Disruption",
   NoVerifiedCheckpoint: "Terminal",
   StorageUnavailable: "Nothing",

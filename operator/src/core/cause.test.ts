@@ -19,6 +19,14 @@ const served = (verdict: string | null) =>
     refused: [],
     verificationFailures: 0,
   });
+const preempted = text({
+  kind: "preempted",
+  attempt: 1,
+  step: 7,
+  finalCheckpoint: "Saved",
+  checkpoint: digest,
+  graceUsedSeconds: 1,
+});
 const failed = (failure: string) =>
   text({ kind: "restore-failed", attempt: 1, failure, message: `words of ${failure}`, refused: [] });
 const disruption = (reason: string) => [{ type: "DisruptionTarget", status: "True", reason, message: "said so" }];
@@ -33,6 +41,8 @@ function dead(trainer: Fields, agent: Fields = ended("agent", 0), rest: Fields =
 }
 
 const deleted = { deletionTimestamp: at(130), deletionGracePeriodSeconds: 30 };
+/** Deleted, by the API server's clock, a minute after the trainer ended by the node's. */
+const skewed = { deletionTimestamp: at(190), deletionGracePeriodSeconds: 30 };
 const absent: ObservedNode = {
   name: "node-a",
   presence: "Absent",
@@ -165,6 +175,36 @@ const cases: readonly Case[] = [
     "an exit in the very second of a deletion",
     [pod(dead(ended("trainer", 1)), { deletionTimestamp: at(130), deletionGracePeriodSeconds: 30 })],
     { cause: "Deleted" },
+  ],
+  [
+    4,
+    "a deletion by somebody, although the node's clock says the trainer ended before it",
+    [pod(dead(ended("trainer", 143)), skewed)],
+    { cause: "Deleted", charge: "Disruption" },
+  ],
+  [
+    4,
+    "a trainer killed at the end of its grace period on a node whose clock is late",
+    [pod(dead(ended("trainer", 137)), skewed)],
+    { cause: "Deleted" },
+  ],
+  [
+    4,
+    "a trainer that wrote that it was stopped and ended in its own way on a node whose clock is late",
+    [pod(dead(ended("trainer", 1, preempted)), skewed)],
+    { cause: "Deleted", exitCode: 1 },
+  ],
+  [
+    4,
+    "a SIGTERM that came with no deletion and no word of the node",
+    [pod(dead(ended("trainer", 143, preempted)))],
+    { cause: "Signalled", charge: "Disruption", reason: "SignalReceived", exitCode: 143 },
+  ],
+  [
+    4,
+    "a node that was started again under its containers",
+    [pod(dead(ended("trainer", 255, { reason: "Unknown" })))],
+    { cause: "NodeLost", reason: "Unknown" },
   ],
   [
     4,
@@ -309,6 +349,19 @@ const cases: readonly Case[] = [
     "a crash",
     [pod(dead(ended("trainer", 1, { message: "Traceback" })))],
     { cause: "Crashed", charge: "Failure", reason: "NonZeroExit", message: "Traceback", exitCode: 1 },
+  ],
+  [
+    9,
+    "the memory limit, and a deletion long after it",
+    [pod(dead(ended("trainer", 137, { reason: "OOMKilled" })), skewed)],
+    { cause: "OutOfMemory", charge: "Failure" },
+  ],
+  [11, "a SIGKILL that nobody asked for", [pod(dead(ended("trainer", 137)))], { cause: "Crashed", charge: "Failure" }],
+  [
+    11,
+    "a SIGTERM of which another attempt wrote",
+    [pod(dead(ended("trainer", 143, text({ ...JSON.parse(preempted.message), attempt: 9 }))))],
+    { cause: "Crashed", charge: "Failure" },
   ],
   [
     11,

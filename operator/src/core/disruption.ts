@@ -1,5 +1,5 @@
 import type { Cause } from "../api/cause.ts";
-import type { ObservedNode, ObservedPod } from "./observed.ts";
+import type { ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
 /** An end that the program did not cause, with the cluster's own word for it. */
 export type Disruption = Readonly<{ cause: Cause; reason: string; message: string }>;
@@ -22,6 +22,19 @@ const byPodReason: Readonly<Record<string, Cause>> = {
   NodeLost: "NodeLost",
 };
 
+/** Of the kubelet, and of containerd for a container that ran before its node was started again. */
+const lostTrackReasons: readonly string[] = ["ContainerStatusUnknown", "Unknown"];
+
+/** 128 plus the number of SIGTERM and of SIGKILL: how a container ends that was asked to stop. */
+const stopExitCodes: readonly number[] = [143, 137];
+
+/** A node that goes down without a word, a runtime that is restarted, a probe that failed, a person with `kill`. */
+const signalled: Disruption = {
+  cause: "Signalled",
+  reason: "SignalReceived",
+  message: "The trainer was asked to stop by SIGTERM, and nobody deleted the pod or said why.",
+};
+
 /** What disrupted a pod; null where nothing but the program itself ended it. */
 export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): Disruption | null {
   const condition = pod.conditions.find(({ type, status }) => type === "DisruptionTarget" && status === "True");
@@ -42,12 +55,27 @@ export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): 
     return { cause: "NodeLost", reason: "NodeOutOfService", message: `Node ${node.name} is tainted out-of-service.` };
   }
   const { state } = pod.trainer;
-  if (state.kind === "Terminated" && state.reason === "ContainerStatusUnknown") {
+  if (state.kind === "Terminated" && lostTrackReasons.includes(state.reason)) {
     return { cause: "NodeLost", reason: state.reason, message: `Node ${pod.node} lost track of the container.` };
   }
-  if (pod.deletionRequestedAt === null) return null;
+  return stoppedFromOutside(pod);
+}
+
+/**
+ * A stop that only a signal tells of. The times of the deletion and of the container's end come from two clocks, so
+ * they are compared only where nothing else tells: what the trainer wrote, or how it ended, says it without one.
+ */
+function stoppedFromOutside(pod: ObservedPod): Disruption | null {
+  const { state, record } = pod.trainer;
+  const stopped = { cause: "Deleted", reason: "PodDeleted", message: "Somebody deleted the pod." } as const;
+  const obeyed = record?.kind === "preempted" && record.attempt === pod.attempt;
+  if (pod.deletionRequestedAt === null) return obeyed ? signalled : null;
+  if (obeyed || state.kind !== "Terminated" || endedBySignal(state)) return stopped;
   // Both times are cut to whole seconds, so a deletion in the second of the trainer's end still counts as its cause.
-  const endedBefore =
-    state.kind === "Terminated" && state.finishedAt !== null && state.finishedAt < pod.deletionRequestedAt;
-  return endedBefore ? null : { cause: "Deleted", reason: "PodDeleted", message: "Somebody deleted the pod." };
+  return state.finishedAt !== null && state.finishedAt < pod.deletionRequestedAt ? null : stopped;
+}
+
+/** SIGTERM or the SIGKILL after it. A memory limit kills as well, but the kubelet names it. */
+function endedBySignal({ exitCode, signal, reason }: ContainerEnd): boolean {
+  return reason !== "OOMKilled" && (stopExitCodes.includes(exitCode) || signal === 15 || signal === 9);
 }
