@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
@@ -11,6 +11,8 @@ import { readLog } from "./log/read.ts";
 import { prune } from "./prune.ts";
 import { SaveFailedError, type SaveRequest } from "./save.ts";
 import { chooseChunkBytes } from "./seal-file.ts";
+import { DirectoryStore } from "./store/directory-store.ts";
+import { StorageUnavailableError } from "./store/store.ts";
 
 const file = (path: string) => bytesFile(path, "opaque", new Uint8Array(1));
 const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
@@ -111,11 +113,40 @@ describe("a save", () => {
     expect((await readLog(store)).state.checkpoints).toEqual([]);
   });
 
-  test("of a step that this attempt has saved fails, and leaves the first one whole", async () => {
+  test("of a step that this attempt has saved is that one, and writes nothing", async () => {
     const { store, saved } = await savedRun([10]);
-    await expect(save(store, 1, 10)).rejects.toThrow("Cannot save step 10 of attempt 1 because");
+    const before = await readLog(store);
+    expect(await save(store, 1, 10, { metrics: [] })).toMatchObject({ manifest: saved[0]?.manifest });
+    expect(await readLog(store)).toEqual(before);
     expect(await readdir(join(store.root, "data"))).toEqual([saved[0]?.directory]);
-    expect(await restore(store, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 10 } } });
+  });
+
+  const brokenAppends = [
+    { what: "could not be appended", stands: false },
+    { what: "was appended and the reply lost", stands: true },
+  ];
+  test.each(brokenAppends)("whose commit $what is finished by the next save of that step", async ({ stands }) => {
+    const { store } = await savedRun([10]);
+    breakAppends(store, { stands });
+    await expect(save(store, 1, 20)).rejects.toThrow("the volume answered EIO");
+    expect((await readLog(store)).state.last).toBe(stands ? 3 : 2);
+    mendAppends(store);
+    const { manifest, directory } = await save(store, 1, 20);
+    expect((await readLog(store)).state).toMatchObject({ last: 3, checkpoints: [{}, { digest: manifest.digest }] });
+    expect(await readdir(join(store.root, "data"))).toEqual(["step-000000000010-a0001", directory]);
+    expect(await restore(store, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 20 } } });
+  });
+
+  test("finishes no directory whose bytes do not match, and commits nothing", async () => {
+    const { store } = await savedRun([]);
+    breakAppends(store, { stands: false });
+    await expect(save(store, 1, 10)).rejects.toThrow(SaveFailedError);
+    mendAppends(store);
+    await truncate(pathIn(store, "step-000000000010-a0001", "state.json"), 1);
+    await expect(save(store, 1, 10)).rejects.toThrow(
+      "Cannot save step 10 of attempt 1 because an earlier save left step-000000000010-a0001 in its place",
+    );
+    expect((await readLog(store)).state.checkpoints).toEqual([]);
   });
 
   test("of a fenced attempt says so, and its bytes are swept by the next restore", async () => {
@@ -198,3 +229,15 @@ describe("finishing", () => {
     await expect(finishRun(store, { attempt: 1, manifest })).rejects.toThrow(FencedError);
   });
 });
+
+/** From now on the log of this store fails as it is appended to, before or after the record `stands`. */
+function breakAppends(store: DirectoryStore, { stands }: { stands: boolean }): void {
+  store.createRecord = async (number, bytes) => {
+    if (stands) await DirectoryStore.prototype.createRecord.call(store, number, bytes);
+    throw new StorageUnavailableError("Cannot append to the log because the volume answered EIO");
+  };
+}
+
+function mendAppends(store: DirectoryStore): void {
+  store.createRecord = DirectoryStore.prototype.createRecord.bind(store);
+}

@@ -11,6 +11,7 @@ import type { RecordDraft } from "./log/record.ts";
 import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
 import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
 import type { CheckpointWriter, Store } from "./store/store.ts";
+import { verifyCheckpoint } from "./verify.ts";
 
 /** What is to be saved, and on whose behalf. */
 export type SaveRequest = Readonly<{
@@ -47,13 +48,14 @@ export class SaveFailedError extends Error {
 /**
  * Writes a checkpoint and commits it: when this returns, every byte is durable and the `commit` stands in the log; when
  * it throws, readers see what they saw before (I3). Throws {@link FencedError} when a newer attempt holds the log
- * (stop writing for good), {@link SaveFailedError} for anything else (nothing is tried twice: save again later).
+ * (stop writing for good), {@link SaveFailedError} for anything else (nothing is tried twice: save again later). Where
+ * this attempt has a complete directory of that step already, the save finishes it and returns what it holds.
  */
 export async function saveCheckpoint(store: Store, request: SaveRequest): Promise<SavedCheckpoint> {
   const started = performance.now();
   try {
     checkRequest(store, request);
-    const manifest = await writeAll(store, request);
+    const manifest = (await leftComplete(store, request)) ?? (await writeAll(store, request));
     await commit(store, request, manifest);
     const seconds = (performance.now() - started) / 1000;
     const directory = directoryName(request.step, request.attempt);
@@ -75,6 +77,21 @@ function checkRequest(store: Store, request: SaveRequest): void {
   }
   const broken = brokenPathsRule(paths);
   if (broken !== null) throw failed(request, broken);
+}
+
+/**
+ * What an earlier save of this step published before its append failed, or before the append's reply was lost; null
+ * where there is none. Its name is taken for good, so without this the step could never be committed (I4). The bytes
+ * are matched first: whoever wrote them may have been told of an error.
+ */
+async function leftComplete(store: Store, request: SaveRequest): Promise<Manifest | null> {
+  const directory = directoryName(request.step, request.attempt);
+  if (!(await store.names()).includes(directory)) return null;
+  const options = request.signal === undefined ? {} : { signal: request.signal };
+  const verdict = await verifyCheckpoint(store, { digest: null, directory }, options);
+  if (!verdict.ok) throw failed(request, `an earlier save left ${directory} in its place: ${verdict.message}`);
+  await store.settle();
+  return verdict.manifest;
 }
 
 async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
