@@ -6,10 +6,12 @@ import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts"
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import type { z } from "zod";
 import type { LocalPlace, Place, PodPlace } from "./place.ts";
 import { say } from "./say.ts";
 
@@ -35,13 +37,21 @@ export async function findStartingPoint(place: Place, signal: AbortSignal): Prom
 }
 
 async function waitForRestore(place: PodPlace, signal: AbortSignal): Promise<StartingPoint> {
-  const store = await openDirectoryStore(place.checkpoints, { runUid: place.runUid });
+  const open = () => openDirectoryStore(place.checkpoints, { runUid: place.runUid });
+  // Opened while the restore is at work. A volume that fails until then is the restore's to judge, not a crash.
+  const early = open().catch(() => null);
   const deadline = performance.now() + maxWaitMs;
   for (let polls = 0; ; polls += 1) {
     const restored = await readRestored(place);
     if (restored !== null) {
       const { resume } = restored;
-      return { store, attempt: place.attempt, resume };
+      return { store: (await early) ?? (await open()), attempt: place.attempt, resume };
+    }
+    const verdict = await readControl(place, controlFiles.restoreFailed, AgentRecord);
+    if (verdict?.kind === "restore-failed") {
+      throw new StartError(
+        `Cannot start training because the restore must hand over first: ${verdict.failure}: ${verdict.message}`,
+      );
     }
     if (polls === 0) say("waiting for the restore");
     if (performance.now() > deadline) {
@@ -55,11 +65,18 @@ async function waitForRestore(place: PodPlace, signal: AbortSignal): Promise<Sta
 }
 
 /** Null while it is not there; what another attempt left counts as not there. */
-export async function readRestored(place: PodPlace): Promise<Restored | null> {
+export function readRestored(place: PodPlace): Promise<Restored | null> {
+  return readControl(place, controlFiles.restored, Restored);
+}
+
+async function readControl<Content extends { readonly attempt: number }>(
+  { control, attempt }: PodPlace,
+  name: string,
+  schema: z.ZodType<Content>,
+): Promise<Content | null> {
   try {
-    const text = await readFile(join(place.control, controlFiles.restored), "utf8");
-    const parsed = Restored.safeParse(JSON.parse(text));
-    return parsed.success && parsed.data.attempt === place.attempt ? parsed.data : null;
+    const parsed = schema.safeParse(JSON.parse(await readFile(join(control, name), "utf8")));
+    return parsed.success && parsed.data.attempt === attempt ? parsed.data : null;
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;

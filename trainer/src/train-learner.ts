@@ -1,6 +1,7 @@
 // First: its signal handlers must stand before anything else is loaded.
 import "./stop.ts";
 
+import { join } from "node:path";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { BestPolicy } from "./best.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
@@ -18,6 +19,7 @@ import { Saver } from "./saver.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
+import { EventWriter } from "./tensorboard/event-writer.ts";
 import { type BatchSource, type Evaluation, TrainingLoop } from "./training-loop.ts";
 
 /** What to train, for how long, and how; see {@link trainLearner}. */
@@ -36,6 +38,8 @@ export type TrainLearnerOptions<Data> = {
   /** For training at hand; in a pod the TrainingRun decides. */
   readonly local?: LocalOptions | undefined;
   readonly onStep?: ((step: number, metrics: MetricValues) => void) | undefined;
+  /** Whether losses and evaluations are written for TensorBoard, in `tensorboard/` of the checkpoints; true if absent. */
+  readonly tensorboard?: boolean | undefined;
 };
 
 /** Names the stream of random numbers that steps draw from among the uses of one seed. */
@@ -57,18 +61,21 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   const loaded = await resume(place, start, { learner, data: options.data });
   say(`attempt ${start.attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
 
-  const { loop, saver, pacer, progress } = assemble({ place, start, learner, options, loaded });
-  const outcome = await loop.run();
+  const { loop, saver, pacer, progress, events } = assemble({ place, start, learner, options, loaded });
+  // Closed while the last save is at work; awaited after it.
+  const outcome = await loop.run().finally(() => void events?.close());
   pacer.release();
   const stopped = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
   if (outcome === "stopped") {
     const save = await saveBefore(requestedAtMs() + place.graceSeconds * 1000, stopped);
     progress.write(performance.now(), loop.progress());
+    await events?.close();
     return endPreempted(place, { attempt: start.attempt, step: loop.step, save, requestedAtMs: requestedAtMs() });
   }
   const saved = outcome === "fenced" ? null : await saveLastStep(stopped);
   if (saved === null) return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
+  await events?.close();
   return endDone(place, { start, step: loop.step, metrics: loop.metrics, learner, saved });
 }
 
@@ -97,6 +104,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
     start.resume,
   );
   const progress = new ProgressFile(place);
+  const events = openEvents(place, { start, options });
   const parts = {
     learner,
     data: options.data,
@@ -108,11 +116,27 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
     saver,
     pacer,
     progress,
+    events,
     signal: stop.signal,
     onStep: options.onStep,
   };
   const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
-  return { loop: new TrainingLoop(parts, begin), saver, pacer, progress };
+  return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events };
+}
+
+/** In a gang the first worker writes for all. */
+function openEvents(
+  place: Place,
+  { start, options }: { start: StartingPoint; options: Pick<TrainLearnerOptions<never>, "steps" | "tensorboard"> },
+): EventWriter | undefined {
+  if (options.tensorboard === false || (place.kind === "pod" && place.worker !== 0)) return undefined;
+  return new EventWriter({
+    directory: join(place.checkpoints, "tensorboard"),
+    attempt: start.attempt,
+    step: start.resume?.step ?? 0,
+    steps: options.steps,
+    report: say,
+  });
 }
 
 /** Puts the learner and the data where the checkpoint stands. */

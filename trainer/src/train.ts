@@ -46,6 +46,8 @@ export type TrainOptions<Name extends string> = {
   /** For training at hand: where checkpoints go (`./checkpoints`) and how often. In a pod the TrainingRun decides. */
   readonly local?: LocalOptions;
   readonly onStep?: (step: number, metrics: MetricValues) => void;
+  /** Whether losses and evaluations are written for TensorBoard, in `tensorboard/` of the checkpoints; true if absent. */
+  readonly tensorboard?: boolean;
 };
 
 /** Names the stream of random numbers that a model's initial weights come from among the uses of one seed. */

@@ -9,6 +9,7 @@ import type { Pacer } from "./pacer.ts";
 import type { ProgressFile } from "./progress-file.ts";
 import { Random } from "./random.ts";
 import type { Saver } from "./saver.ts";
+import type { EventWriter } from "./tensorboard/event-writer.ts";
 import type { TrainingState } from "./training-state.ts";
 
 /** Batches with an exact cursor. */
@@ -38,6 +39,7 @@ export type LoopParts<Data> = {
   readonly saver: Saver;
   readonly pacer: Pacer;
   readonly progress: ProgressFile;
+  readonly events: EventWriter | undefined;
   readonly signal: AbortSignal;
   readonly onStep: ((step: number, metrics: MetricValues) => void) | undefined;
 };
@@ -135,11 +137,12 @@ export class TrainingLoop<Data> {
 
   async #oneStep(): Promise<number> {
     const began = performance.now();
-    const { learner, data, progress, onStep } = this.#parts;
+    const { learner, data, progress, events, onStep } = this.#parts;
     const loss = learner.step(data.next(), { step: this.#step, random: this.#random });
     this.#step += 1;
     this.#stepsHere += 1;
     this.#metrics = { ...this.#metrics, loss };
+    events?.loss(this.#step, loss);
     if (this.#firstStep === null) {
       this.#firstStep = { step: this.#step, time: new Date().toISOString() };
       progress.write(performance.now(), this.progress());
@@ -150,7 +153,7 @@ export class TrainingLoop<Data> {
   }
 
   async #evaluateIfDue(): Promise<void> {
-    const { every, signal, best } = this.#parts;
+    const { every, signal, best, events } = this.#parts;
     if (every === undefined || !this.#isEvaluationStep() || this.#evaluatedStep === this.#step || signal.aborted)
       return;
     const metrics = await every.run({ step: this.#step, signal });
@@ -158,6 +161,7 @@ export class TrainingLoop<Data> {
     if (signal.aborted) return;
     this.#metrics = { ...this.#metrics, ...metrics };
     this.#evaluatedStep = this.#step;
+    events?.evaluation(this.#step, metrics);
     if (best !== undefined) this.#best = recordEvaluation(best, this.#best, { step: this.#step, metrics });
   }
 
@@ -198,7 +202,8 @@ export class TrainingLoop<Data> {
   }
 
   #save(beganMs: number): void {
-    const { saver, progress } = this.#parts;
+    const { saver, progress, events } = this.#parts;
+    void events?.flush();
     const { done } = saver.begin(this.saveRequest());
     this.#stallMs += performance.now() - beganMs;
     void done.then(() => progress.write(performance.now(), this.progress()));
