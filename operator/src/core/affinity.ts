@@ -1,20 +1,18 @@
 import { type Json, listOf, objectOf } from "./json.ts";
 
-/** The template's affinity, narrowed: none of the named nodes. Node selector terms are alternatives, so each is narrowed. */
+/**
+ * The template's affinity with a wish: rather none of the named nodes. Only a wish, since the volume or the GPUs may
+ * tie the pod to one of them, and a pod that fits nowhere would wait for ever.
+ */
 export function awayFromNodes(affinity: unknown, nodes: readonly string[]): Json {
-  const requirements = nodes.map((name) => ({ key: "metadata.name", operator: "NotIn", values: [name] }));
+  const wishes = nodes.map((name) => ({
+    weight: 100,
+    preference: { matchFields: [{ key: "metadata.name", operator: "NotIn", values: [name] }] },
+  }));
   const nodeAffinity = objectOf(objectOf(affinity).nodeAffinity);
-  const required = objectOf(nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution);
-  const terms = listOf(required.nodeSelectorTerms);
-  const narrowed = (terms.length > 0 ? terms : [{}]).map((term) => {
-    const fields = objectOf(term);
-    return { ...fields, matchFields: [...listOf(fields.matchFields), ...requirements] };
-  });
+  const preferred = listOf(nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution);
   return {
     ...objectOf(affinity),
-    nodeAffinity: {
-      ...nodeAffinity,
-      requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: narrowed },
-    },
+    nodeAffinity: { ...nodeAffinity, preferredDuringSchedulingIgnoredDuringExecution: [...preferred, ...wishes] },
   };
 }

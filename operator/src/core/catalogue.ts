@@ -10,7 +10,7 @@ type Catalogue = Pick<TrainingRunStatus, "latestVerified" | "best" | "checkpoint
  * how a lost volume is told from a first start (I10).
  */
 export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): Catalogue {
-  const refused = mergeRefused(facts.refused, status.refused ?? []);
+  const refused = mergeRefused(facts.refused, withoutVerified(status.refused ?? [], facts));
   const isRefused = ({ digest }: { digest: string }) => refused.some((entry) => entry.digest === digest);
   const recorded = facts.catalogue ?? status.checkpoints ?? [];
   const checkpoints = uniqueByDigest([...(facts.latestVerified ? [facts.latestVerified] : []), ...recorded])
@@ -23,13 +23,18 @@ export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): C
     ...(latestVerified ? { latestVerified } : {}),
     ...(best ? { best } : {}),
     ...(checkpoints.length > 0 ? { checkpoints } : {}),
-    ...(refused.length > 0 ? { refused } : {}),
+    refused: refused.length > 0 ? refused : undefined,
   };
 }
 
 function mergeRefused(found: readonly RefusedSummary[], known: readonly RefusedSummary[]): RefusedSummary[] {
   const fresh = uniqueByDigest(found).filter(({ digest }) => !known.some((entry) => entry.digest === digest));
   return [...fresh, ...known].slice(0, statusLimits.refused);
+}
+
+/** What one node could not verify and the present one has: it was the node, not the checkpoint. */
+function withoutVerified(refused: readonly RefusedSummary[], { catalogue }: AttemptFacts): RefusedSummary[] {
+  return refused.filter((entry) => !catalogue?.some(({ digest }) => digest === entry.digest));
 }
 
 function uniqueByDigest<T extends Pick<CheckpointSummary, "digest">>(entries: readonly T[]): T[] {

@@ -3,6 +3,7 @@ import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { judgeClaim } from "./claim.ts";
 import type { Action } from "./decision.ts";
 import { claimNameOf, podName } from "./names.ts";
+import { suspectedNodes } from "./node-suspicion.ts";
 import type { CreateRefusal, Observed } from "./observed.ts";
 import { trainingPod } from "./pod.ts";
 import type { PodSettings } from "./pod-settings.ts";
@@ -53,13 +54,4 @@ export function refusalOf({ run, refusals }: Observed, entry: AttemptEntry): (Ob
 
 function nounOf({ kind }: CreateRefusal): string {
   return kind === "PersistentVolumeClaim" ? "the claim" : kind === "Pod" ? "the pod" : "the service";
-}
-
-/** Nodes of the newest attempts that ended there because good checkpoints did not verify. */
-function suspectedNodes({ attempts = [] }: TrainingRunStatus): string[] {
-  const ended = attempts.filter(({ endTime }) => endTime !== undefined);
-  const after = ended.findIndex(({ cause }) => cause !== "NodeSuspect");
-  const suspected = after === -1 ? ended : ended.slice(0, after);
-  const nodes = suspected.flatMap(({ pods }) => pods.flatMap(({ node }) => (node === undefined ? [] : [node])));
-  return [...new Set(nodes)].toSorted();
 }

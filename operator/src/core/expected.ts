@@ -1,6 +1,7 @@
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { isSuspicionConfirmed } from "./node-suspicion.ts";
 
 const maxDigests = 16;
 
@@ -12,7 +13,10 @@ export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
   return {
     latestVerified: latestVerified ? { step: latestVerified.step, digest: latestVerified.digest } : null,
     recorded: checkpoints.slice(0, maxDigests).map(({ step, digest }) => ({ step, digest })),
-    refused: [...suspects, ...refused].map(({ digest }) => digest).slice(0, maxDigests),
+    // What was refused for good stands in the log as well; what one node alone could not verify, another one tries.
+    refused: [...suspects, ...(isSuspicionConfirmed(status) ? refused : [])]
+      .map(({ digest }) => digest)
+      .slice(0, maxDigests),
     base: asked?.step === undefined ? null : { step: asked.step },
     noneVerified: spec.resume.noneVerified,
     unhealthy: spec.resume.unhealthy,

@@ -1,0 +1,27 @@
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+
+/** So many attempts in a row that ended so, wherever they ran, and the checkpoints are at fault, not the nodes. */
+const maxSuspicions = 3;
+
+/** The nodes that the next attempt should rather not run on: checkpoints that may be good did not verify there. */
+export function suspectedNodes(status: TrainingRunStatus): string[] {
+  const nodes = suspicions(status).flatMap(({ pods }) =>
+    pods.flatMap(({ node }) => (node === undefined ? [] : [node])),
+  );
+  return [...new Set(nodes)].toSorted();
+}
+
+/**
+ * Whether what did not verify is given up. One node's word is not enough: its memory or its mount may be what is
+ * damaged, and good checkpoints would be lost. A second node's is; and where only one node can run the pod, its word
+ * counts in the end, or the run would read the same bytes for ever.
+ */
+export function isSuspicionConfirmed(status: TrainingRunStatus): boolean {
+  return suspectedNodes(status).length > 1 || suspicions(status).length >= maxSuspicions;
+}
+
+/** The ends with NodeSuspect since an attempt last opened. Ends in between that never came so far change nothing. */
+function suspicions({ attempts = [] }: TrainingRunStatus): AttemptEntry[] {
+  const opened = attempts.findIndex((entry) => entry.opened);
+  return (opened === -1 ? attempts : attempts.slice(0, opened)).filter(({ cause }) => cause === "NodeSuspect");
+}
