@@ -14,6 +14,7 @@ export class ProgressFile {
   readonly #saveRequest: string;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #failing = false;
 
   constructor(place: Place) {
     const directory = progressDirectory(place);
@@ -27,9 +28,16 @@ export class ProgressFile {
     this.write(nowMs, progress());
   }
 
+  /** A report that cannot be written, as on a full volume, is said once and stops no training. */
   write(nowMs: number, progress: Progress): void {
-    replaceFile(this.#path, `${JSON.stringify(progress)}\n`);
     this.#writtenAtMs = nowMs;
+    try {
+      replaceFile(this.#path, `${JSON.stringify(progress)}\n`);
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing) console.error(`Cannot write ${this.#path}; training goes on:`, error);
+      this.#failing = true;
+    }
   }
 
   /** Whether someone asks for a save now; looked up a few times a second. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
@@ -39,6 +39,19 @@ describe("the last word of a trainer", () => {
     leaveRecord(place, record);
     expect(readFileSync(place.terminationLog, "utf8")).toBe(recordLine(record));
     expect(readFileSync(join(place.control, file), "utf8")).toBe(`${recordLine(record)}\n`);
+  });
+
+  test("reaches the one place where the other cannot be written", () => {
+    const [, record] = records[1] ?? [];
+    if (record === undefined) throw new Error("no such record");
+    const place = podPlace(mkdtempSync(join(tmpdir(), "record-")));
+    writeFileSync(place.control, "no directory");
+    leaveRecord(place, record);
+    expect(readFileSync(place.terminationLog, "utf8")).toBe(recordLine(record));
+    const other = podPlace(mkdtempSync(join(tmpdir(), "record-")));
+    mkdirSync(other.terminationLog);
+    leaveRecord(other, record);
+    expect(readFileSync(join(other.control, "preempted"), "utf8")).toBe(`${recordLine(record)}\n`);
   });
 });
 

@@ -15,9 +15,21 @@ const maxRecordBytes = 1024;
 export function leaveRecord(place: Place, record: TrainerRecord): void {
   const line = recordLine(record);
   if (place.kind === "local") return;
-  if (record.kind !== "incompatible") replaceFile(join(place.control, controlFiles[record.kind]), `${line}\n`);
+  if (record.kind !== "incompatible") {
+    const path = join(place.control, controlFiles[record.kind]);
+    orSay(path, () => replaceFile(path, `${line}\n`));
+  }
   // The kubelet bind-mounts this one file: it cannot be renamed over, and it is read only after the process has ended.
-  appendFileSync(place.terminationLog, line, { flag: "w" });
+  orSay(place.terminationLog, () => appendFileSync(place.terminationLog, line, { flag: "w" }));
+}
+
+/** Where one of the two places fails, the other still hears it, and the exit code is what it would have been. */
+function orSay(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    console.error(`Cannot leave the trainer's record in ${path}:`, error);
+  }
 }
 
 /** The record on one line of at most 1 KiB. Metrics that do not fit are left out, last names first; a message is cut. */
