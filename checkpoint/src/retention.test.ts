@@ -99,6 +99,18 @@ describe("retention", () => {
       remove: [],
     },
     {
+      what: "keeps two from before the weights became NaN, and of those after no more than the policy wants",
+      input: {
+        state: runOf([10, 20, 30])
+          .commit(1, 40, { unhealthy: true })
+          .commit(1, 50, { unhealthy: true })
+          .commit(1, 60, { unhealthy: true }).state,
+        verified: a1(10, 20, 30, 40, 50, 60),
+      },
+      keep: { 20: "healthy", 30: "healthy", 50: "verified last", 60: "verified last" },
+      remove: [10, 40],
+    },
+    {
       what: "keeps fresh evidence",
       input: { state: runOf([10, 20, 30, 40]).refuse(1, digestOf(20, 1)).state, verified: a1(30, 40) },
       keep: { 20: "evidence", 30: "verified last", 40: "verified last" },

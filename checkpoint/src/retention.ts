@@ -25,7 +25,7 @@ export type RetentionPlan = Readonly<{
   keep: readonly Readonly<{ ref: CheckpointRef; reasons: readonly string[] }>[];
   remove: readonly Readonly<{ ref: CheckpointRef; why: string }>[];
   keptBytes: number;
-  /** Set when the budget made the policy shrink to its floor: two verified, the base and the best. */
+  /** Set when the budget made the policy shrink to its floor: two verified (two healthy ones too), base and best. */
   shrunk: string | null;
   /** Set when even the floor leaves no room for another checkpoint: saving pauses, nothing more is deleted. */
   pauseSaving: string | null;
@@ -37,7 +37,8 @@ type Reasons = ReadonlyMap<Digest, readonly string[]>;
 
 /**
  * Which checkpoints may go. On every path (I6): nothing goes unless two newer ones in the present history are verified
- * (and mirrored, where there is a mirror), and the base of the last open, the final checkpoint and fresh evidence stay.
+ * (and mirrored, where there is a mirror), and the base of the last open, the final checkpoint, fresh evidence and the
+ * two newest verified ones without new NaN or infinity stay.
  */
 export function retain(input: RetentionInput): RetentionPlan {
   const { state, policy } = input;
@@ -74,6 +75,8 @@ function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): 
   const mirrored = input.mirrored ? new Set(input.mirrored) : null;
   const proven = history.filter(({ digest }) => known.has(digest) && (mirrored === null || mirrored.has(digest)));
   const secondProven = proven[1]?.step ?? Number.NEGATIVE_INFINITY;
+  // A run whose weights have become NaN goes on saving; a resume that skips those needs the last ones before them.
+  const healthy = proven.filter(({ unhealthy }) => !unhealthy).slice(0, 2);
   const onRecord = recorded.find((digest) => history.some((ref) => ref.digest === digest));
   const reasons = new Map<Digest, string[]>();
   for (const ref of state.checkpoints) {
@@ -83,6 +86,7 @@ function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): 
     if (ref.digest === onRecord) why.push("recorded");
     if (proven.indexOf(ref) === 0 || proven.indexOf(ref) === 1) why.push("verified");
     else if (ref.step >= secondProven) why.push("newer-unproven");
+    else if (healthy.includes(ref)) why.push("healthy");
     if (isFreshEvidence(input, ref)) why.push("evidence");
     if (why.length > 0) reasons.set(ref.digest, why);
   }
