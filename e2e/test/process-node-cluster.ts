@@ -40,7 +40,7 @@ interface ContainerState {
   readonly terminated?: { reason: string; exitCode: number; message?: string };
 }
 
-const waitMs = 25_000;
+const waitMs = 45_000;
 
 /** A control plane with one process node, for one test file. */
 export class ProcessNodeCluster {

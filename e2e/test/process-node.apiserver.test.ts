@@ -102,6 +102,8 @@ describe("a pod on a process node", () => {
       metadata: { name: "claim" },
       spec: { ...storage, volumeName: pv, resources: { requests: { storage: "1Gi" } } },
     });
+    // Bound before the pod asks for it: the binder may need its next resync, 15 s away, and the scheduler one more look.
+    await cluster.until("/api/v1", "persistentvolumeclaims", "claim", (claim) => claim.status?.phase === "Bound");
     await post(cluster.path("configmaps"), { metadata: { name: "config" }, data: { one: "1", two: "2" } });
     await post(cluster.path("secrets"), { metadata: { name: "secret" }, stringData: { word: "hush" } });
     const text = `cat $CONFIG/renamed $SECRET/word > $WORK/claim/seen; ls $CONFIG >> $WORK/claim/seen
