@@ -26,7 +26,7 @@ export type Sources = Readonly<{
 export type Observation =
   | Readonly<{ kind: "Seen"; observed: Observed; raw: KubeObject }>
   | Readonly<{ kind: "Absent" }>
-  | Readonly<{ kind: "Unreadable"; message: string }>;
+  | Readonly<{ kind: "Unreadable"; message: string; raw: KubeObject }>;
 
 /**
  * Gathers what is known of a run: from the caches, and by live reads where a stale cache could be taken for an
@@ -36,7 +36,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
   const raw = sources.caches.runs.get(key);
   if (raw === undefined) return { kind: "Absent" };
   const parsed = parseTrainingRun(raw);
-  if (parsed.kind === "Unreadable") return parsed;
+  if (parsed.kind === "Unreadable") return { ...parsed, raw };
   const { run } = parsed;
   const cached = cachedPods(run, sources.caches);
   const missing = await readMissing(run, cached, { ...sources, bound });

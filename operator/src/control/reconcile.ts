@@ -32,7 +32,9 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
   if (observation.kind === "Absent") return { kind: "Settled" };
   if (observation.kind === "Unreadable") {
     reconciler.log("warn", observation.message, { run: key });
-    return { kind: "Settled" };
+    const message = `${observation.message}. Nothing is begun or ended for it until its fields are mended, or until an operator of the version that wrote them serves it.`;
+    await publish({ type: "Warning", reason: "Unreadable", message }, observation.raw, { ...reconciler, bound });
+    return { kind: "Settled", requeueAfterMs: lookAgainMs() };
   }
   const { observed, raw } = observation;
   const decision = decide(observed);
