@@ -3,7 +3,7 @@ import { trainingRuns } from "../src/control/caches.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
-import { events } from "../src/kubernetes/resource.ts";
+import { events, pods } from "../src/kubernetes/resource.ts";
 import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
 import { OperatorLife } from "./operator-life.ts";
@@ -33,6 +33,7 @@ describe("a run that was left in a state nobody can go on from", () => {
   let namespace: string;
   let life: OperatorLife;
   const run = () => ({ resource: trainingRuns, namespace, name: "mnist" });
+  const pod = () => ({ resource: pods, namespace, name: "mnist-1-0" });
 
   /** A run whose first pod stands, and no operator any more. */
   beforeEach(async () => {
@@ -72,5 +73,19 @@ describe("a run that was left in a state nobody can go on from", () => {
     });
     expect(note).toContain("status.startTime");
     expect(note).toContain("until its fields are mended");
+  });
+
+  it.each([
+    ["and nothing took its place", async () => undefined],
+    ["and another one has its name", create],
+  ])("has its pods let go where it was taken away past its finalizer, %s", async (_title, afterwards) => {
+    const { metadata } = await direct.mergePatch<KubeObject>(run(), { metadata: { finalizers: null } }, forever);
+    await direct.remove(run(), { preconditions: { uid: metadata.uid } }, forever);
+    await afterwards();
+    await serve();
+    await until("the pod is let go", async () => {
+      const { finalizers } = (await direct.get<KubeObject>(pod(), forever)).metadata;
+      return finalizers === undefined || undefined;
+    });
   });
 });

@@ -31,7 +31,7 @@ export type CachesOptions = Readonly<{
 export class Caches {
   /** By uid, and by the `namespace/claim` they use. */
   readonly runs: ObjectCache<KubeObject>;
-  /** By the uid of their controller, and by node. */
+  /** By the uid of their controller, by the `namespace/name` of the run that this is, and by node. */
   readonly pods: ObjectCache<KubeObject>;
   readonly claims: ObjectCache<KubeObject>;
   /** Undefined where nodes are not watched. */
@@ -43,7 +43,7 @@ export class Caches {
   constructor(options: CachesOptions) {
     this.#options = options;
     this.runs = new ObjectCache({ claim: claimOf });
-    this.pods = new ObjectCache({ owner: ownerOf, node: nodeOf });
+    this.pods = new ObjectCache({ owner: ownerOf, run: runOf, node: nodeOf });
     this.claims = new ObjectCache();
     this.nodes = options.watchNodes ? new ObjectCache() : undefined;
     for (const namespace of options.namespaces.length === 0 ? [undefined] : options.namespaces) {
@@ -115,6 +115,11 @@ function onlyWhatTellsOfLoss(object: KubeObject): KubeObject {
 function ownerOf(pod: KubeObject): readonly string[] {
   const uid = controllerUid(pod);
   return uid === undefined ? [] : [uid];
+}
+
+function runOf(pod: KubeObject): readonly string[] {
+  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  return owner?.kind === trainingRuns.kind ? [`${pod.metadata.namespace}/${owner.name}`] : [];
 }
 
 function nodeOf(pod: KubeObject): readonly string[] {

@@ -11,6 +11,7 @@ import type { PassOutcome } from "./controller.ts";
 import type { Log } from "./log.ts";
 import { observe, type Sources } from "./observe.ts";
 import type { OwnWrites } from "./own-writes.ts";
+import { releaseStrays } from "./strays.ts";
 
 /** What one pass needs besides what it observes. */
 export type Reconciler = Readonly<{
@@ -28,6 +29,7 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
   const { sources, ownWrites, decide } = reconciler;
   // The write's own event brings the run back here; the delay only covers an event that is never told.
   if (!ownWrites.areSeen(key)) return { kind: "Settled", requeueAfterMs: unseenRecheckMs };
+  await releaseStrays(key, { ...sources, written: (resource, object) => ownWrites.note(key, resource, object) }, bound);
   const observation = await observe(key, sources, bound);
   if (observation.kind === "Absent") return { kind: "Settled" };
   if (observation.kind === "Unreadable") {

@@ -1,0 +1,45 @@
+import { accountingFinalizer } from "../api/names.ts";
+import { isNotFound } from "../kubernetes/api-error.ts";
+import type { ApiClient, Bound } from "../kubernetes/client.ts";
+import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
+import { pods, type Resource } from "../kubernetes/resource.ts";
+import { removeFinalizer } from "../kubernetes/writes.ts";
+import { type Caches, trainingRuns } from "./caches.ts";
+
+/** What letting strays go takes. */
+export type StrayKeeper = Readonly<{
+  caches: Pick<Caches, "runs" | "pods">;
+  client: ApiClient;
+  written: (resource: Resource, object: KubeObject) => void;
+}>;
+
+/**
+ * Lets pods go whose run was taken away past its finalizer, or that a creation made after its answer was given up:
+ * there is no ledger left that could count them, and garbage collection waits for our finalizer (L5). That the run
+ * is gone is read live: an older copy could lack a run that has just been made.
+ */
+export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bound): Promise<void> {
+  const { caches, client, written } = keeper;
+  const known = caches.runs.get(key)?.metadata.uid;
+  const strays = caches.pods
+    .find("run", key)
+    .filter((pod) => controllerUid(pod) !== known && pod.metadata.finalizers?.includes(accountingFinalizer));
+  if (strays.length === 0) return;
+  const living = await livingUid(key, client, bound);
+  for (const pod of strays.filter((each) => controllerUid(each) !== living)) {
+    const { namespace = "", name, uid, finalizers = [] } = pod.metadata;
+    const removal = { resource: pods, exact: { namespace, name, uid }, finalizers, finalizer: accountingFinalizer };
+    const answer = await removeFinalizer(client, removal, bound);
+    if (answer !== "Absent") written(pods, answer);
+  }
+}
+
+async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
+  const [namespace = "", name = ""] = key.split("/");
+  try {
+    return (await client.get({ resource: trainingRuns, namespace, name }, bound)).metadata.uid;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
