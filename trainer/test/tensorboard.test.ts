@@ -1,6 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { sweep } from "@trainingrun/checkpoint/sweep.ts";
+import { expect, onTestFinished, test } from "vitest";
+import { LinearLearner, noisyPoints } from "../../examples/linear/linear-learner.ts";
+import { batches } from "../src/batches.ts";
+import { trainLearner } from "../src/train-learner.ts";
 import { type PodEnd, TestRun } from "./pod.ts";
 import { countPoints, readEvents } from "./read-events.ts";
 
@@ -44,3 +51,36 @@ test("a volume that takes no event files changes nothing but one line", longest,
   expect(existsSync(join(well.checkpoints, "tensorboard"))).toBe(true);
   expect(readdirSync(ill.checkpoints).toSorted()).toEqual(["data", "log", "tensorboard"]);
 });
+
+test("retention and sweep leave the event files alone, and evaluations are among them", longest, async () => {
+  const directory = await trainAtHand({ tensorboard: undefined });
+  const store = await openDirectoryStore(directory, { runUid: "local" });
+  const { state } = await readLog(store);
+  expect(state.deleted.length).toBeGreaterThan(0);
+  await sweep(store, state);
+  const losses = Array.from({ length: 200 }, (_, at) => [`${at + 1} train/loss`, 1] as const);
+  const evaluations = [80, 160, 200].map((step) => [`${step} evaluation/doubled`, 1] as const);
+  const events = readEvents(join(directory, "tensorboard"));
+  expect(countPoints(events)).toEqual(new Map([...losses, ...evaluations]));
+  expect(events.find(({ scalars }) => "evaluation/doubled" in scalars)?.scalars).toEqual({ "evaluation/doubled": 160 });
+});
+
+test("switched off, it writes none", longest, async () => {
+  expect(readdirSync(await trainAtHand({ tensorboard: false })).toSorted()).toEqual(["control", "data", "log"]);
+});
+
+async function trainAtHand({ tensorboard }: { tensorboard: boolean | undefined }): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), "events-"));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  await trainLearner({
+    learner: () => new LinearLearner({ weights: 8, learningRate: 0.05, momentum: 0.9 }),
+    data: batches(noisyPoints({ rows: 100, weights: 8, seed: 1 }), { batchSize: 20, seed: 1 }),
+    steps: 200,
+    seed: 1,
+    minStepMilliseconds: 2,
+    every: { steps: 80, run: ({ step }) => ({ doubled: step * 2 }) },
+    local: { directory, interval: { steps: 10 } },
+    tensorboard,
+  });
+  return directory;
+}
