@@ -5,7 +5,7 @@ import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-envi
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
-import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { pointResumeAt } from "./resume-link.ts";
@@ -41,22 +41,19 @@ export async function restore(environment: AgentEnvironment, stop: AbortSignal):
 
 /**
  * What `serve` begins with. A container of this pod may have handed over before: the `restore` of a foreign framework,
- * or an earlier life of the sidecar. Its `open` stands in the log, so nothing is judged again.
+ * or an earlier life of the sidecar. Its `open` stands in the log, so nothing is judged again; nor is the volume proven
+ * again: training goes on by itself, and a failed restore in its midst would only end it.
  */
 export async function takeUp(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+  const { TRAININGRUN_CHECKPOINTS: root, TRAININGRUN_UID: runUid, TRAININGRUN_FRAMEWORK: framework } = environment;
   const restored = await handedOver(environment);
-  if (restored === null && environment.TRAININGRUN_FRAMEWORK === "sdk") return restore(environment, stop);
-  try {
-    if (restored === null)
-      throw new Error(`there is no ${handoverPath(environment)}, which the restore of this pod leaves`);
-    return { kind: "restored", restored, store: await openStore(environment) };
-  } catch (error) {
-    const failure = "StorageUnavailable";
-    return {
-      kind: "failed",
-      record: failureRecord(environment, { failure, message: unavailable(environment, error), refused: [] }),
-    };
-  }
+  if (restored !== null) return { kind: "restored", restored, store: new DirectoryStore(root, runUid) };
+  if (framework === "sdk") return restore(environment, stop);
+  const message = `Cannot serve because the restore of this pod leaves ${handoverPath(environment)}: it is not there`;
+  return {
+    kind: "failed",
+    record: failureRecord(environment, { failure: "StorageUnavailable", message, refused: [] }),
+  };
 }
 
 async function handedOver(environment: AgentEnvironment): Promise<Restored | null> {

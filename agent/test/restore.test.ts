@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
 import { takeUp } from "../src/restore.ts";
@@ -204,12 +205,13 @@ test("serve takes up what restore handed over, and only in the same pod", async 
   expect(await pod.takeUp()).toMatchObject({ kind: "failed" });
 });
 
-test("a handed-over attempt whose volume went away is StorageUnavailable, and may recover", async () => {
+test("an agent that is restarted while the volume is away serves on, and does not end the training", async () => {
   const pod = new RestoringPod(1);
   await pod.restore();
-  pod.variables.TRAININGRUN_CHECKPOINTS = join(pod.root, "termination-log");
-  writeFileSync(join(pod.root, "termination-log"), "");
-  expect(await pod.takeUp()).toMatchObject({ kind: "failed", record: { failure: "StorageUnavailable" } });
-  pod.variables.TRAININGRUN_CHECKPOINTS = volume;
-  expect(await pod.takeUp()).toMatchObject({ kind: "restored" });
+  pod.variables.TRAININGRUN_CHECKPOINTS = join(pod.root, "away");
+  const taken = await pod.takeUp();
+  expect(taken).toMatchObject({ kind: "restored", restored: { attempt: 1 } });
+  if (taken.kind !== "restored") return;
+  await expect(readLog(taken.store)).rejects.toThrow("Cannot list the log because the volume answered ENOENT");
+  expect(existsSync(join(pod.root, "away"))).toBe(false);
 });
