@@ -6,7 +6,8 @@ import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
-import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
+import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
+import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { pointResumeAt } from "./resume-link.ts";
 
@@ -117,7 +118,12 @@ function handoverPath(environment: AgentEnvironment): string {
 }
 
 function unavailable(environment: AgentEnvironment, error: unknown): string {
-  if (error instanceof StorageUnavailableError) return error.message;
+  if (error instanceof StorageUnavailableError || error instanceof DamagedFileError) return error.message;
+  // Not a word of the file system's: the trace must not be lost, and the volume not be suspected.
+  if (errorCode(error) === undefined) {
+    console.error(error);
+    return `Cannot restore because of a defect of the agent, whose log has the trace (report it): ${String(error)}`;
+  }
   const { TRAININGRUN_CHECKPOINTS: volume, TRAININGRUN_CONTROL: control } = environment;
   return `Cannot restore because ${volume} and ${control} must be readable and writable: ${String(error)}`;
 }

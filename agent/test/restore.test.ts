@@ -5,6 +5,7 @@ import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
 import { takeUp } from "../src/restore.ts";
@@ -193,6 +194,18 @@ test("a control directory that cannot be written is StorageUnavailable", async (
   writeFileSync(join(pod.root, "control"), "");
   expect(await pod.restore()).toBe(1);
   expect(pod.record()).toMatchObject({ failure: "StorageUnavailable" });
+});
+
+test("an error that is not the volume's is told as the agent's own, with its trace in the log", async () => {
+  const pod = new RestoringPod(1);
+  vi.spyOn(DirectoryStore.prototype, "recordNumbers").mockRejectedValueOnce(new TypeError("numbers is not iterable"));
+  expect(await pod.restore()).toBe(1);
+  expect(pod.record()).toMatchObject({
+    message:
+      "Cannot restore because of a defect of the agent, whose log has the trace (report it): " +
+      "TypeError: numbers is not iterable",
+  });
+  expect(console.error).toHaveBeenCalledWith(expect.any(TypeError));
 });
 
 test("serve takes up what restore handed over, and only in the same pod", async () => {
