@@ -1,4 +1,5 @@
-import type { Metric } from "@trainingrun/checkpoint/contract/digest.ts";
+import { type Metric, Metrics } from "@trainingrun/checkpoint/contract/digest.ts";
+import { z } from "zod";
 
 /** Measurements by name, as the training loop holds them. */
 export type MetricValues = Readonly<Record<string, number>>;
@@ -13,4 +14,16 @@ export function toMetrics(values: MetricValues): Metric[] {
 /** The reverse of {@link toMetrics}, exact: JavaScript prints a number so that it reads back the same. */
 export function fromMetrics(metrics: readonly Metric[]): MetricValues {
   return Object.fromEntries(metrics.map(({ name, value }) => [name, Number(value)]));
+}
+
+/** Throws for metrics that no checkpoint can hold: at the evaluation that made them, not at every save from then on. */
+export function requireMetrics(values: MetricValues): void {
+  const parsed = Metrics.safeParse(toMetrics(values));
+  if (parsed.success) return;
+  const names = Object.keys(values).sort().join(", ").slice(0, 300);
+  const rule = z.prettifyError(parsed.error).replaceAll("\n", " ").slice(0, 300);
+  throw new RangeError(
+    "Cannot record these metrics because a checkpoint holds at most 32 numbers with names of 1 to 63 characters " +
+      `(${rule}): ${names}. Let every.run return others.`,
+  );
 }

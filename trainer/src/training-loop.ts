@@ -4,7 +4,7 @@ import type { Cursor } from "./batches.ts";
 import { type BestPolicy, type BestState, recordEvaluation, shouldStopEarly } from "./best.ts";
 import { saveIsDue } from "./interval.ts";
 import type { Learner } from "./learner.ts";
-import { fromMetrics, type MetricValues, toMetrics } from "./metric-values.ts";
+import { fromMetrics, type MetricValues, requireMetrics, toMetrics } from "./metric-values.ts";
 import type { Pacer } from "./pacer.ts";
 import type { ProgressFile } from "./progress-file.ts";
 import { Random } from "./random.ts";
@@ -159,7 +159,9 @@ export class TrainingLoop<Data> {
     const metrics = await every.run({ step: this.#step, signal });
     // Stopped in the middle, it saw only part of the data: the next attempt runs it anew.
     if (signal.aborted) return;
-    this.#metrics = { ...this.#metrics, ...metrics };
+    const all = { ...this.#metrics, ...metrics };
+    requireMetrics(all);
+    this.#metrics = all;
     this.#evaluatedStep = this.#step;
     events?.evaluation(this.#step, metrics);
     if (best !== undefined) this.#best = recordEvaluation(best, this.#best, { step: this.#step, metrics });
