@@ -153,6 +153,23 @@ describe("a living attempt", () => {
     expect(kinds(second)).toEqual(["ReleasePod"]);
   });
 
+  test.each([
+    ["ahead of", at(3660)],
+    ["behind", at(-3540)],
+  ])("that crashed on a node whose clock is an hour %s ours is followed after the same wait", (_title, finishedAt) => {
+    const crashed = podWith({
+      status: {
+        phase: "Failed",
+        containerStatuses: [ended("trainer", 1, { finishedAt })],
+        initContainerStatuses: [ended("agent", 0, { finishedAt })],
+      },
+    });
+    const { nextAttemptTime = "" } = decideOn({ run: living(), pods: [crashed] }).status.retry ?? {};
+    const wait = Date.parse(nextAttemptTime) - (start + 60_000);
+    expect(wait).toBeGreaterThanOrEqual(7_500);
+    expect(wait).toBeLessThanOrEqual(10_000);
+  });
+
   test("with a pod of the same number beside the recorded one has that one stopped and not counted", () => {
     const twin = { ...training, uid: "pod-2" };
     expect(decideOn({ run: living(), pods: [training, twin] }).actions).toEqual([

@@ -6,7 +6,7 @@ import { classify, type Ending } from "./cause.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { endedAttempt } from "./ended-attempt.ts";
-import { instantOf, timeOf } from "./instant.ts";
+import { timeOf } from "./instant.ts";
 import { advanced, endEntry, isWanted } from "./ledger.ts";
 import { newSuspect, stuckStep } from "./lineage.ts";
 import type { Observed } from "./observed.ts";
@@ -60,8 +60,8 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
     runUid: run.metadata.uid,
     attempt: entry.number,
   });
-  const retry =
-    wait === 0 ? budget : { ...budget, nextAttemptTime: timeOf(instantOf(entry.endTime ?? entry.startTime) + wait) };
+  // From now, not from the end: that is the node's time, and a node whose clock is off would stretch or annul the wait.
+  const retry = wait === 0 ? budget : { ...budget, nextAttemptTime: timeOf(observed.now + wait) };
   const charged = { ...draft, status: withSuspect({ ...draft.status, retry }) };
   const end = terminalEnd(run, { status: draft.status, entry, ending, spent });
   return end === null ? charged : fail(observed, charged, end);
