@@ -26,6 +26,8 @@ type Status = z.infer<typeof Status>;
 
 const Named = z.looseObject({ name: z.string() });
 
+const Container = Named.extend({ env: z.array(z.looseObject({ name: z.string().optional() })).default([]) });
+
 const Pod = z.looseObject({
   metadata: z.looseObject({
     name: z.string(),
@@ -41,7 +43,7 @@ const Pod = z.looseObject({
   spec: z.looseObject({
     nodeName: z.string().optional(),
     terminationGracePeriodSeconds: z.int().nullish(),
-    containers: z.array(Named).default([]),
+    containers: z.array(Container).default([]),
     initContainers: z.array(Named).default([]),
   }),
   status: z
@@ -113,7 +115,7 @@ function readContainers({ spec, status }: Pod): Containers | null {
     [...status.initContainerStatuses, ...status.containerStatuses].map((each) => [each.name, each]),
   );
   const regular = spec.containers.map(({ name }) => name);
-  const trainer = regular.length === 1 ? regular[0] : regular.find((name) => name === trainerName);
+  const trainer = regular.length === 1 ? regular[0] : (regular.find((name) => name === trainerName) ?? told(spec));
   if (trainer === undefined) return null;
   const init = spec.initContainers.map(({ name }) => name);
   return {
@@ -127,6 +129,11 @@ function readContainers({ spec, status }: Pod): Containers | null {
         role: init.includes(name) ? "Init" : "Regular",
       })),
   };
+}
+
+/** The container that the contract's variables were given to: admission may have put another one beside the only one. */
+function told({ containers }: Pod["spec"]): string | undefined {
+  return containers.find(({ env }) => env.some(({ name }) => name === "TRAININGRUN_ATTEMPT"))?.name;
 }
 
 function readContainer<R>(name: string, status: Status | undefined, schema: z.ZodType<R>): ObservedContainer<R> {
