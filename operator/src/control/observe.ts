@@ -81,11 +81,20 @@ async function readMissing(
     if (cached.some((pod) => pod.uid === uid)) continue;
     const name = podName(run, newest.number, worker);
     const raw = await readLive(pods, { namespace: run.metadata.namespace, name }, live);
-    const pod = raw?.metadata.uid === uid ? observePod(raw) : null;
-    if (pod === null) gone.push(uid);
-    else found.push(pod);
+    const verdict = judgeMissing(raw, uid);
+    if (verdict === "Gone") gone.push(uid);
+    else if (verdict !== "Unreadable") found.push(verdict);
   }
   return { found, gone };
+}
+
+/**
+ * What the server's own answer means for a recorded pod. One that stands and cannot be read, since somebody took its
+ * labels, may still train: it is not gone, and nothing is begun beside it.
+ */
+export function judgeMissing(raw: KubeObject | undefined, uid: string): ObservedPod | "Gone" | "Unreadable" {
+  if (raw?.metadata.uid !== uid) return "Gone";
+  return observePod(raw) ?? "Unreadable";
 }
 
 async function observeNodes(present: readonly ObservedPod[], live: Live): Promise<readonly ObservedNode[]> {
