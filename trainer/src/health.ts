@@ -1,3 +1,15 @@
+import type { HeldTensor } from "./learner.ts";
+
+/** Names of the tensors that hold NaN or infinity; reads each of them. */
+export function nonFiniteTensors(tensors: readonly HeldTensor[]): string[] {
+  return tensors.filter((tensor) => holdsNonFinite(tensor, tensor.read())).map(({ name }) => name);
+}
+
+/** Whether a tensor whose values are these bytes holds NaN or infinity. */
+export function holdsNonFinite({ dtype }: Pick<HeldTensor, "dtype">, bytes: Uint8Array): boolean {
+  return dtype === "F32" && countNonFinite(bytes) > 0;
+}
+
 /** Counts NaN and infinities among 32-bit floats given as bytes. */
 export function countNonFinite(bytes: Uint8Array): number {
   let count = 0;

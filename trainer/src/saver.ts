@@ -5,7 +5,7 @@ import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { tensorsFile } from "@trainingrun/checkpoint/safetensors/write.ts";
 import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import { countNonFinite } from "./health.ts";
+import { holdsNonFinite } from "./health.ts";
 import type { HeldTensor, Snapshot } from "./learner.ts";
 import type { Pacer } from "./pacer.ts";
 import { trainerVersion } from "./trainer-version.ts";
@@ -16,7 +16,7 @@ export type SaverContext = {
   readonly store: Store;
   readonly runUid: string;
   readonly attempt: number;
-  /** The checkpoint that this attempt resumed from, and the tensors that held NaN or infinity in it. */
+  /** The checkpoint that this attempt resumed from, and the tensors that held NaN or infinity at its start. */
   readonly parent: Digest | null;
   readonly nonFiniteBefore: readonly string[];
   readonly environment: unknown;
@@ -177,7 +177,7 @@ class Drain {
     bytes: async () => {
       await this.#pacer.turn();
       const values = tensor.read();
-      if (tensor.dtype === "F32" && countNonFinite(values) > 0) this.nonFinite.push(tensor.name);
+      if (holdsNonFinite(tensor, values)) this.nonFinite.push(tensor.name);
       this.bytes += values.byteLength;
       return values;
     },

@@ -6,6 +6,7 @@ import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { BestPolicy } from "./best.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
 import { collectEnvironment } from "./environment-facts.ts";
+import { nonFiniteTensors } from "./health.ts";
 import { saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import { type LoadedState, loadState } from "./load-checkpoint.ts";
@@ -96,7 +97,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
       runUid: place.runUid,
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
-      nonFiniteBefore: loaded?.manifest.health.nonFinite ?? [],
+      nonFiniteBefore: loaded?.manifest.health.nonFinite ?? nonFiniteAtFirst(learner),
       environment: collectEnvironment({ backend, environment, config, dataset: options.data.digest() }),
       pacer,
       afterCommit: place.kind === "local" ? new RetentionAtHand(start, options.best).afterCommit : undefined,
@@ -137,6 +138,15 @@ function openEvents(
     steps: options.steps,
     report: say,
   });
+}
+
+/** A mask full of -infinity is what the script wants: only what training makes of other tensors is unhealthy. */
+function nonFiniteAtFirst(learner: Learner<never>): string[] {
+  const { weights, optimizerTensors } = learner.snapshot();
+  const held = [...weights, ...optimizerTensors];
+  const found = nonFiniteTensors(held);
+  for (const tensor of held) tensor.release();
+  return found;
 }
 
 /** Puts the learner and the data where the checkpoint stands. */
