@@ -72,9 +72,10 @@ export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
 }
 
-/** The server, or a webhook or quota on its behalf, will not have this object: repeating it unchanged is useless. */
+/** The server, or a webhook or quota on its behalf, will not have this object: repeating it at once is useless. */
 export function isRefusal(error: unknown): error is ApiError {
-  return error instanceof ApiError && [400, 403, 413, 422].includes(error.status) && !isFailedPatchTest(error);
+  if (!(error instanceof ApiError) || isFailedPatchTest(error)) return false;
+  return [400, 403, 413, 422].includes(error.status) || isUnreachableWebhook(error);
 }
 
 /** The error's own words and its causes', in one line. */
@@ -89,6 +90,11 @@ export function wordsOf(error: unknown): string {
 // field; a patch that was applied and then broke a rule names the field, after "is invalid:".
 function isFailedPatchTest(error: ApiError): boolean {
   return error.attempted.method === "PATCH" && error.status === 422 && !error.detail.includes("is invalid:");
+}
+
+// A webhook that is away refuses for as long as it is; any other internal error may be over at the next try.
+function isUnreachableWebhook({ status, detail }: ApiError): boolean {
+  return status === 500 && detail.includes("failed calling webhook");
 }
 
 const connectionFailures = new Set([
