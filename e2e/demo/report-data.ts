@@ -19,7 +19,7 @@ export function describeReport({ interrupted, undisturbed, scraped, checks, way,
     way,
     startedAt: interrupted.run.metadata.creationTimestamp,
     losses: interrupted.losses,
-    undisturbedLosses: undisturbed.losses,
+    undisturbedLosses: historyOf(undisturbed.run),
     interruptions: interrupted.interruptions.map((one) => interruptionRow(interrupted.run, one)),
     attempts: ledgerRows(interrupted.run),
     refused: interrupted.run.status.refused,
@@ -43,4 +43,9 @@ function interruptionRow(run: RunView, one: WatchedRun["interruptions"][number])
     lostSteps: ended?.lostSteps ?? null,
     recoverySeconds: next?.firstStepTime === undefined ? null : (Date.parse(next.firstStepTime) - one.atMs) / 1000,
   };
+}
+
+/** The loss as the run's status kept it over all its steps: denser than what was seen in passing, and without attempts. */
+function historyOf({ status }: RunView): DemoReport["undisturbedLosses"] {
+  return (status.progress?.history ?? []).map(([step, loss]) => ({ step, loss: Number(loss), attempt: 1, seconds: 0 }));
 }

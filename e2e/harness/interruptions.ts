@@ -28,6 +28,8 @@ export type Interrupted = Readonly<{
 }>;
 
 type Victim = Readonly<{ api: ApiClient; run: RunAccess; volume: RunVolume; signal: AbortSignal }>;
+/** What a deed came to: its instant is that of the call or signal itself, not of the wait for the right moment. */
+type Deed = Readonly<{ atMs: number; detail: string }>;
 
 /** Interrupts the run in the way asked for, and resolves as soon as that is done; recovery is for the caller to await. */
 export async function interrupt(kind: InterruptionKind, victim: Victim): Promise<Interrupted> {
@@ -37,20 +39,19 @@ export async function interrupt(kind: InterruptionKind, victim: Victim): Promise
     preemption: preempt,
     SIGKILL: killTrainer,
     "damaged checkpoint": damageNewest,
-  } satisfies Record<InterruptionKind, (victim: Victim) => Promise<string>>;
+  } satisfies Record<InterruptionKind, (victim: Victim) => Promise<Deed>>;
   const before = await victim.run.get();
-  const atMs = Date.now();
-  const detail = await deeds[kind](victim);
-  return { kind, attempt: before.status.attempt ?? 0, atStep: before.status.progress?.step ?? 0, atMs, detail };
+  const deed = await deeds[kind](victim);
+  return { kind, attempt: before.status.attempt ?? 0, atStep: before.status.progress?.step ?? 0, ...deed };
 }
 
-async function evictBetweenSaves(victim: Victim): Promise<string> {
+async function evictBetweenSaves(victim: Victim): Promise<Deed> {
   await until("a moment between two saves", victim.signal, async () => !(await saveInFlight(victim.volume)));
   return await evict(victim);
 }
 
 /** Watches for the next save, and evicts within a few milliseconds of seeing it. */
-async function evictDuringSave(victim: Victim): Promise<string> {
+async function evictDuringSave(victim: Victim): Promise<Deed> {
   const pod = await livePod(victim);
   const deadline = AbortSignal.any([victim.signal, AbortSignal.timeout(60_000)]);
   for (;;) {
@@ -61,21 +62,22 @@ async function evictDuringSave(victim: Victim): Promise<string> {
   return await evict(victim);
 }
 
-async function evict(victim: Victim): Promise<string> {
+async function evict(victim: Victim): Promise<Deed> {
   const { metadata } = await livePod(victim);
+  const atMs = Date.now();
   await victim.api.expect("POST", `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/eviction`, {
     apiVersion: "policy/v1",
     kind: "Eviction",
     metadata: { name: metadata.name, namespace: metadata.namespace },
     deleteOptions: { preconditions: { uid: metadata.uid } },
   });
-  return `pod ${metadata.name} evicted through the Eviction API`;
+  return { atMs, detail: `pod ${metadata.name} evicted through the Eviction API` };
 }
 
 const priorityClass = "trainingrun-e2e-urgent";
 
 /** A pod of higher priority that needs the GPU of the run's node; it leaves again once the run's pod has gone. */
-async function preempt(victim: Victim): Promise<string> {
+async function preempt(victim: Victim): Promise<Deed> {
   const { metadata, spec } = await livePod(victim);
   const name = `urgent-${metadata.uid.slice(0, 8)}`;
   await victim.api.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", {
@@ -85,6 +87,7 @@ async function preempt(victim: Victim): Promise<string> {
     value: 1_000_000,
   });
   const path = `/api/v1/namespaces/${metadata.namespace}/pods`;
+  const atMs = Date.now();
   await victim.api.expect("POST", path, urgentPod(name, spec.nodeName));
   const gone = async () => {
     const live = (await victim.run.pods()).find((pod) => pod.metadata.uid === metadata.uid);
@@ -95,7 +98,7 @@ async function preempt(victim: Victim): Promise<string> {
   } finally {
     await victim.api.request("DELETE", `${path}/${name}?gracePeriodSeconds=0`);
   }
-  return `pod ${metadata.name} preempted by ${name} on ${spec.nodeName}`;
+  return { atMs, detail: `pod ${metadata.name} preempted by ${name} on ${spec.nodeName}` };
 }
 
 function urgentPod(name: string, node: string | undefined): unknown {
@@ -120,27 +123,29 @@ function urgentPod(name: string, node: string | undefined): unknown {
   };
 }
 
-async function killTrainer(victim: Victim): Promise<string> {
+async function killTrainer(victim: Victim): Promise<Deed> {
   const pod = await livePod(victim);
   const { metadata } = await victim.run.get();
   const pid = await findTrainerProcess(metadata.uid, attemptOf(pod));
   if (pid === null) throw new Error(`Cannot kill the trainer of ${pod.metadata.name}: no such process on this machine`);
+  const atMs = Date.now();
   kill(pid, "SIGKILL");
-  return `trainer of ${pod.metadata.name} killed with SIGKILL`;
+  return { atMs, detail: `trainer of ${pod.metadata.name} killed with SIGKILL` };
 }
 
 /**
  * Stops the run through `suspend`, flips one bit in the newest checkpoint that it kept, and lets it go on: the restore
  * has to find it, refuse it, and take the one before.
  */
-async function damageNewest(victim: Victim): Promise<string> {
+async function damageNewest(victim: Victim): Promise<Deed> {
   await victim.run.patchSpec({ suspend: true });
   const stopped = await victim.run.waitFor("the run to be suspended", victim.signal, isSuspended);
   const newest = stopped.status.latestVerified;
   if (newest === undefined) throw new Error("Cannot damage the newest checkpoint: none was verified yet");
   const done = await flipOneBit(victim.volume, newest);
+  const atMs = Date.now();
   await victim.run.patchSpec({ suspend: false });
-  return `${done} flipped while the run was suspended`;
+  return { atMs, detail: `${done} flipped while the run was suspended` };
 }
 
 function isSuspended(run: RunView): boolean {

@@ -38,6 +38,7 @@ export const RunView = z.object({
           step: z.int(),
           targetStep: z.int().optional(),
           metrics: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+          history: z.array(z.tuple([z.int(), z.string()])).default([]),
         })
         .optional(),
       latestVerified: Checkpoint.optional(),
