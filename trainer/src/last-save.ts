@@ -44,10 +44,22 @@ export type HurriedSave = {
   readonly why: string;
 };
 
-/** Saves what can be saved until `deadlineMs` on the monotonic clock, and never begins what cannot end before it. */
+/**
+ * Saves what can be saved until `deadlineMs` on the monotonic clock, and never begins what cannot end before it. A save
+ * that fails in time is tried again: a volume may be full only until the agent has pruned.
+ */
 export async function saveBefore(deadlineMs: number, run: StoppedRun): Promise<HurriedSave> {
+  if (run.step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
+  for (let tries = 1; ; tries += 1) {
+    const save = await saveOnceBefore(deadlineMs, run);
+    if (save.finalCheckpoint !== "Failed" || run.saver.fence !== null || tries === maxTries) return save;
+    const leftMs = deadlineMs - performance.now();
+    await sleep(Math.max(0, Math.min(betweenTriesMs, leftMs / 4)));
+  }
+}
+
+async function saveOnceBefore(deadlineMs: number, run: StoppedRun): Promise<HurriedSave> {
   const { saver, step } = run;
-  if (step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
   // Held before anything is waited for: this is the state that is to be saved.
   const request = run.saveRequest();
   const bytes = [...request.snapshot.weights, ...request.snapshot.optimizerTensors].reduce(
@@ -62,9 +74,10 @@ export async function saveBefore(deadlineMs: number, run: StoppedRun): Promise<H
     bytesPerSecond: saver.bytesPerSecond,
     remainingSeconds: (deadlineMs - performance.now()) / 1000,
   });
+  const inFlightStep = saver.inFlight?.step ?? null;
   const inTime = await carryOut(plan, { run, request, deadlineMs: deadlineMs - recordMs });
   const checkpoint = saver.last?.step === step ? saver.last : null;
-  return { finalCheckpoint: verdict(plan, { inTime, checkpoint }), checkpoint, why: plan.why };
+  return { finalCheckpoint: verdict(plan, { inTime, checkpoint, inFlightStep, step }), checkpoint, why: plan.why };
 }
 
 async function carryOut(
@@ -95,10 +108,11 @@ async function within(deadlineMs: number, save: InFlight): Promise<boolean> {
 }
 
 function verdict(
-  plan: FinalSavePlan,
-  { inTime, checkpoint }: { inTime: boolean; checkpoint: Saved | null },
+  { action }: FinalSavePlan,
+  ended: { inTime: boolean; checkpoint: Saved | null; inFlightStep: number | null; step: number },
 ): FinalCheckpoint {
-  if (checkpoint !== null) return "Saved";
-  const gaveUp = plan.action === "give up" || plan.action === "finish in-flight";
-  return !inTime || gaveUp ? "TimedOut" : "Failed";
+  if (ended.checkpoint !== null) return "Saved";
+  // An older save that was finished because only it fitted: the newest steps were given up, and no try was lost.
+  const gaveUp = action === "give up" || (action === "finish in-flight" && ended.inFlightStep !== ended.step);
+  return !ended.inTime || gaveUp ? "TimedOut" : "Failed";
 }

@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { FinalSaveError, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
+import { Pacer } from "./pacer.ts";
+import { Saver } from "./saver.ts";
+
+const runUid = "run";
+
+beforeEach(() => {
+  vi.spyOn(console, "error").mockReturnValue(undefined);
+});
+
+/** A run that has stopped after step 5, on a volume whose log takes no record the next `failures` times. */
+async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRun & { store: DirectoryStore }> {
+  const directory = await mkdtemp(join(tmpdir(), "last-save-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const store = await openDirectoryStore(directory, { runUid });
+  await restoreRun(store, {
+    runUid,
+    attempt: 1,
+    podUid: "pod-1",
+    node: "node",
+    generation: 1,
+    expected: {
+      latestVerified: null,
+      recorded: [],
+      refused: [],
+      base: null,
+      noneVerified: "Fail",
+      unhealthy: "Skip",
+      environmentMismatch: "Ignore",
+    },
+  });
+  let left = failures;
+  store.createRecord = async (number, bytes) => {
+    left -= 1;
+    if (left >= 0) throw new StorageUnavailableError("Cannot append to the log because the volume answered EIO");
+    return DirectoryStore.prototype.createRecord.call(store, number, bytes);
+  };
+  const pacer = new Pacer();
+  pacer.release();
+  const who = { runUid, attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
+  return {
+    store,
+    step: 5,
+    saver: new Saver({ ...who, store, pacer }, null),
+    saveRequest: () => ({
+      state: {
+        version: 1,
+        step: 5,
+        random: { seed: 1, counter: 5 },
+        cursor: { epoch: 0, permutationSeed: 1, position: 5 },
+        datasetSize: 10,
+        optimizer: { kind: "none", iterations: 0 },
+        metrics: [],
+        evaluatedStep: 0,
+        best: null,
+        trainedSeconds: performance.now(),
+        attempts: 1,
+      },
+      snapshot: { weights: [], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } },
+    }),
+  };
+}
+
+const steps = async (store: DirectoryStore) => (await readLog(store)).state.checkpoints.map(({ step }) => step);
+const inTenSeconds = () => performance.now() + 10_000;
+
+test("the last step is saved although its first commit failed", async () => {
+  const run = await stoppedRun({ failures: 1 });
+  expect(await saveLastStep(run)).toMatchObject({ step: 5 });
+  expect(await steps(run.store)).toEqual([5]);
+});
+
+test("a volume that stays broken ends the run with words, and nothing is committed", async () => {
+  const run = await stoppedRun({ failures: 100 });
+  await expect(saveLastStep(run)).rejects.toThrow(FinalSaveError);
+  expect(await steps(run.store)).toEqual([]);
+});
+
+test("a save on SIGTERM that fails is tried again while there is time", async () => {
+  const run = await stoppedRun({ failures: 1 });
+  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+  expect(await steps(run.store)).toEqual([5]);
+});
+
+test("a save in flight that fails after SIGTERM is done anew while there is time", async () => {
+  const run = await stoppedRun({ failures: 1 });
+  run.saver.begin(run.saveRequest());
+  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+});
+
+test("a save on SIGTERM that keeps failing has failed, and has not run out of time", async () => {
+  const run = await stoppedRun({ failures: 100 });
+  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Failed", checkpoint: null });
+});
