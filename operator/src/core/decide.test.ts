@@ -124,6 +124,14 @@ describe("a living attempt", () => {
     expect(decideOn({ run })).toEqual({ status: run.status, actions: [], events: [], requeueAfterMs: 1000 });
   });
 
+  test("of a deleted run is not judged either until the grace period and a minute are over, and is then let go (L5)", () => {
+    const run = living({ metadata: { deletionTimestamp: at(0) } });
+    expect(kinds(decideOn({ run }))).toEqual([]);
+    const overdue = decideOn({ run, now: start + 91_000 });
+    expect(kinds(overdue)).toEqual(["ReleaseRun"]);
+    expect(overdue.events).toMatchObject([{ type: "Warning", reason: "PodsAbandoned" }]);
+  });
+
   test("whose recorded pod is gone without a trace is followed by the next number", () => {
     const decision = decideOn({ run: living(), gone: ["pod-1"] });
     expect(decision.status.attempts).toMatchObject([{ cause: "Deleted", charge: "Disruption" }]);

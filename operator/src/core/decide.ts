@@ -1,6 +1,7 @@
 import { managedBy } from "../api/names.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import { decideNext } from "./begin.ts";
+import { releaseDeadline } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
 import { decideDeletion } from "./deletion.ts";
 import { add, type Draft, decisionOf, draftOf } from "./draft.ts";
@@ -32,13 +33,19 @@ export function decide(observed: Observed, settings: PodSettings): Decision {
   const { run } = observed;
   if ((run.spec.managedBy ?? managedBy) !== managedBy) return { status: run.status, actions: [], events: [] };
   const first = survey(observed, run.status);
-  if (first.unsure) return { status: run.status, actions: [], events: [], requeueAfterMs: unsureRetryMs };
+  if (first.unsure && !isOverdue(observed))
+    return { status: run.status, actions: [], events: [], requeueAfterMs: unsureRetryMs };
   const facts = factsOfLeader(observed, first);
   const learned = mirror(observed, recordPods(learn(run, facts), first, observed), facts);
   const stop = stopFor(observed, learned.status, first);
   const intended = stop === null ? learned : { ...learned, status: { ...learned.status, stop } };
   const settled = settle(observed, intended, first);
   return decisionOf(branch(observed, settled, settings));
+}
+
+/** A deleted run is let go in time even where its pod cannot be judged (L5). */
+function isOverdue({ run, now }: Observed): boolean {
+  return run.metadata.deletionTimestamp !== undefined && now >= releaseDeadline(run, []);
 }
 
 function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft {
