@@ -1,7 +1,9 @@
+import { readFileSync } from "node:fs";
 import type { RequestOptions } from "node:https";
-import { join } from "node:path";
-import { KubeConfig } from "@kubernetes/client-node";
+import { dirname, join, resolve } from "node:path";
+import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 import { Agent, type Dispatcher } from "undici";
+import { z } from "zod";
 
 /** All that a request needs to reach the API server as ourselves. */
 export type Access = Readonly<{
@@ -109,6 +111,7 @@ function load(source: CredentialSource): KubeConfig {
   try {
     if (source.kind === "Kubeconfig") {
       config.loadFromFile(source.path);
+      takeTokenFiles(config, source.path);
       if (source.context !== undefined) config.setCurrentContext(source.context);
     } else {
       config.loadFromClusterAndUser(
@@ -126,6 +129,25 @@ function load(source: CredentialSource): KubeConfig {
     );
   }
   return config;
+}
+
+const TokenFiles = z.looseObject({
+  users: z
+    .array(z.looseObject({ name: z.string(), user: z.looseObject({ tokenFile: z.string().optional() }).nullish() }))
+    .nullish(),
+});
+
+/** client-node 2.0.1 looks for `tokenFile` under a name that no kubeconfig has. It wins over a token, as for kubectl. */
+function takeTokenFiles(config: KubeConfig, path: string): void {
+  const { users } = TokenFiles.parse(loadYaml(readFileSync(path, "utf8")));
+  const files = new Map(users?.map(({ name, user }) => [name, user?.tokenFile]));
+  config.users = config.users.map((user) => {
+    const file = files.get(user.name);
+    if (file === undefined) return user;
+    const { token: _, ...rest } = user;
+    const tokenFile = resolve(dirname(path), file);
+    return { ...rest, authProvider: { name: "tokenFile", config: { tokenFile } } };
+  });
 }
 
 function wordsFor(source: CredentialSource): string {
