@@ -14,7 +14,12 @@ export function fold(records: readonly NumberedRecord[]): RunState {
     first !== undefined && "record" in first && first.record.kind === "open"
       ? { ...emptyState, ...first.record.state }
       : emptyState;
-  return records.reduce(step, start);
+  return foldOn(start, records);
+}
+
+/** The state after these records, which follow directly on the last one that `state` is folded from. */
+export function foldOn(state: RunState, records: readonly NumberedRecord[]): RunState {
+  return records.reduce(step, state);
 }
 
 /** Why a record would count for nothing in this state, or null where it counts. Writers ask before they append. */

@@ -1,6 +1,6 @@
 import { limits } from "../limits.ts";
 import { StorageUnavailableError, type Store } from "../store/store.ts";
-import { fold } from "./fold.ts";
+import { fold, foldOn } from "./fold.ts";
 import { type NumberedRecord, parseRecord } from "./record.ts";
 import type { RunState } from "./state.ts";
 
@@ -12,6 +12,9 @@ const maxRereads = 4;
 /** Records never change under their number, so each is read and parsed once per store. */
 const parsed = new WeakMap<Store, Map<number, NumberedRecord>>();
 
+/** What was last read of each store. A log grows at its end, and one of a long attempt is too long to fold at every look. */
+const folded = new WeakMap<Store, ReadLog>();
+
 /**
  * Reads the log of a tier: from the highest number down to the newest `open`, which carries the rest. A prefix may be
  * pruned meanwhile: a record that is gone makes it look again.
@@ -21,9 +24,20 @@ export async function readLog(store: Store, { signal }: { signal?: AbortSignal }
     signal?.throwIfAborted();
     const numbers = await store.recordNumbers();
     const records = await readDown(store, numbers, { signal, lastTry: reread === maxRereads });
-    if (records !== null) return { records, state: fold(records) };
+    if (records === null) continue;
+    const log = { records, state: stateOf(records, folded.get(store)) };
+    folded.set(store, log);
+    return log;
   }
   throw new StorageUnavailableError(`Cannot read the log of run ${store.runUid} because it changes under every read`);
+}
+
+/** The fold of these records, going on from the last one where they are the same and more. */
+function stateOf(records: readonly NumberedRecord[], before: ReadLog | undefined): RunState {
+  const known = before?.records.length ?? 0;
+  // A damaged record is read anew each time and so never the same one: it may have been repaired.
+  const goesOn = known > 0 && before?.records.every((entry, index) => records[index] === entry);
+  return before !== undefined && goesOn ? foldOn(before.state, records.slice(known)) : fold(records);
 }
 
 /** The records from the newest `open` to the top; null where the listing was overtaken. */
