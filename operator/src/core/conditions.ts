@@ -13,6 +13,7 @@ export type Statement = Readonly<{
 type Context = Readonly<{ now: Instant; generation: number }>;
 
 const maxMessageLength = 2048;
+const maxReasonLength = 256;
 
 /** Puts a statement among the conditions, in a stable order. The transition time moves only when the status does. */
 export function setCondition(conditions: readonly Condition[], statement: Statement, context: Context): Condition[] {
@@ -23,7 +24,7 @@ export function setCondition(conditions: readonly Condition[], statement: Statem
     status: statement.status,
     observedGeneration: context.generation,
     lastTransitionTime,
-    reason: statement.reason,
+    reason: wordOf(statement.reason),
     message: statement.message.slice(0, maxMessageLength),
   };
   const rest = conditions.filter(({ type }) => type !== statement.type);
@@ -33,6 +34,18 @@ export function setCondition(conditions: readonly Condition[], statement: Statem
 /** True where the condition is there and True. */
 export function isTrue(conditions: readonly Condition[] | undefined, type: ConditionType): boolean {
   return conditions?.some((condition) => condition.type === type && condition.status === "True") ?? false;
+}
+
+/**
+ * Reasons come from schedulers, kubelets and agents too. One that is no CamelCase word would have the API server
+ * refuse the whole status, and with it every decision on the run.
+ */
+function wordOf(reason: string): string {
+  const word = reason
+    .replace(/^[^A-Za-z]+|[^A-Za-z0-9_,:]+/g, "")
+    .slice(0, maxReasonLength)
+    .replace(/[,:]+$/, "");
+  return word === "" ? "Unspecified" : word;
 }
 
 function rank(type: string): number {
