@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
@@ -18,17 +18,26 @@ const progress = (step: number): Progress => ({
   time: "2026-01-01T00:00:00.000Z",
 });
 
+function fileBelow(checkpoints: string): ProgressFile {
+  return new ProgressFile({ kind: "local", runUid: "local", checkpoints, interval: { steps: 1 }, graceSeconds: 30 });
+}
+
+test("a request for a save that cannot be taken away is heeded once", () => {
+  const checkpoints = mkdtempSync(join(tmpdir(), "progress-"));
+  onTestFinished(() => rmSync(checkpoints, { recursive: true, force: true }));
+  const file = fileBelow(checkpoints);
+  expect(file.saveRequested(0)).toBe(false);
+  mkdirSync(join(checkpoints, "control", "save"), { recursive: true });
+  expect(file.saveRequested(1000)).toBe(true);
+  file.acceptSaveRequest();
+  expect(file.saveRequested(2000)).toBe(false);
+});
+
 test("progress that cannot be written stops no training, and is written again once it can be", () => {
   const checkpoints = mkdtempSync(join(tmpdir(), "progress-"));
   onTestFinished(() => rmSync(checkpoints, { recursive: true, force: true }));
   const control = join(checkpoints, "control");
-  const file = new ProgressFile({
-    kind: "local",
-    runUid: "local",
-    checkpoints,
-    interval: { steps: 1 },
-    graceSeconds: 30,
-  });
+  const file = fileBelow(checkpoints);
   writeFileSync(control, "no directory");
   file.write(0, progress(1));
   file.update(1000, () => progress(2));

@@ -15,6 +15,7 @@ export class ProgressFile {
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #failing = false;
+  #deaf = false;
 
   constructor(place: Place) {
     const directory = progressDirectory(place);
@@ -42,13 +43,19 @@ export class ProgressFile {
 
   /** Whether someone asks for a save now; looked up a few times a second. */
   saveRequested(nowMs: number): boolean {
-    if (nowMs - this.#lookedAtMs < minMillisecondsBetween) return false;
+    if (this.#deaf || nowMs - this.#lookedAtMs < minMillisecondsBetween) return false;
     this.#lookedAtMs = nowMs;
     return existsSync(this.#saveRequest);
   }
 
   /** Takes the request away as the save begins: a request made after this one asks for another save. */
   acceptSaveRequest(): void {
-    rmSync(this.#saveRequest, { force: true });
+    try {
+      rmSync(this.#saveRequest, { force: true });
+    } catch (error) {
+      // A request that stays would ask for save after save.
+      this.#deaf = true;
+      console.error(`Cannot take ${this.#saveRequest} away, so no further request for a save is heeded:`, error);
+    }
   }
 }
