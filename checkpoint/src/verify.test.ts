@@ -52,6 +52,22 @@ describe("verification", () => {
     expect(await verifyCheckpoint(flaky, expected)).toMatchObject({ ok: true, rereads: 1 });
   });
 
+  const passing = [
+    { what: "a disk that fails", at: 3, fail: () => Promise.reject(new DamagedFileError("Cannot read: EIO")) },
+    { what: "a header that came in wrong", at: 2, fail: (target: Uint8Array) => void target.fill(0) },
+  ];
+  test.each(passing)("looks again after $what once", async ({ at, fail }) => {
+    const { store, expected } = await saved();
+    let reads = 0;
+    const flaky = reading(store, async (file, target, position) => {
+      const count = await file.read(target, position);
+      reads += 1;
+      if (reads === at) await fail(target);
+      return count;
+    });
+    expect(await verifyCheckpoint(flaky, expected)).toMatchObject({ ok: true, rereads: 1 });
+  });
+
   test("says that bytes are unreadable when the disk does, and that the tier is gone when it is", async () => {
     const { store, expected } = await saved();
     const broken = reading(store, () => Promise.reject(new DamagedFileError("Cannot read model.safetensors: EIO")));

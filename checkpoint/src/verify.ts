@@ -40,16 +40,28 @@ class Refused extends Error {
   }
 }
 
+/** Reasons that a second look cannot take back: the bytes were read twice, or there is nothing to look at. */
+const settled: ReadonlySet<RefusalReason> = new Set(["BytesDiffer", "Missing"]);
+
+type Expected = Readonly<{ digest: Digest | null; directory: string }>;
+
 /**
  * Matches every byte of a stored checkpoint to the manifest of that digest: cheap checks first (names, sizes, the
- * manifest's own digest, headers), then each chunk; a chunk that differs is read once more before it counts (I3).
- * Throws only where nothing can be said: storage unavailable, an unknown format or algorithm, or aborted.
+ * manifest's own digest, headers), then each chunk; what differs is read once more before it counts (I3), for a refusal
+ * is for good. Throws only where nothing can be said: storage unavailable, an unknown format or algorithm, or aborted.
  */
 export async function verifyCheckpoint(
   store: Store,
-  expected: Readonly<{ digest: Digest | null; directory: string }>,
-  { signal }: { signal?: AbortSignal } = {},
+  expected: Expected,
+  options: { signal?: AbortSignal } = {},
 ): Promise<Verdict> {
+  const first = await verifyOnce(store, expected, options);
+  if (first.ok || settled.has(first.reason)) return first;
+  const second = await verifyOnce(store, expected, options);
+  return second.ok ? { ...second, rereads: second.rereads + 1 } : second;
+}
+
+async function verifyOnce(store: Store, expected: Expected, { signal }: { signal?: AbortSignal }): Promise<Verdict> {
   const checkpoint = store.checkpoint(expected.directory);
   try {
     const paths = await listFiles(checkpoint);
