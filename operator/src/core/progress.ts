@@ -11,11 +11,18 @@ export function nextProgress(previous: ProgressStatus | undefined, progress: Pro
     step,
     targetStep,
     ...(targetStep > 0 ? { percentage: Math.min(100, Math.floor((100 * step) / targetStep)) } : {}),
-    ...(stepsPerSecond > 0 ? { estimatedRemainingSeconds: Math.ceil(left / stepsPerSecond) } : {}),
+    ...(stepsPerSecond > 0 ? { estimatedRemainingSeconds: secondsFor(left, stepsPerSecond) } : {}),
     metrics,
     lastUpdateTime: time,
     history: nextHistory(previous?.history ?? [], progress),
   };
+}
+
+/** Longer than any run takes; what stands still for a moment must not give a number that the API server refuses. */
+const mostSeconds = 100 * 365 * 86_400;
+
+function secondsFor(steps: number, stepsPerSecond: number): number {
+  return Math.min(mostSeconds, Math.ceil(steps / stepsPerSecond));
 }
 
 /** A record alone says how far an attempt came, when no poll did. */
