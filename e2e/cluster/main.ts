@@ -7,7 +7,7 @@ import { z } from "zod";
 import { ensureKubernetes } from "./binaries.ts";
 import { defaultNodes, down, isRunning, type UpOptions, up } from "./cluster.ts";
 import { type ClusterState, processImagesSchema, readState, ways } from "./cluster-state.ts";
-import { buildProjectImages, loadProjectImages } from "./project-images.ts";
+import { buildProjectImages, bundleProjectImages, loadProjectImages } from "./project-images.ts";
 
 const usage = `The local Kubernetes cluster of this project.
 
@@ -100,6 +100,7 @@ async function status(directory: string): Promise<number> {
 async function images(directory: string): Promise<number> {
   const state = await readState(directory);
   const report = (line: string) => void process.stdout.write(`${line}\n`);
+  await bundleProjectImages({ report });
   if (state === undefined || !isRunning(state)) await buildProjectImages({ report });
   else await loadProjectImages(state, { report });
   return 0;

@@ -19,13 +19,13 @@ export function projectImageTag(name: ProjectImageName): string {
   return `localhost/trainingrun/${name}:dev`;
 }
 
-/** Bundles the programs, builds their images and gives them to every node of a running cluster. */
+/** Builds images from the bundles that {@link bundleProjectImages} wrote and gives them to every node of a running cluster. */
 export async function loadProjectImages(state: ClusterState, options: ProjectImageOptions): Promise<void> {
   if (state.way === "processes" || state.way === "given") return;
   await loadImages(state, await prepare(state.way, options), options.report);
 }
 
-/** Bundles the programs and builds their images, with no cluster. Needs root. */
+/** Builds images from those bundles, with no cluster. Needs root. */
 export async function buildProjectImages(options: ProjectImageOptions): Promise<void> {
   for (const source of await prepare("containers", options)) {
     options.report(`Building ${source.tag}`);
@@ -56,7 +56,6 @@ export async function bundleProjectImages(options: ProjectImageOptions): Promise
 
 async function prepare(way: Way, options: ProjectImageOptions): Promise<ImageSource[]> {
   const names = options.names ?? projectImages;
-  await bundleProjectImages(options);
   // Docker gets its base from where the Dockerfiles say; without Docker there is only the one made here.
   if (way === "containers") await buildBaseImage(projectDirectory, options.report);
   const base = way === "containers" ? { BASE_IMAGE: baseImage } : {};

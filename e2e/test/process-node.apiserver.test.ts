@@ -116,11 +116,11 @@ describe("a pod on a process node", () => {
           env: [
             { name: "CONFIG", value: "/config" },
             { name: "SECRET", value: "/secret" },
-            { name: "WORK", value: "/work" },
+            { name: "WORK", value: "/scratch" },
           ],
           volumeMounts: [
-            at("work", "/work"),
-            at("claim", "/work/claim", { subPath: "run-1" }),
+            at("work", "/scratch"),
+            at("claim", "/scratch/claim", { subPath: "run-1" }),
             at("config", "/config"),
             at("secret", "/secret"),
           ],

@@ -6,20 +6,24 @@ import { linkNestedMounts, rewritePaths } from "./mounts.ts";
 
 describe("rewritePaths", () => {
   const mounts = [
-    { mountPath: "/trainingrun", hostPath: "/n1/work" },
+    { mountPath: "/trainingrun", hostPath: "/n1/scratch" },
     { mountPath: "/trainingrun/checkpoints", hostPath: "/claims/c/run-uid" },
     { mountPath: "/dev/termination-log", hostPath: "/n1/main/termination-log" },
     { mountPath: "/with.dot/", hostPath: "/n1/dot" },
   ];
   test.each([
-    ["a mount path itself", "/trainingrun", "/n1/work"],
-    ["a path below it", "/trainingrun/control/save", "/n1/work/control/save"],
+    ["a mount path itself", "/trainingrun", "/n1/scratch"],
+    ["a path below it", "/trainingrun/control/save", "/n1/scratch/control/save"],
     ["a path in a mount within a mount", "/trainingrun/checkpoints/log", "/claims/c/run-uid/log"],
-    ["a path beside a mount within a mount", "/trainingrun/checkpoints-2", "/n1/work/checkpoints-2"],
+    ["a path beside a mount within a mount", "/trainingrun/checkpoints-2", "/n1/scratch/checkpoints-2"],
     ["a mounted file", "/dev/termination-log", "/n1/main/termination-log"],
-    ["paths inside a text", "--in=/trainingrun/a:/trainingrun/checkpoints", "--in=/n1/work/a:/claims/c/run-uid"],
-    ["paths inside JSON", '{"at":"/trainingrun"}', '{"at":"/n1/work"}'],
-    ["a path in a shell command", "cat /trainingrun/a>/dev/termination-log", "cat /n1/work/a>/n1/main/termination-log"],
+    ["paths inside a text", "--in=/trainingrun/a:/trainingrun/checkpoints", "--in=/n1/scratch/a:/claims/c/run-uid"],
+    ["paths inside JSON", '{"at":"/trainingrun"}', '{"at":"/n1/scratch"}'],
+    [
+      "a path in a shell command",
+      "cat /trainingrun/a>/dev/termination-log",
+      "cat /n1/scratch/a>/n1/main/termination-log",
+    ],
     ["a mount path that was given with a slash at its end", "/with.dot/x", "/n1/dot/x"],
     ["nothing in a longer name", "/trainingrun-2/x", "/trainingrun-2/x"],
     ["nothing in a name with an ending", "/trainingrun.old", "/trainingrun.old"],

@@ -15,7 +15,7 @@ export interface Mount {
  *     /trainingrun/checkpoints -> /claims/c
  *
  *     --from=/trainingrun/control:/trainingrun/checkpoints/7
- *     --from=/n1/pods/u/volumes/work/control:/claims/c/7
+ *     --from=/n1/pods/u/volumes/scratch/control:/claims/c/7
  *
  * A mount path counts only as a whole path or its beginning: neither "/trainingrun-2" nor "s3://b/trainingrun" is
  * touched.
