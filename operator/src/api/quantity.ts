@@ -1,6 +1,7 @@
 import { z } from "zod";
 
-const factorOfSuffix: Readonly<Record<string, number>> = {
+/** What each suffix of a quantity of bytes multiplies by. */
+export const factorOfSuffix: Readonly<Record<string, number>> = {
   m: 1e-3,
   "": 1,
   k: 1e3,
