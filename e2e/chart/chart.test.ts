@@ -4,7 +4,7 @@ import { type Config, readConfig } from "@trainingrun/operator/config.ts";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { ensureHelm } from "../cluster/binaries.ts";
+import { ensureHelm } from "../cluster/build/binaries.ts";
 import { chartDirectory, helm, kubeVersion, only, type Rendered, refusalOf, release, renderChart } from "./render.ts";
 import { readmeWithTable } from "./values-table.ts";
 

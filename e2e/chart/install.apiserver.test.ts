@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { type ApiServer, startApiServer } from "../cluster/api-server.ts";
-import { ensureHelm, ensureKubernetes } from "../cluster/binaries.ts";
-import { CommandFailed, run } from "../cluster/command.ts";
+import { ensureHelm, ensureKubernetes } from "../cluster/build/binaries.ts";
+import { type ApiServer, startApiServer } from "../cluster/control-plane/api-server.ts";
+import { CommandFailed, run } from "../cluster/processes/command.ts";
 import { chartDirectory, only, release, renderChart } from "./render.ts";
 
 const account = `system:serviceaccount:${release.namespace}:trainingrun-trainingrun-operator`;

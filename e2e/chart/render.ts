@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
-import { ensureHelm } from "../cluster/binaries.ts";
-import { CommandFailed, run } from "../cluster/command.ts";
+import { ensureHelm } from "../cluster/build/binaries.ts";
+import { CommandFailed, run } from "../cluster/processes/command.ts";
 
 /** Where the chart is. */
 export const chartDirectory = join(import.meta.dirname, "../../charts/trainingrun-operator");

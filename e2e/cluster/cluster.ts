@@ -4,9 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { ensureCoredns, ensureKubernetes, type Report } from "./binaries.ts";
-import { cgroupTree, removeCgroups } from "./cgroups.ts";
-import { ComponentFailed } from "./child.ts";
+import { ensureCoredns, ensureKubernetes, type Report } from "./build/binaries.ts";
 import {
   type ClusterState,
   type NodeSettings,
@@ -16,14 +14,16 @@ import {
   writeSettings,
   writeState,
 } from "./cluster-state.ts";
-import { type ImportTarget, importImage } from "./image-import.ts";
-import { buildBusyboxImage, buildImage, type ImageSource } from "./images.ts";
-import { deleteKindCluster, loadIntoKind } from "./kind-cluster.ts";
-import { logTail } from "./log-tail.ts";
-import { endProcess, isAlive } from "./process-identity.ts";
-import type { ProcessImage } from "./process-node.ts";
-import { tracesOf } from "./traces.ts";
-import { chooseWay } from "./way.ts";
+import { type ImportTarget, importImage } from "./container-node/image-import.ts";
+import { cgroupTree, removeCgroups } from "./host/cgroups.ts";
+import { tracesOf } from "./host/traces.ts";
+import { buildBusyboxImage, buildImage, type ImageSource } from "./images/images.ts";
+import type { ProcessImage } from "./process-node/process-node.ts";
+import { ComponentFailed } from "./processes/child.ts";
+import { logTail } from "./processes/log-tail.ts";
+import { endProcess, isAlive } from "./processes/process-identity.ts";
+import { deleteKindCluster, loadIntoKind } from "./ways/kind-cluster.ts";
+import { chooseWay } from "./ways/way.ts";
 
 /** What cluster to bring. Every part has a default. */
 export interface UpOptions {

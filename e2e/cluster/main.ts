@@ -4,10 +4,10 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
-import { ensureKubernetes } from "./binaries.ts";
+import { ensureKubernetes } from "./build/binaries.ts";
 import { defaultNodes, down, isRunning, type UpOptions, up } from "./cluster.ts";
 import { type ClusterState, processImagesSchema, readState, ways } from "./cluster-state.ts";
-import { buildProjectImages, bundleProjectImages, loadProjectImages } from "./project-images.ts";
+import { buildProjectImages, bundleProjectImages, loadProjectImages } from "./images/project-images.ts";
 
 const usage = `The local Kubernetes cluster of this project.
 

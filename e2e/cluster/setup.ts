@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
-import { ensureCoredns, ensureHelm, ensureKubernetes } from "./binaries.ts";
-import { run, succeeds } from "./command.ts";
-import { type DebianPackage, lostParts, missingPackages, parts } from "./debian-packages.ts";
+import { ensureCoredns, ensureHelm, ensureKubernetes } from "./build/binaries.ts";
+import { type DebianPackage, lostParts, missingPackages, parts } from "./build/debian-packages.ts";
+import { run, succeeds } from "./processes/command.ts";
 
 /**
  * `make setup`: installs what is missing here of what the project needs, and says what it does. Where it may not install

@@ -1,15 +1,15 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { createApiClient } from "./api-client.ts";
 import { type ClusterSettings, type ClusterState, readSettings, writeState } from "./cluster-state.ts";
-import { startContainerCluster } from "./container-cluster.ts";
-import { startKindCluster } from "./kind-cluster.ts";
-import { findNetworkNumber } from "./network.ts";
-import { advertise, keepAdvertising } from "./node-capacity.ts";
-import { startProcessCluster } from "./process-cluster.ts";
-import { identify } from "./process-identity.ts";
-import { createStorageClass, runProvisioner } from "./provisioner.ts";
-import type { RunningCluster } from "./running-cluster.ts";
+import { createApiClient } from "./control-plane/api-client.ts";
+import { createStorageClass, runProvisioner } from "./control-plane/provisioner.ts";
+import { findNetworkNumber } from "./host/network.ts";
+import { identify } from "./processes/process-identity.ts";
+import { startContainerCluster } from "./ways/container-cluster.ts";
+import { startKindCluster } from "./ways/kind-cluster.ts";
+import { advertise, keepAdvertising } from "./ways/node-capacity.ts";
+import { startProcessCluster } from "./ways/process-cluster.ts";
+import type { RunningCluster } from "./ways/running-cluster.ts";
 
 /**
  * The program in which a cluster of this machine's lives: `node supervisor.ts DIRECTORY` starts what the directory's

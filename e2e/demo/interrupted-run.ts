@@ -1,4 +1,4 @@
-import type { ApiClient } from "../cluster/api-client.ts";
+import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { type Interrupted, type InterruptionKind, interrupt } from "../harness/interruptions.ts";
 import { type RunAccess, until } from "../harness/run-access.ts";
 import { hasEnded, type RunView } from "../harness/run-view.ts";

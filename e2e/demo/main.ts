@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { down } from "../cluster/cluster.ts";
-import { projectDirectory } from "../cluster/project-images.ts";
+import { projectDirectory } from "../cluster/images/project-images.ts";
 import { type Installation, install } from "../harness/installation.ts";
 import { RunAccess } from "../harness/run-access.ts";
 import { weightsDigest } from "../harness/run-volume.ts";

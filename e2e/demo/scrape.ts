@@ -2,7 +2,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
-import type { ApiClient } from "../cluster/api-client.ts";
+import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { type Installation, systemNamespace } from "../harness/installation.ts";
 import { PodView } from "../harness/run-view.ts";
 import { startPrometheus } from "./prometheus.ts";

@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { type ApiClient, createApiClient } from "../cluster/api-client.ts";
-import { ensureHelm, ensureKubernetes, type Report } from "../cluster/binaries.ts";
+import { ensureHelm, ensureKubernetes, type Report } from "../cluster/build/binaries.ts";
 import { down, up } from "../cluster/cluster.ts";
 import type { ClusterState, Way } from "../cluster/cluster-state.ts";
-import { run } from "../cluster/command.ts";
-import { bundleProjectImages, loadProjectImages, projectDirectory } from "../cluster/project-images.ts";
+import { type ApiClient, createApiClient } from "../cluster/control-plane/api-client.ts";
+import { bundleProjectImages, loadProjectImages, projectDirectory } from "../cluster/images/project-images.ts";
+import { run } from "../cluster/processes/command.ts";
 import { processImages } from "./process-images.ts";
 
 /** The product, installed by its chart on a cluster of this machine. */

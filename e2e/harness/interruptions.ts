@@ -1,6 +1,6 @@
 import { kill } from "node:process";
 import { setTimeout as wait } from "node:timers/promises";
-import type { ApiClient } from "../cluster/api-client.ts";
+import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { attemptOf, type RunAccess, until } from "./run-access.ts";
 import type { PodView, RunView } from "./run-view.ts";
 import { flipOneBit, type RunVolume, saveInFlight } from "./run-volume.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import type { ProcessImage } from "../cluster/process-node.ts";
-import { projectDirectory, projectImages, projectImageTag } from "../cluster/project-images.ts";
+import { projectDirectory, projectImages, projectImageTag } from "../cluster/images/project-images.ts";
+import type { ProcessImage } from "../cluster/process-node/process-node.ts";
 
 /** What an image starts when the pod names no command; the trainer's pods always name one. */
 const programs = { operator: ["operator.mjs"], agent: ["agent.cjs"], trainer: [] } as const;

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { z } from "zod";
-import type { ApiClient } from "../cluster/api-client.ts";
+import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { PodView, RunView } from "./run-view.ts";
 
 /** Where a run stands on the API server. */

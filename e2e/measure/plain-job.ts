@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { z } from "zod";
-import type { ApiClient } from "../cluster/api-client.ts";
+import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { until } from "../harness/run-access.ts";
 import { PodView } from "../harness/run-view.ts";
 import { findClaimDirectory } from "../harness/run-volume.ts";

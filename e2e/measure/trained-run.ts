@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { projectDirectory } from "../cluster/project-images.ts";
+import { projectDirectory } from "../cluster/images/project-images.ts";
 
 /** Overrides of the example that a measurement trains. */
 export type Changes = Readonly<{ env: Readonly<Record<string, string>>; intervalSteps: number }>;

@@ -3,10 +3,10 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type ApiClient, createApiClient } from "../cluster/api-client.ts";
-import { type ApiServer, startApiServer } from "../cluster/api-server.ts";
-import { createStorageClass, runProvisioner } from "../cluster/provisioner.ts";
-import { tracesOf } from "../cluster/traces.ts";
+import { type ApiClient, createApiClient } from "../cluster/control-plane/api-client.ts";
+import { type ApiServer, startApiServer } from "../cluster/control-plane/api-server.ts";
+import { createStorageClass, runProvisioner } from "../cluster/control-plane/provisioner.ts";
+import { tracesOf } from "../cluster/host/traces.ts";
 
 const waitMs = 30_000;
 const directory = mkdtempSync(join(tmpdir(), "trainingrun-api-"));

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { type ApiClient, createApiClient } from "../cluster/api-client.ts";
 import { down, isRunning, up } from "../cluster/cluster.ts";
 import { type ClusterState, readState } from "../cluster/cluster-state.ts";
-import { busyboxImage } from "../cluster/images.ts";
-import { signalIfAlive } from "../cluster/process-identity.ts";
-import { tracesOf } from "../cluster/traces.ts";
+import { type ApiClient, createApiClient } from "../cluster/control-plane/api-client.ts";
+import { tracesOf } from "../cluster/host/traces.ts";
+import { busyboxImage } from "../cluster/images/images.ts";
+import { signalIfAlive } from "../cluster/processes/process-identity.ts";
 
 const isRootOnLinux = process.platform === "linux" && process.getuid?.() === 0;
 const pods = "/api/v1/namespaces/default/pods";

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startControlPlane } from "../cluster/control-plane.ts";
+import { startControlPlane } from "../cluster/control-plane/control-plane.ts";
 import { Gate } from "../cluster/process-node/gate.ts";
 import { isNotFound, NodeClient } from "../cluster/process-node/node-client.ts";
-import { type ProcessNode, type ProcessNodeOptions, startProcessNode } from "../cluster/process-node.ts";
+import { type ProcessNode, type ProcessNodeOptions, startProcessNode } from "../cluster/process-node/process-node.ts";
 
 /** Any object of Kubernetes, as far as tests look into it. */
 export interface KubernetesObject {

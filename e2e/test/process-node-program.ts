@@ -1,4 +1,4 @@
-import { startProcessNode } from "../cluster/process-node.ts";
+import { startProcessNode } from "../cluster/process-node/process-node.ts";
 
 // A node in a process of its own, for tests that kill it. Handles no signal: what becomes of the containers then is
 // the node's business.

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { identify } from "../cluster/process-identity.ts";
-import type { ProcessNode } from "../cluster/process-node.ts";
+import type { ProcessNode } from "../cluster/process-node/process-node.ts";
+import { identify } from "../cluster/processes/process-identity.ts";
 import { containerOf, type PodStatus, ProcessNodeCluster, script } from "./process-node-cluster.ts";
 
 const finalizer = "test.trainingrun.dev/hold";

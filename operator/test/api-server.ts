@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startApiServer } from "../../e2e/cluster/api-server.ts";
+import { startApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
 import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
 import { Credentials } from "../src/kubernetes/credentials.ts";
 import { RequestLimit } from "../src/kubernetes/request-limit.ts";

@@ -1,7 +1,7 @@
-import { admit } from "./admission.ts";
-import type { Pod } from "./pod.ts";
-import type { PodHome } from "./pod-home.ts";
-import { PodRunner } from "./pod-runner.ts";
+import { admit } from "./pod/admission.ts";
+import type { Pod } from "./pod/pod.ts";
+import type { PodHome } from "./pod/pod-home.ts";
+import { PodRunner } from "./pod/pod-runner.ts";
 import type { PodListener } from "./pod-watch.ts";
 
 /** All pods of a node, by uid. */

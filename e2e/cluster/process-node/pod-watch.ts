@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Backoff, pause } from "./backoff.ts";
 import type { NodeClient } from "./node-client.ts";
-import { Pod } from "./pod.ts";
+import { Pod } from "./pod/pod.ts";
 
 /** Who is told what about the pods of a node. */
 export interface PodListener {

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { endProcess, identify, isAlive, type ProcessIdentity } from "../process-identity.ts";
+import { endProcess, identify, isAlive, type ProcessIdentity } from "../processes/process-identity.ts";
 
 const Entry = z.object({ pid: z.int(), startTime: z.string() });
 const markerName = "TRAININGRUN_PROCESS_NODE";

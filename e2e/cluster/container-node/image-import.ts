@@ -1,0 +1,27 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { enter } from "../host/namespaces.ts";
+import type { Image } from "../images/images.ts";
+import { run } from "../processes/command.ts";
+
+/** A container node as seen from outside the process that started it. */
+export interface ImportTarget {
+  readonly name: string;
+  /** The node's directory: what was imported is noted there. */
+  readonly directory: string;
+  readonly anchorPid: number;
+}
+
+const timeoutMs = 5 * 60_000;
+
+/** Makes an image known to a node, unless the node has just this one under that tag already. */
+export async function importImage(node: ImportTarget, image: Image): Promise<void> {
+  const notes = join(node.directory, "images");
+  const note = join(notes, image.tag.replaceAll(/[^\w.-]/g, "_"));
+  if (existsSync(note) && (await readFile(note, "utf8")) === image.id) return;
+  const command = ["ctr", "--namespace", "k8s.io", "images", "import", "--digests=false", image.archivePath];
+  await run("nsenter", enter(node.anchorPid, ["net", "mount"], command), { timeoutMs });
+  await mkdir(notes, { recursive: true });
+  await writeFile(note, image.id);
+}

@@ -1,0 +1,64 @@
+import type { NodeClient } from "../node-client.ts";
+import type { Pod } from "./pod.ts";
+
+/** Tells people what keeps a pod from running: Warning events, as `kubectl describe pod` shows them. */
+export class PodEvents {
+  readonly #client: NodeClient;
+  readonly #nodeName: string;
+  readonly #signal: AbortSignal;
+  readonly #onError: (error: unknown) => void;
+  /** By pod and reason; told again only in other words, since most troubles are met again at every try. */
+  readonly #lastMessages = new Map<string, string>();
+
+  constructor(options: {
+    client: NodeClient;
+    nodeName: string;
+    signal: AbortSignal;
+    onError: (error: unknown) => void;
+  }) {
+    this.#client = options.client;
+    this.#nodeName = options.nodeName;
+    this.#signal = options.signal;
+    this.#onError = options.onError;
+  }
+
+  /** Records a trouble; returns at once, and an event that cannot be written is only reported. */
+  warn(pod: Pod, reason: string, message: string): void {
+    const key = `${pod.metadata.uid} ${reason}`;
+    if (this.#signal.aborted || this.#lastMessages.get(key) === message) return;
+    this.#lastMessages.set(key, message);
+    const path = `/api/v1/namespaces/${pod.metadata.namespace}/events`;
+    const call = this.#client.call({
+      method: "POST",
+      path,
+      body: this.#event(pod, reason, message),
+      signal: this.#signal,
+    });
+    call.catch((error: unknown) => {
+      if (!this.#signal.aborted) this.#onError(error);
+    });
+  }
+
+  /** Forgets what was said about a pod that is gone. */
+  forget(uid: string): void {
+    for (const key of this.#lastMessages.keys()) if (key.startsWith(`${uid} `)) this.#lastMessages.delete(key);
+  }
+
+  #event(pod: Pod, reason: string, message: string): Record<string, unknown> {
+    const { name, namespace, uid, resourceVersion } = pod.metadata;
+    const now = new Date().toISOString().replace(/\.\d+/, "");
+    return {
+      apiVersion: "v1",
+      kind: "Event",
+      metadata: { generateName: `${name.slice(0, 200)}.`, namespace },
+      involvedObject: { apiVersion: "v1", kind: "Pod", name, namespace, uid, resourceVersion },
+      type: "Warning",
+      reason,
+      message: message.slice(0, 1_000),
+      source: { component: "process-node", host: this.#nodeName },
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    };
+  }
+}

@@ -1,0 +1,84 @@
+import { join } from "node:path";
+import { type ClusterSettings, nodeDirectory } from "../cluster-state.ts";
+import { type ContainerNode, startContainerNode } from "../container-node/container-node.ts";
+import { startControlPlane } from "../control-plane/control-plane.ts";
+import { dnsComponent } from "../control-plane/dns.ts";
+import { cgroupTree, removeCgroups } from "../host/cgroups.ts";
+import { startSwitch } from "../host/network.ts";
+import { planNetwork } from "../host/network-plan.ts";
+import { Components } from "../processes/components.ts";
+import type { RunningCluster } from "./running-cluster.ts";
+
+/** What a cluster of container nodes is made from. */
+export interface ContainerClusterOptions {
+  readonly directory: string;
+  readonly settings: ClusterSettings;
+  readonly clusterNumber: number;
+  readonly signal: AbortSignal;
+}
+
+/** Starts a control plane, a name server and nodes that run containers. Needs root on Linux. */
+export async function startContainerCluster(options: ContainerClusterOptions): Promise<RunningCluster> {
+  const { directory, settings, clusterNumber, signal } = options;
+  const { nodeMonitorGraceSeconds, audit } = settings;
+  const plan = planNetwork(clusterNumber);
+  const logs = join(directory, "logs");
+  const stops = [() => removeCgroups(cgroupTree(clusterNumber))];
+  const stop = async () => {
+    for (const one of stops.toReversed()) await one();
+  };
+  try {
+    const network = await startSwitch(plan, logs);
+    stops.push(() => network.anchor.stop());
+    const { hostAddress: address, serviceRange } = plan;
+    const api = await startControlPlane({ directory, address, serviceRange, nodeMonitorGraceSeconds, audit, signal });
+    stops.push(() => api.stop());
+    const names = new Components(logs);
+    stops.push(() => names.stop());
+    const nodes: ContainerNode[] = [];
+    stops.push(async () => void (await Promise.all(nodes.map((node) => node.stop()))));
+    await allOrNone(signal, [
+      async (either) => names.start(await dnsComponent({ ...api, directory, address }), either),
+      ...settings.nodes.map(({ name }, index) => async (either: AbortSignal) => {
+        const place = { name, index, count: settings.nodes.length, directory: nodeDirectory(directory, name) };
+        nodes[index] = await startContainerNode({ ...place, api, network, signal: either });
+      }),
+    ]);
+    return {
+      kubeconfigPath: api.kubeconfigPath,
+      nodes: nodes.map(({ name, anchor: { identity } }) => ({
+        name,
+        directory: nodeDirectory(directory, name),
+        anchorPid: identity.pid,
+      })),
+      processes: () => [network.anchor, ...api.processes(), ...names.children(), ...nodes.flatMap(processesOf)],
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Does all of the work at once. The first failure aborts the rest, and is thrown when all of it is over. */
+async function allOrNone(
+  signal: AbortSignal,
+  work: readonly ((either: AbortSignal) => Promise<void>)[],
+): Promise<void> {
+  const failure = new AbortController();
+  const either = AbortSignal.any([signal, failure.signal]);
+  const started = work.map(async (start) => {
+    try {
+      await start(either);
+    } catch (error) {
+      failure.abort(error);
+    }
+  });
+  await Promise.all(started);
+  failure.signal.throwIfAborted();
+}
+
+/** The node's processes under names that tell them from those of other nodes. */
+function processesOf(node: ContainerNode) {
+  return node.processes().map((child) => ({ ...child, name: `${node.name}/${child.name}` }));
+}
