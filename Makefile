@@ -13,6 +13,8 @@ help: ## Show this list
 $(MODULES): package-lock.json package.json $(wildcard */package.json)
 	@echo "Installing the npm packages (about 40 s) ..."
 	@npm ci --loglevel=error
+	@# Debian 12's npm (9.2) links every program but this one.
+	@test -e node_modules/.bin/node || ln -s ../node-linux-$$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')/bin/node node_modules/.bin/node
 	@touch $(MODULES)
 
 .PHONY: setup
