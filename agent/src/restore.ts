@@ -36,7 +36,7 @@ export async function restore(environment: AgentEnvironment, stop: AbortSignal):
     return await judge(environment, stop);
   } catch (error) {
     if (stop.aborted) return { kind: "stopped" };
-    return fail(environment, { failure: "StorageUnavailable", message: unavailable(environment, error), refused: [] });
+    return fail(environment, { ...judgeError(environment, error), refused: [] });
   }
 }
 
@@ -117,13 +117,17 @@ function handoverPath(environment: AgentEnvironment): string {
   return join(environment.TRAININGRUN_CONTROL, controlFiles.restored);
 }
 
-function unavailable(environment: AgentEnvironment, error: unknown): string {
-  if (error instanceof StorageUnavailableError || error instanceof DamagedFileError) return error.message;
-  // Not a word of the file system's: the trace must not be lost, and the volume not be suspected.
+/** Whether the volume or this program is to blame: a volume may heal by itself, a defect does not. */
+function judgeError(environment: AgentEnvironment, error: unknown): Pick<RestoreFailed, "failure" | "message"> {
+  if (error instanceof StorageUnavailableError || error instanceof DamagedFileError) {
+    return { failure: "StorageUnavailable", message: error.message };
+  }
   if (errorCode(error) === undefined) {
     console.error(error);
-    return `Cannot restore because of a defect of the agent, whose log has the trace (report it): ${String(error)}`;
+    const message = `Cannot restore because of a defect of the agent, whose log has the trace (report it): ${String(error)}`;
+    return { failure: "AgentDefect", message };
   }
   const { TRAININGRUN_CHECKPOINTS: volume, TRAININGRUN_CONTROL: control } = environment;
-  return `Cannot restore because ${volume} and ${control} must be readable and writable: ${String(error)}`;
+  const message = `Cannot restore because ${volume} and ${control} must be readable and writable: ${String(error)}`;
+  return { failure: "StorageUnavailable", message };
 }

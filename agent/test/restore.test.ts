@@ -196,17 +196,22 @@ test("a control directory that cannot be written is StorageUnavailable", async (
   expect(pod.record()).toMatchObject({ failure: "StorageUnavailable" });
 });
 
-test("an error that is not the volume's is told as the agent's own, with its trace in the log", async () => {
-  const pod = new RestoringPod(1);
-  vi.spyOn(DirectoryStore.prototype, "recordNumbers").mockRejectedValueOnce(new TypeError("numbers is not iterable"));
-  expect(await pod.restore()).toBe(1);
-  expect(pod.record()).toMatchObject({
-    message:
-      "Cannot restore because of a defect of the agent, whose log has the trace (report it): " +
-      "TypeError: numbers is not iterable",
-  });
-  expect(console.error).toHaveBeenCalledWith(expect.any(TypeError));
-});
+test.each([
+  ["TypeError: numbers is not iterable", new TypeError("numbers is not iterable")],
+  ["TypeError: a path must be text", Object.assign(new TypeError("a path must be text"), { code: "ERR_INVALID_ARG" })],
+])(
+  "an error that is not the volume's is a defect of the agent, with its trace in the log: %s",
+  async (words, error) => {
+    const pod = new RestoringPod(1);
+    vi.spyOn(DirectoryStore.prototype, "recordNumbers").mockRejectedValueOnce(error);
+    expect(await pod.restore()).toBe(1);
+    expect(pod.record()).toMatchObject({
+      failure: "AgentDefect",
+      message: `Cannot restore because of a defect of the agent, whose log has the trace (report it): ${words}`,
+    });
+    expect(console.error).toHaveBeenCalledWith(expect.any(TypeError));
+  },
+);
 
 test("serve takes up what restore handed over, and only in the same pod", async () => {
   await trained(10);

@@ -48,6 +48,10 @@ export const RestoreFailure = z.enum([
   "Fenced",
   /** The checkpoint's environment differs and the policy is Block. */
   "Incompatible",
+  /** Records of the log cannot be read while others can, and without them nothing can be resumed; the message names them. */
+  "LogUnreadable",
+  /** An error that nothing foresaw; the message is its own, and the trace is in the agent's log. */
+  "AgentDefect",
 ]);
 export type RestoreFailure = z.infer<typeof RestoreFailure>;
 

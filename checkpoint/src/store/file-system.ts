@@ -6,9 +6,10 @@ import { DamagedFileError, StorageUnavailableError } from "./store.ts";
 export const directoryMode = 0o2770;
 export const fileMode = 0o640;
 
-/** The code of a system error, such as `ENOENT`; undefined for anything else. */
+/** The code of a system error, such as `ENOENT`; undefined for anything else, such as Node's own `ERR_INVALID_ARG_TYPE`. */
 export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
 /** The value, or null where the path does not exist. */

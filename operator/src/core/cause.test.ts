@@ -286,6 +286,18 @@ const cases: readonly Case[] = [
     { cause: "Fenced", charge: "Nothing" },
   ],
   [
+    6,
+    "a defect of the agent, which is no reason to try for ever",
+    [pod(dead(ended("trainer", 143), ended("agent", 1, failed("AgentDefect"))))],
+    { cause: "Crashed", charge: "Failure", reason: "AgentDefect", message: "words of AgentDefect" },
+  ],
+  [
+    6,
+    "records of the log that stay unreadable",
+    [pod(dead(ended("trainer", 143), ended("agent", 1, failed("LogUnreadable"))))],
+    { cause: "Crashed", charge: "Failure", reason: "LogUnreadable", message: "words of LogUnreadable" },
+  ],
+  [
     7,
     "an environment that the policy blocks",
     [pod(dead(ended("trainer", 143), ended("agent", 1, failed("Incompatible"))))],

@@ -1,3 +1,4 @@
+import type { RestoreFailure } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
 import type { AttemptEntry, Stop } from "../api/status.ts";
@@ -102,8 +103,9 @@ export const rows: readonly Row[] = [
     match: (member, { number, entry, noneVerified }) => {
       const failed = restoreFailure(member, number);
       if (failed === null || failed.failure === "Incompatible") return null;
-      const cause = failed.failure;
-      return { ...ending(cause, cause, failed.message), charge: chargeOf(cause, { entry, noneVerified }) };
+      const cause = causeOfFailure[failed.failure];
+      const charge = chargeOf(cause, { entry, noneVerified });
+      return { ...ending(cause, failed.failure, failed.message), charge };
     },
   },
   {
@@ -176,6 +178,20 @@ export function classify(attempt: EndedAttempt): Ending {
   }
   return ending("Crashed", "PodFailed", "");
 }
+
+/**
+ * What a restore's verdict means for the run. A defect of the agent and a log that stays unreadable are failures: what
+ * does not heal by itself must not be tried for ever.
+ */
+const causeOfFailure = {
+  NoVerifiedCheckpoint: "NoVerifiedCheckpoint",
+  StorageUnavailable: "StorageUnavailable",
+  NodeSuspect: "NodeSuspect",
+  Fenced: "Fenced",
+  Incompatible: "Incompatible",
+  LogUnreadable: "Crashed",
+  AgentDefect: "Crashed",
+} as const satisfies Record<RestoreFailure, Cause>;
 
 /** The restore's verdict, where it refused to hand over, of this attempt's agent or restore container. */
 export function restoreFailure(member: Member, attempt: number) {
