@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { algorithmOf, createHasher, hashBytes, preferredAlgorithm } from "./hash.ts";
-import { compareHealth } from "./health.ts";
+import { compareHealth, listsAllNonFinite } from "./health.ts";
+import { Health } from "./manifest.ts";
 
 const abc = new TextEncoder().encode("abc");
 
@@ -37,5 +38,22 @@ describe("health", () => {
     const health = compareHealth(names, []);
     expect(health).toMatchObject({ nonFiniteTensors: 1500, unexpectedTensors: 1500 });
     expect(health.nonFinite).toHaveLength(1000);
+  });
+
+  test("keeps long names apart by their digest, and knows them again", () => {
+    const names = ["a", "b"].map((end) => `${"\u{1f600}".repeat(150)}/${end}`);
+    const { nonFinite, unexpectedTensors } = compareHealth(names, []);
+    expect(unexpectedTensors).toBe(2);
+    expect(Health.safeParse(compareHealth(names, names))).toMatchObject({ success: true, data: { unexpected: [] } });
+    expect(compareHealth(names, nonFinite)).toMatchObject({ nonFinite, unexpected: [], unexpectedTensors: 0 });
+  });
+
+  test("leaves room in the manifest for everything else, and says that it names not all", () => {
+    const names = Array.from({ length: 900 }, (_, index) => `${"\u0001".repeat(250)}${index}`);
+    const health = compareHealth(names, []);
+    expect(Buffer.byteLength(JSON.stringify(health))).toBeLessThan(65 * 1024);
+    expect(health).toMatchObject({ nonFiniteTensors: 900, unexpectedTensors: 900 });
+    expect(listsAllNonFinite(health)).toBe(false);
+    expect(listsAllNonFinite(compareHealth(["a"], []))).toBe(true);
   });
 });

@@ -10,6 +10,9 @@ export const limits = {
   tensorDimensions: 16,
   /** Names of non-finite tensors that a manifest lists; more are only counted. */
   nonFiniteNames: 1_000,
+  nonFiniteNameLength: 256,
+  /** Of each list of them as JSON: with the digests of the most chunks that a manifest may have, both fit into it. */
+  nonFiniteBytes: 32 * 1024,
 } as const;
 
 /** Files are hashed in chunks of this size, or of a multiple where they would be too many for a manifest. */

@@ -9,8 +9,9 @@ import { type MetricValues, toMetrics } from "./metric-values.ts";
 import type { Place } from "./place.ts";
 import type { Saved } from "./saver.ts";
 import { say } from "./say.ts";
-import { readRestored, type StartingPoint } from "./starting-point.ts";
+import { restoredSoFar, type StartingPoint } from "./starting-point.ts";
 import { handOverSignals } from "./stop.ts";
+import type { EventWriter } from "./tensorboard/event-writer.ts";
 import { leaveRecord } from "./trainer-record.ts";
 
 /** A run that has reached its end. */
@@ -22,12 +23,20 @@ export type TrainResult = {
   readonly weights: Digest;
 };
 
-type Ended = { readonly start: StartingPoint; readonly step: number; readonly metrics: MetricValues };
+type Ended = {
+  readonly start: StartingPoint;
+  readonly step: number;
+  readonly metrics: MetricValues;
+  /** Closed when the record stands: on a volume that hangs, a display must not cost the process its last word. */
+  readonly events: Closable | undefined;
+};
+
+type Closable = Pick<EventWriter, "close">;
 
 /** The run is done: the final checkpoint stands, and this process may end whenever it likes. */
 export async function endDone(
   place: Place,
-  { start, step, metrics, learner, saved }: Ended & { learner: Learner<never>; saved: Saved },
+  { start, step, metrics, learner, saved, events }: Ended & { learner: Learner<never>; saved: Saved },
 ): Promise<TrainResult> {
   const { weights: held, optimizerTensors } = learner.snapshot();
   const weights = weightsDigest(held);
@@ -43,15 +52,22 @@ export async function endDone(
     metrics: toMetrics(metrics),
   });
   handOverSignals(() => process.exit(exitCodes.done));
+  await events?.close();
   say(`done at step ${step}: weights ${weights}, checkpoint ${saved.digest}`);
   return { step, metrics, checkpoint: saved.digest, weights };
 }
 
+/** How a stop found the process: `sinceMs` is the earliest instant at which the signal can have come. */
+export type Preempted = {
+  readonly attempt: number;
+  readonly step: number;
+  readonly save: HurriedSave;
+  readonly sinceMs: number;
+  readonly events: Closable | undefined;
+};
+
 /** A signal asked for the end, and what could be saved is. */
-export function endPreempted(
-  place: Place,
-  { attempt, step, save, requestedAtMs }: { attempt: number; step: number; save: HurriedSave; requestedAtMs: number },
-): never {
+export async function endPreempted(place: Place, { attempt, step, save, sinceMs, events }: Preempted): Promise<never> {
   const { finalCheckpoint, checkpoint, why } = save;
   leaveRecord(place, {
     kind: "preempted",
@@ -59,16 +75,16 @@ export function endPreempted(
     step,
     finalCheckpoint,
     checkpoint: checkpoint?.digest ?? null,
-    graceUsedSeconds: Math.round(performance.now() - requestedAtMs) / 1000,
+    graceUsedSeconds: Math.round(performance.now() - sinceMs) / 1000,
   });
   say(`stopped at step ${step}: final checkpoint ${finalCheckpoint} (${why})`);
+  await events?.close();
   process.exit(exitCodes.preempted);
 }
 
 /** A signal came before training had begun; where the restore was through, its checkpoint holds all there is. */
-export async function endPreemptedEarly(place: Place, requestedAtMs: number): Promise<never> {
-  const restored = place.kind === "pod" ? await readRestored(place) : null;
-  const resume = restored?.resume ?? null;
+export async function endPreemptedEarly(place: Place, sinceMs: number): Promise<never> {
+  const resume = place.kind === "pod" ? await restoredSoFar(place) : null;
   const save: HurriedSave =
     resume === null
       ? { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" }
@@ -77,7 +93,8 @@ export async function endPreemptedEarly(place: Place, requestedAtMs: number): Pr
     attempt: place.kind === "pod" ? place.attempt : 1,
     step: resume?.step ?? 0,
     save,
-    requestedAtMs,
+    sinceMs,
+    events: undefined,
   });
 }
 

@@ -70,33 +70,53 @@ async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRu
 }
 
 const steps = async (store: DirectoryStore) => (await readLog(store)).state.checkpoints.map(({ step }) => step);
-const inTenSeconds = () => performance.now() + 10_000;
+const within = (seconds: number) => {
+  const atMs = performance.now() + seconds * 1000;
+  return { sureMs: atMs, latestMs: atMs };
+};
+const going = () => ({ stop: new AbortController().signal });
 
-test("the last step is saved although its first commit failed", async () => {
-  const run = await stoppedRun({ failures: 1 });
-  expect(await saveLastStep(run)).toMatchObject({ step: 5 });
+test.each([1, 5])("the last step is saved although %i commits of it failed first", async (failures) => {
+  const run = await stoppedRun({ failures });
+  expect(await saveLastStep(run, going())).toMatchObject({ step: 5 });
   expect(await steps(run.store)).toEqual([5]);
 });
 
 test("a volume that stays broken ends the run with words, and nothing is committed", async () => {
   const run = await stoppedRun({ failures: 100 });
-  await expect(saveLastStep(run)).rejects.toThrow(FinalSaveError);
+  await expect(saveLastStep(run, { ...going(), patience: 500 })).rejects.toThrow(FinalSaveError);
   expect(await steps(run.store)).toEqual([]);
 });
 
-test("a save on SIGTERM that fails is tried again while there is time", async () => {
-  const run = await stoppedRun({ failures: 1 });
-  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+test("a stop ends the patience of a finished run at once, and its grace period decides", async () => {
+  const run = await stoppedRun({ failures: 100 });
+  const stop = new AbortController();
+  const saving = saveLastStep(run, { stop: stop.signal });
+  stop.abort();
+  expect(await saving).toBeNull();
+});
+
+test("a save on SIGTERM that fails is tried again as long as there is time", async () => {
+  const run = await stoppedRun({ failures: 5 });
+  expect(await saveBefore(within(20), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
   expect(await steps(run.store)).toEqual([5]);
 });
 
 test("a save in flight that fails after SIGTERM is done anew while there is time", async () => {
   const run = await stoppedRun({ failures: 1 });
   run.saver.begin(run.saveRequest());
-  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+  expect(await saveBefore(within(10), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
 });
 
 test("a save on SIGTERM that keeps failing has failed, and has not run out of time", async () => {
   const run = await stoppedRun({ failures: 100 });
-  expect(await saveBefore(inTenSeconds(), run)).toMatchObject({ finalCheckpoint: "Failed", checkpoint: null });
+  expect(await saveBefore(within(2), run)).toMatchObject({ finalCheckpoint: "Failed", checkpoint: null });
+});
+
+test("where a step held the thread for longer than the grace period, the save is tried in what may be left", async () => {
+  const run = await stoppedRun({ failures: 0 });
+  const { latestMs } = within(20);
+  expect(await saveBefore({ sureMs: latestMs - 40_000, latestMs }, run)).toMatchObject({ finalCheckpoint: "Saved" });
+  const other = await stoppedRun({ failures: 0 });
+  expect(await saveBefore(within(-1), other)).toMatchObject({ finalCheckpoint: "TimedOut" });
 });

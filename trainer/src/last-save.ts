@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
-import { type FinalSavePlan, planFinalSave } from "./final-save.ts";
+import { type FinalSaveInput, type FinalSavePlan, planFinalSave } from "./final-save.ts";
+import type { Deadline } from "./grace.ts";
 import type { InFlight, Saved, SaveRequest, Saver } from "./saver.ts";
 
 /** What the last save needs of a run that trains no more. */
@@ -15,26 +16,39 @@ export class FinalSaveError extends Error {
   override name = "FinalSaveError";
 }
 
-const maxTries = 3;
-const betweenTriesMs = 1000;
+/** A full volume is full until the agent has pruned, or until somebody has made room. */
+const patienceMs = 10 * 60_000;
+const firstWaitMs = 100;
+const longestWaitMs = 15_000;
 /** Before the deadline: what writing the record and leaving take. */
 const recordMs = 200;
 
-/** Saves the last step of a finished run, unless that is saved already. Null when a newer attempt holds the log. */
-export async function saveLastStep(run: StoppedRun): Promise<Saved | null> {
+/**
+ * Saves the last step of a finished run, unless that is saved already, and tries again for ten minutes. Null where that
+ * is over: a newer attempt holds the log, or `stop` was asked for, which leaves what is left to {@link saveBefore}.
+ */
+export async function saveLastStep(
+  run: StoppedRun,
+  { stop, patience = patienceMs }: { stop: AbortSignal; patience?: number },
+): Promise<Saved | null> {
   const { saver } = run;
-  await saver.inFlight?.done;
-  for (let tries = 1; tries <= maxTries; tries += 1) {
-    if (saver.fence !== null) return null;
+  const beganMs = performance.now();
+  await unlessStopped(saver.inFlight?.done, stop);
+  for (let tries = 1; ; tries += 1) {
     if (saver.last?.step === run.step) return saver.last;
-    await saver.begin(run.saveRequest()).done;
-    if (saver.last?.step !== run.step && tries < maxTries) await sleep(betweenTriesMs);
+    if (saver.fence !== null || stop.aborted) return null;
+    await unlessStopped(saver.begin(run.saveRequest()).done, stop);
+    if (saver.last?.step === run.step) return saver.last;
+    if (saver.fence !== null || stop.aborted) return null;
+    const waitMs = waitAfter(tries);
+    if (performance.now() + waitMs > beganMs + patience) {
+      throw new FinalSaveError(
+        `Cannot finish the run because its final checkpoint must be saved: step ${run.step} failed ${tries} times in ` +
+          `${((performance.now() - beganMs) / 1000).toFixed(0)} s (see above).`,
+      );
+    }
+    await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
   }
-  if (saver.fence !== null) return null;
-  if (saver.last?.step === run.step) return saver.last;
-  throw new FinalSaveError(
-    `Cannot finish the run because its final checkpoint must be saved: step ${run.step} failed ${maxTries} times (see above).`,
-  );
 }
 
 /** How a save under a deadline went; `checkpoint` holds the last step, where there is one. */
@@ -45,20 +59,27 @@ export type HurriedSave = {
 };
 
 /**
- * Saves what can be saved until `deadlineMs` on the monotonic clock, and never begins what cannot end before it. A save
- * that fails in time is tried again: a volume may be full only until the agent has pruned.
+ * Saves what can be saved until the deadline, and never begins what cannot end before it. A save that fails in time is
+ * tried again until the deadline: a volume may be full only until the agent has pruned.
  */
-export async function saveBefore(deadlineMs: number, run: StoppedRun): Promise<HurriedSave> {
+export async function saveBefore(deadline: Deadline, run: StoppedRun): Promise<HurriedSave> {
   if (run.step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
   for (let tries = 1; ; tries += 1) {
-    const save = await saveOnceBefore(deadlineMs, run);
-    if (save.finalCheckpoint !== "Failed" || run.saver.fence !== null || tries === maxTries) return save;
-    const leftMs = deadlineMs - performance.now();
-    await sleep(Math.max(0, Math.min(betweenTriesMs, leftMs / 4)));
+    const save = await saveOnceBefore(deadline, run);
+    if (save.finalCheckpoint === "TimedOut" && tries > 1) {
+      return { ...save, finalCheckpoint: "Failed", why: `${tries - 1} tries failed (see above); ${save.why}` };
+    }
+    if (save.finalCheckpoint !== "Failed" || run.saver.fence !== null) return save;
+    const leftMs = deadline.latestMs - performance.now();
+    await sleep(Math.max(0, Math.min(waitAfter(tries), leftMs / 4)));
   }
 }
 
-async function saveOnceBefore(deadlineMs: number, run: StoppedRun): Promise<HurriedSave> {
+function waitAfter(tries: number): number {
+  return Math.min(longestWaitMs, firstWaitMs * 2 ** (tries - 1));
+}
+
+async function saveOnceBefore(deadline: Deadline, run: StoppedRun): Promise<HurriedSave> {
   const { saver, step } = run;
   // Held before anything is waited for: this is the state that is to be saved.
   const request = run.saveRequest();
@@ -66,18 +87,28 @@ async function saveOnceBefore(deadlineMs: number, run: StoppedRun): Promise<Hurr
     (sum, { bytes }) => sum + bytes,
     0,
   );
-  const plan = planFinalSave({
+  const plan = planWithin(deadline, {
     step,
     savedStep: saver.last?.step ?? 0,
     inFlight: saver.inFlight,
     bytes,
     bytesPerSecond: saver.bytesPerSecond,
-    remainingSeconds: (deadlineMs - performance.now()) / 1000,
   });
   const inFlightStep = saver.inFlight?.step ?? null;
-  const inTime = await carryOut(plan, { run, request, deadlineMs: deadlineMs - recordMs });
+  const inTime = await carryOut(plan, { run, request, deadlineMs: deadline.latestMs - recordMs });
   const checkpoint = saver.last?.step === step ? saver.last : null;
   return { finalCheckpoint: verdict(plan, { inTime, checkpoint, inFlightStep, step }), checkpoint, why: plan.why };
+}
+
+/**
+ * Plans for the time that is there for sure. Where that is too little, what may be there is tried: a kill in the middle
+ * costs nothing, because half a save is invisible and the provisional record stands.
+ */
+function planWithin({ sureMs, latestMs }: Deadline, input: Omit<FinalSaveInput, "remainingSeconds">): FinalSavePlan {
+  const nowMs = performance.now();
+  const plan = planFinalSave({ ...input, remainingSeconds: (sureMs - nowMs) / 1000 });
+  if (plan.action !== "give up") return plan;
+  return planFinalSave({ ...input, remainingSeconds: (latestMs - nowMs) / 1000 });
 }
 
 async function carryOut(
@@ -115,4 +146,14 @@ function verdict(
   // An older save that was finished because only it fitted: the newest steps were given up, and no try was lost.
   const gaveUp = action === "give up" || (action === "finish in-flight" && ended.inFlightStep !== ended.step);
   return !ended.inTime || gaveUp ? "TimedOut" : "Failed";
+}
+
+/** Waits for a save, but no longer than until a stop: from there on the deadline decides about it. */
+async function unlessStopped(done: Promise<Saved | null> | undefined, stop: AbortSignal): Promise<void> {
+  if (done === undefined || stop.aborted) return;
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  const note = () => resolve();
+  stop.addEventListener("abort", note, { once: true });
+  await Promise.race([done, stopped]);
+  stop.removeEventListener("abort", note);
 }

@@ -6,7 +6,7 @@ import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { expect, onTestFinished, test } from "vitest";
 import type { PodPlace } from "./place.ts";
-import { findStartingPoint } from "./starting-point.ts";
+import { findStartingPoint, restoredSoFar, StartError } from "./starting-point.ts";
 
 const going = new AbortController().signal;
 
@@ -78,4 +78,24 @@ test("what another attempt left is not heeded, and a stop ends the wait", async 
   await leave(place, controlFiles.restored, { ...handedOver, attempt: 2 });
   await leave(place, controlFiles.restoreFailed, { ...failed, attempt: 2 });
   await expect(findStartingPoint(place, AbortSignal.abort())).rejects.toThrow("aborted");
+});
+
+test.each([
+  ["of another version", { version: 2, attempt: 3, from: "somewhere" }, "it is of version 2"],
+  ["without one", { attempt: 3 }, "it is of version unknown"],
+  ["of this version that says something else", { ...handedOver, resume: "step 20" }, "it is of version 1"],
+])("what the restore hands over %s is refused at once", async (_, content, words) => {
+  const place = await pod("usable");
+  await leave(place, controlFiles.restored, content);
+  const finding = findStartingPoint(place, going);
+  await expect(finding).rejects.toThrow(StartError);
+  await expect(finding).rejects.toThrow(words);
+  await expect(finding).rejects.toThrow("build the trainer's image with the release of the operator");
+});
+
+test("a process that is stopped before it begins takes what it cannot read for nothing", async () => {
+  const place = await pod("usable");
+  expect(await restoredSoFar(place)).toBeNull();
+  await leave(place, controlFiles.restored, { version: 2, attempt: 3 });
+  expect(await restoredSoFar(place)).toBeNull();
 });

@@ -11,7 +11,7 @@ import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import type { z } from "zod";
+import { z } from "zod";
 import type { LocalPlace, Place, PodPlace } from "./place.ts";
 import { say } from "./say.ts";
 
@@ -64,19 +64,51 @@ async function waitForRestore(place: PodPlace, signal: AbortSignal): Promise<Sta
   }
 }
 
+/** What the restore has handed over so far, for a process that ends before it begins; null where that is nothing. */
+export async function restoredSoFar(place: PodPlace): Promise<Restored["resume"]> {
+  try {
+    return (await readRestored(place))?.resume ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Null while it is not there; what another attempt left counts as not there. */
-export function readRestored(place: PodPlace): Promise<Restored | null> {
+function readRestored(place: PodPlace): Promise<Restored | null> {
   return readControl(place, controlFiles.restored, Restored);
 }
 
+const Heading = z.object({ version: z.unknown().optional(), attempt: z.unknown().optional() });
+
+/**
+ * Files appear here whole, so one of this attempt that is not what is read here will never become it: the agent is of
+ * another release.
+ *
+ * @throws {StartError} with what it says instead.
+ */
 async function readControl<Content extends { readonly attempt: number }>(
   { control, attempt }: PodPlace,
   name: string,
   schema: z.ZodType<Content>,
 ): Promise<Content | null> {
+  const content = await readJson(join(control, name));
+  const heading = Heading.safeParse(content);
+  if (!heading.success) return null;
+  const { version, attempt: whose } = heading.data;
+  if (typeof whose === "number" && whose !== attempt) return null;
+  const parsed = schema.safeParse(content);
+  if (parsed.success) return parsed.data;
+  throw new StartError(
+    `Cannot start training because ${join(control, name)} must be one that this trainer can read: it is of version ` +
+      `${JSON.stringify(version) ?? "unknown"} (${z.prettifyError(parsed.error).replaceAll("\n", " ").slice(0, 300)}). ` +
+      "The agent is of another release: build the trainer's image with the release of the operator.",
+  );
+}
+
+/** Null where there is no such file, or one that is no JSON. */
+async function readJson(path: string): Promise<unknown> {
   try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(join(control, name), "utf8")));
-    return parsed.success && parsed.data.attempt === attempt ? parsed.data : null;
+    return JSON.parse(await readFile(path, "utf8"));
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;

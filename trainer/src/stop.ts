@@ -6,12 +6,21 @@
  */
 export type StopRequest = {
   readonly signal: AbortSignal;
-  /** When the first signal came, on the monotonic clock in milliseconds; null before. */
+  /** When the first signal was heard, on the monotonic clock in milliseconds; null before. */
   readonly requestedAtMs: number | null;
+  /**
+   * Until when none had come: a signal waits while a step holds the thread, and nothing tells for how long it did. It
+   * came between here and `requestedAtMs`. Null before.
+   */
+  readonly notBeforeMs: number | null;
 };
+
+const listeningEveryMs = 50;
 
 const controller = new AbortController();
 let requestedAtMs: number | null = null;
+/** Whatever signal came before this has been heard. Until the handlers stand a signal ends the process on the spot. */
+let heardUntilMs = performance.now();
 let handOver: (() => void) | null = null;
 
 /** The one stop request of this process. */
@@ -19,6 +28,9 @@ export const stop: StopRequest = {
   signal: controller.signal,
   get requestedAtMs() {
     return requestedAtMs;
+  },
+  get notBeforeMs() {
+    return requestedAtMs === null ? null : heardUntilMs;
   },
 };
 
@@ -30,10 +42,20 @@ export function handOverSignals(action: () => void): void {
 
 for (const name of signalsToHeed()) process.on(name, note);
 
+// Node runs timers, then hears signals, then runs immediates: what had come when the timer ran is heard when the
+// immediate does.
+const listening = setInterval(() => {
+  const atMs = performance.now();
+  setImmediate(() => {
+    if (requestedAtMs === null) heardUntilMs = atMs;
+  });
+}, listeningEveryMs).unref();
+
 function note(): void {
   if (handOver !== null) handOver();
   if (requestedAtMs !== null) return;
   requestedAtMs = performance.now();
+  clearInterval(listening);
   controller.abort();
 }
 

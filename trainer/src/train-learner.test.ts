@@ -37,19 +37,48 @@ function maskedLearner({ spoil }: { spoil: number | null }): Learner<unknown> {
   };
 }
 
+function trainTo(steps: number, { directory, learner }: { directory: string; learner: Learner<unknown> }) {
+  const rows = { size: 2, columns: { x: { values: Float32Array.of(1, 2), shape: [] } } };
+  return trainLearner({
+    learner: () => learner,
+    data: batches(rows, { batchSize: 1, seed: 1 }),
+    steps,
+    seed: 1,
+    local: { directory, interval: { steps: 1000 } },
+  });
+}
+
 test.each([
   { what: "a mask that was infinite from the start is healthy", spoil: null, unhealthy: [false] },
   { what: "weights that became NaN are not", spoil: 2, unhealthy: [true] },
 ])("$what", async ({ spoil, unhealthy }) => {
   const directory = await mkdtemp(join(tmpdir(), "train-learner-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  await trainLearner({
-    learner: () => maskedLearner({ spoil }),
-    data: batches({ size: 2, columns: { x: { values: Float32Array.of(1, 2), shape: [] } } }, { batchSize: 1, seed: 1 }),
-    steps: 3,
-    seed: 1,
-    local: { directory, interval: { steps: 1000 } },
-  });
+  await trainTo(3, { directory, learner: maskedLearner({ spoil }) });
   const { state } = await readLog(await openDirectoryStore(directory, { runUid: "local" }));
   expect(state.checkpoints.map((checkpoint) => checkpoint.unhealthy)).toEqual(unhealthy);
+});
+
+/** Learns nothing, beside more masks of -infinity than a manifest names, one of a name longer than it takes. */
+function manyMasks(): Learner<unknown> {
+  const names = [...Array.from({ length: 1_200 }, (_, index) => `mask-${index}`), `mask-${"x".repeat(300)}`];
+  return {
+    ...maskedLearner({ spoil: null }),
+    snapshot: () => ({
+      weights: names.map((name) => tensor(name, [Number.NEGATIVE_INFINITY])),
+      optimizerTensors: [],
+      optimizer: { kind: "none", iterations: 0 },
+    }),
+  };
+}
+
+test("more masks than a manifest names are healthy after a resume as well", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "train-learner-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  for (const steps of [3, 6]) await trainTo(steps, { directory, learner: manyMasks() });
+  const { state } = await readLog(await openDirectoryStore(directory, { runUid: "local" }));
+  expect(state.checkpoints.map(({ step, unhealthy }) => [step, unhealthy])).toEqual([
+    [3, false],
+    [6, false],
+  ]);
 });

@@ -3,25 +3,28 @@ import "./stop.ts";
 
 import { join } from "node:path";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
 import { collectEnvironment } from "./environment-facts.ts";
+import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
-import { saveBefore, saveLastStep } from "./last-save.ts";
+import { type HurriedSave, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import { type LoadedState, loadState } from "./load-checkpoint.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
 import { type LocalOptions, type Place, readPlace } from "./place.ts";
 import { ProgressFile } from "./progress-file.ts";
+import { leaveRecordOnStop, type Standing } from "./provisional-record.ts";
 import { derivedSeed, isSeed } from "./random.ts";
 import { RetentionAtHand } from "./retention-at-hand.ts";
-import { Saver } from "./saver.ts";
+import { type Saved, Saver } from "./saver.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
 import { EventWriter } from "./tensorboard/event-writer.ts";
-import { type BatchSource, type Evaluation, TrainingLoop } from "./training-loop.ts";
+import { type BatchSource, type Evaluation, type LoopOutcome, TrainingLoop } from "./training-loop.ts";
 
 /** What to train, for how long, and how; see {@link trainLearner}. */
 export type TrainLearnerOptions<Data> = {
@@ -53,31 +56,47 @@ const stepStream = 2;
 export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Promise<TrainResult> {
   checkOptions(options);
   const place = readPlace(process.env, options.local ?? {});
+  let standing = (): Standing => ({ attempt: place.kind === "pod" ? place.attempt : 1, step: 0, saved: null });
+  leaveRecordOnStop(place, stop, () => standing());
   const finding = findStartingPoint(place, stop.signal);
   // Awaited below; until then a restore that fails must not count as an unhandled rejection.
   finding.catch(() => undefined);
   const learner = await options.learner();
   const start = await unlessStopped(finding);
-  if (start === null) return endPreemptedEarly(place, requestedAtMs());
+  if (start === null) return endPreemptedEarly(place, stop.notBeforeMs ?? performance.now());
+  const { attempt } = start;
+  standing = () => ({ attempt, step: start.resume?.step ?? 0, saved: start.resume });
   const loaded = await resume(place, start, { learner, data: options.data });
-  say(`attempt ${start.attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
+  say(`attempt ${attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
 
   const { loop, saver, pacer, progress, events } = assemble({ place, start, learner, options, loaded });
-  // Closed while the last save is at work; awaited after it.
+  standing = () => ({ attempt, step: loop.step, saved: saver.last });
+  // Closed while the last save is at work; awaited when the record stands.
   const outcome = await loop.run().finally(() => void events?.close());
   pacer.release();
-  const stopped = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
-  if (outcome === "stopped") {
-    const save = await saveBefore(requestedAtMs() + place.graceSeconds * 1000, stopped);
-    progress.write(performance.now(), loop.progress());
-    await events?.close();
-    return endPreempted(place, { attempt: start.attempt, step: loop.step, save, requestedAtMs: requestedAtMs() });
-  }
-  const saved = outcome === "fenced" ? null : await saveLastStep(stopped);
-  if (saved === null) return endFenced(saver.fence);
+  const run = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
+  const end = await lastSave(place, outcome, run);
+  if (end.kind === "fenced") return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
-  await events?.close();
-  return endDone(place, { start, step: loop.step, metrics: loop.metrics, learner, saved });
+  const { step, metrics } = loop;
+  if (end.kind === "done") return endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+  const sinceMs = stop.notBeforeMs ?? performance.now();
+  return endPreempted(place, { attempt, step, save: end.save, sinceMs, events });
+}
+
+type LastSave = { kind: "done"; saved: Saved } | { kind: "stopped"; save: HurriedSave } | { kind: "fenced" };
+
+/** Saves where training ended. A finished run that is asked to stop meanwhile is done all the same, if that succeeds. */
+async function lastSave(place: Place, outcome: LoopOutcome, run: StoppedRun): Promise<LastSave> {
+  const finished = outcome === "finished";
+  const saved = finished ? await saveLastStep(run, { stop: stop.signal }) : null;
+  if (saved !== null) return { kind: "done", saved };
+  if (outcome === "fenced" || (finished && run.saver.fence !== null)) return { kind: "fenced" };
+  const deadline = deadlineOf(stop, place.graceSeconds);
+  const left = describeLeft(deadline, performance.now());
+  say(`asked to stop after step ${run.step}: ${left} of ${place.graceSeconds} s left`);
+  const save = await saveBefore(deadline, run);
+  return finished && save.checkpoint !== null ? { kind: "done", saved: save.checkpoint } : { kind: "stopped", save };
 }
 
 type Assembly<Data> = {
@@ -97,7 +116,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
       runUid: place.runUid,
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
-      nonFiniteBefore: loaded?.manifest.health.nonFinite ?? nonFiniteAtFirst(learner),
+      nonFiniteBefore: nonFiniteBefore(learner, loaded),
       environment: collectEnvironment({ backend, environment, config, dataset: options.data.digest() }),
       pacer,
       afterCommit: place.kind === "local" ? new RetentionAtHand(start, options.best).afterCommit : undefined,
@@ -140,8 +159,12 @@ function openEvents(
   });
 }
 
-/** A mask full of -infinity is what the script wants: only what training makes of other tensors is unhealthy. */
-function nonFiniteAtFirst(learner: Learner<never>): string[] {
+/**
+ * A mask full of -infinity is what the script wants: only what training makes of other tensors is unhealthy. A resumed
+ * learner holds the checkpoint's tensors by now, so it can be asked where the manifest had no room for all names.
+ */
+function nonFiniteBefore(learner: Learner<never>, loaded: LoadedState | null): readonly string[] {
+  if (loaded !== null && listsAllNonFinite(loaded.manifest.health)) return loaded.manifest.health.nonFinite;
   const { weights, optimizerTensors } = learner.snapshot();
   const held = [...weights, ...optimizerTensors];
   const found = nonFiniteTensors(held);
@@ -181,10 +204,6 @@ async function unlessStopped(finding: Promise<StartingPoint>): Promise<StartingP
     if (stop.signal.aborted) return null;
     throw error;
   }
-}
-
-function requestedAtMs(): number {
-  return stop.requestedAtMs ?? performance.now();
 }
 
 function checkOptions({ steps, seed, every }: Pick<TrainLearnerOptions<unknown>, "steps" | "seed" | "every">): void {

@@ -44,6 +44,9 @@ export type LoopParts<Data> = {
   readonly onStep: ((step: number, metrics: MetricValues) => void) | undefined;
 };
 
+/** Why a loop trains no more; `fenced` where a newer attempt holds the log. */
+export type LoopOutcome = "finished" | "stopped" | "fenced";
+
 /** Weighs as one attempt of this length, so that the first seconds of a run do not look like a storm of interruptions. */
 const presumedSeconds = 1800;
 
@@ -83,7 +86,7 @@ export class TrainingLoop<Data> {
   }
 
   /** Trains until the last step, an early stop or a stop request, whichever comes first. */
-  async run(): Promise<"finished" | "stopped" | "fenced"> {
+  async run(): Promise<LoopOutcome> {
     const { steps, signal, saver } = this.#parts;
     // A stop can have come between a step and its evaluation.
     await this.#evaluateIfDue();

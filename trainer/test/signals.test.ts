@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Random } from "../src/random.ts";
@@ -91,6 +91,22 @@ test("a grace period that no save fits into is not used to begin one", longest, 
     record: { kind: "preempted", finalCheckpoint: "TimedOut", checkpoint: null },
   });
   expect(end.record).toMatchObject({ step: expect.any(Number) });
+});
+
+test("a trainer that is killed in the middle of its last save has said how far it came", longest, async () => {
+  using run = new TestRun();
+  const pod = await run.startPod({ settings: { ...settings, STEP_MS: 5 }, interval: { steps: 1_000 } });
+  await pod.hears(/step 100 /);
+  // No save can be had any more: a file stands where the directories of checkpoints go.
+  rmSync(join(run.checkpoints, "data"), { recursive: true, force: true });
+  writeFileSync(join(run.checkpoints, "data"), "");
+  pod.signal("SIGTERM");
+  await pod.hears(/asked to stop after step \d+: \d+\.\d s of 20 s left/);
+  pod.signal("SIGKILL");
+  expect(await pod.ended).toMatchObject({
+    signal: "SIGKILL",
+    record: { kind: "preempted", attempt: 1, step: expect.any(Number), finalCheckpoint: "TimedOut", checkpoint: null },
+  });
 });
 
 test("a checkpoint of another model is named, both sides, and not trained on", longest, async () => {
