@@ -28,7 +28,7 @@ export async function adopt(
       continue;
     }
     // The writer may have died before it made the new name durable.
-    await store.settle();
+    await store.settle(directory);
     const outcome = await appendRecord(store, commitOf(verdict.manifest), signal === undefined ? {} : { signal });
     if (outcome.kind === "fenced") return { kind: "fenced", fence: outcome };
     now = outcome.state;
@@ -37,8 +37,9 @@ export async function adopt(
 }
 
 async function unrecorded(store: Store, state: RunState): Promise<string[]> {
-  const { opened, checkpoints, deleted } = state;
-  if (opened === null) return [];
+  const { opened, fence, checkpoints, deleted } = state;
+  // Where a higher attempt's open is damaged, a commit of this one would be void.
+  if (opened === null || fence?.attempt !== opened.attempt) return [];
   const own = checkpoints.filter(({ attempt }) => attempt === opened.attempt);
   const newest = Math.max(-1, ...own.map(({ step }) => step));
   const gone = new Set(deleted.map(({ directory }) => directory));

@@ -22,7 +22,7 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
   const options = signal === undefined ? {} : { signal };
   for (let round = 0; ; round += 1) {
     const { state } = await readLog(store, options);
-    fence(state, attempt);
+    holdTo(state, attempt);
     await finishRemovals(store, state);
     const plan = retain({ ...input, state });
     const removed = plan.remove.slice(0, tombstonesPerRecord).map(({ ref }) => ref);
@@ -42,11 +42,11 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
 }
 
 /** Only the attempt that holds the log removes anything. */
-function fence({ opened }: RunState, attempt: number): void {
-  if (opened === null || opened.attempt <= attempt) return;
+function holdTo({ fence }: RunState, attempt: number): void {
+  if (fence === null || fence.attempt <= attempt) return;
   throw new FencedError(
-    `Cannot prune for attempt ${attempt} because attempt ${opened.attempt} has opened the log`,
-    opened,
+    `Cannot prune for attempt ${attempt} because attempt ${fence.attempt} has opened the log`,
+    fence,
   );
 }
 

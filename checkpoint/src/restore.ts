@@ -10,8 +10,9 @@ import { appendRecord, appendRecordAfter } from "./log/append.ts";
 import { compactLog } from "./log/compact.ts";
 import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
-import { UnknownRecordVersionError } from "./log/record.ts";
-import type { CheckpointRef, RunState } from "./log/state.ts";
+import { type LogRecord, type NumberedRecord, UnknownRecordVersionError } from "./log/record.ts";
+import { secureRecord } from "./log/secure.ts";
+import type { CheckpointRef, Opened, RunState } from "./log/state.ts";
 import { UnknownFormatError } from "./manifest.ts";
 import { StorageUnavailableError, type Store } from "./store/store.ts";
 import { sweep } from "./sweep.ts";
@@ -75,6 +76,10 @@ function isIncompatible(error: unknown): error is Error {
   );
 }
 
+function describeUnread(entry: NumberedRecord, refusal: string): string {
+  return `${refusal}, and record ${entry.number} of the log is unreadable: ${"damaged" in entry ? entry.damaged : ""}`;
+}
+
 type Failure = Readonly<{ ref: CheckpointRef; reason: string; message: string }>;
 type Choice = Readonly<{ chosen: CheckpointRef | null; failures: readonly Failure[]; nodeSuspect: boolean }>;
 
@@ -94,13 +99,17 @@ class Restore {
 
   async round(): Promise<RestoreOutcome | "moved"> {
     const { attempt, podUid } = this.#request;
-    const { state: before } = await readLog(this.#store, this.#options());
-    const { opened } = before;
-    if (opened !== null && opened.attempt > attempt) return this.#fenced(`attempt ${opened.attempt} is open`);
+    const { state: before, records } = await readLog(this.#store, this.#options());
+    const { opened, fence } = before;
+    this.#warnOfDamage(before);
+    if (fence !== null && fence.attempt > attempt) return this.#fenced(`attempt ${fence.attempt} is open`);
+    if (fence?.attempt === attempt && opened?.attempt !== attempt) {
+      return this.#fenced(`record ${fence.number} of the log, the open of this attempt, is damaged`);
+    }
     if (opened?.attempt === attempt) {
       if (opened.podUid !== podUid) return this.#fenced(`pod ${opened.podUid} has opened this attempt`);
       // Our own open, and the trainer has built on it: this process was restarted, and nothing is to be chosen.
-      if (before.checkpoints.some((ref) => ref.attempt === attempt)) return this.#restored(before);
+      if (before.checkpoints.some((ref) => ref.attempt === attempt)) return this.#repeated(before, opened);
     }
     const adopted = await this.#adopt(before);
     if (adopted.kind === "fenced") return this.#fenced(adopted.fence.message);
@@ -108,8 +117,35 @@ class Restore {
     this.#failures = choice.failures;
     if (choice.nodeSuspect) return this.#nodeSuspect();
     const refusal = choice.chosen === null ? await this.#whyNotFromZero(adopted.state) : null;
+    const unread = records.find((entry) => "unreadable" in entry);
+    if (refusal !== null && unread !== undefined) return this.failed("LogUnreadable", describeUnread(unread, refusal));
     if (refusal !== null) return this.failed("NoVerifiedCheckpoint", refusal);
     return this.#open(adopted.state, choice);
+  }
+
+  /** Hands the base over again, from bytes matched again (I2). A base that is lost by now is for another attempt to replace. */
+  async #repeated(state: RunState, { base }: Opened): Promise<RestoreOutcome> {
+    const ref = base === null ? undefined : find(state, base);
+    const verdict = ref === undefined ? null : await this.#verify(ref);
+    if (ref !== undefined && verdict?.ok === false) {
+      this.#failures = [{ ref, reason: verdict.reason, message: verdict.message }];
+      return this.#fenced(`it has commits already and its base does not verify any more: ${verdict.message}`);
+    }
+    await this.#secureOpen();
+    return this.#restored(state);
+  }
+
+  /** An earlier life of this pod may have left its open in sight and not on the disk (I1). */
+  async #secureOpen(): Promise<void> {
+    const { attempt } = this.#request;
+    const isOwn = (record: LogRecord) => record.kind === "open" && record.attempt === attempt;
+    await secureRecord(this.#store, isOwn, this.#options());
+  }
+
+  #warnOfDamage({ damaged }: RunState): void {
+    if (damaged.length === 0) return;
+    const numbers = damaged.slice(0, 10).join(", ");
+    this.#warnings.add(`Records of the log are missing or damaged, and count for nothing: ${numbers}`);
   }
 
   failed(failure: RestoreFailure, because: string): RestoreOutcome {
@@ -190,7 +226,10 @@ class Restore {
     const base = chosen?.digest ?? null;
     // Something newer may have been committed while the refusals were written.
     if ((this.#candidates(now)[0]?.digest ?? null) !== base) return "moved";
-    if (now.opened?.attempt === attempt && now.opened.base === base) return this.#opened(now);
+    if (now.opened?.attempt === attempt && now.opened.base === base) {
+      await this.#secureOpen();
+      return this.#opened(now);
+    }
     const outcome = await appendRecordAfter(
       this.#store,
       { kind: "open", attempt, podUid, node, base, generation },

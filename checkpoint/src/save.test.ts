@@ -1,6 +1,6 @@
-import { readdir, truncate } from "node:fs/promises";
+import { open, readdir, rename, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
 import { bytesFile, type FileSource } from "./file-source.ts";
 import { finishRun } from "./finish.ts";
@@ -11,7 +11,7 @@ import { readLog } from "./log/read.ts";
 import { prune } from "./prune.ts";
 import { SaveFailedError, type SaveRequest } from "./save.ts";
 import { chooseChunkBytes } from "./seal-file.ts";
-import { DirectoryStore } from "./store/directory-store.ts";
+import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
 import { StorageUnavailableError } from "./store/store.ts";
 
 const file = (path: string) => bytesFile(path, "opaque", new Uint8Array(1));
@@ -137,6 +137,39 @@ describe("a save", () => {
     expect(await restore(store, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 20 } } });
   });
 
+  test("whose commit stands unsynced has it written anew before it counts (I3)", async () => {
+    const { store } = await savedRun([10]);
+    const failure = await failDirectorySync(join(store.root, "log"));
+    await expect(save(store, 1, 20)).rejects.toThrow("the volume answered EIO");
+    failure.mockRestore();
+    const record = join(store.root, "log", "000000000003.json");
+    const before = await stat(record);
+    const { manifest } = await save(store, 1, 20);
+    expect((await stat(record)).ino).not.toBe(before.ino);
+    expect((await readLog(store)).state).toMatchObject({ last: 3, checkpoints: [{}, { digest: manifest.digest }] });
+  });
+
+  test("that finds its directory uncommitted gives it its name anew before it commits it (I3)", async () => {
+    const { store } = await savedRun([]);
+    breakAppends(store, { stands: false });
+    await expect(save(store, 1, 10)).rejects.toThrow(SaveFailedError);
+    mendAppends(store);
+    const directory = pathIn(store, "step-000000000010-a0001");
+    const before = await stat(directory, { bigint: true });
+    await save(store, 1, 10);
+    expect((await stat(directory, { bigint: true })).ctimeNs).toBeGreaterThan(before.ctimeNs);
+  });
+
+  test("whose directory was being given its name anew when the process died loses nothing", async () => {
+    const { store } = await savedRun([]);
+    breakAppends(store, { stands: false });
+    await expect(save(store, 1, 10)).rejects.toThrow(SaveFailedError);
+    const data = join(store.root, "data");
+    await rename(join(data, "step-000000000010-a0001"), join(data, ".settling-step-000000000010-a0001"));
+    const opened = await openDirectoryStore(store.root, { runUid });
+    expect(await restore(opened, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 10 } } });
+  });
+
   test("finishes no directory whose bytes do not match, and commits nothing", async () => {
     const { store } = await savedRun([]);
     breakAppends(store, { stands: false });
@@ -229,6 +262,19 @@ describe("finishing", () => {
     await expect(finishRun(store, { attempt: 1, manifest })).rejects.toThrow(FencedError);
   });
 });
+
+/** From now on nothing can be made durable in this directory, whatever is done in sight of it. */
+async function failDirectorySync(directory: string) {
+  const handle = await open(directory);
+  const { ino } = await handle.stat();
+  const prototype: typeof handle = Object.getPrototypeOf(handle);
+  const { sync } = prototype;
+  await handle.close();
+  return vi.spyOn(prototype, "sync").mockImplementation(async function (this: typeof handle) {
+    if ((await this.stat()).ino === ino) throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
+    return sync.call(this);
+  });
+}
 
 /** From now on the log of this store fails as it is appended to, before or after the record `stands`. */
 function breakAppends(store: DirectoryStore, { stands }: { stands: boolean }): void {

@@ -7,7 +7,9 @@ import type { Health } from "./health.ts";
 import { limits } from "./limits.ts";
 import { appendRecord, FencedError } from "./log/append.ts";
 import { find } from "./log/fold.ts";
-import type { RecordDraft } from "./log/record.ts";
+import { readLog } from "./log/read.ts";
+import type { LogRecord, RecordDraft } from "./log/record.ts";
+import { secureRecord } from "./log/secure.ts";
 import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
 import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
 import type { CheckpointWriter, Store } from "./store/store.ts";
@@ -90,7 +92,8 @@ async function leftComplete(store: Store, request: SaveRequest): Promise<Manifes
   const options = request.signal === undefined ? {} : { signal: request.signal };
   const verdict = await verifyCheckpoint(store, { digest: null, directory }, options);
   if (!verdict.ok) throw failed(request, `an earlier save left ${directory} in its place: ${verdict.message}`);
-  await store.settle();
+  // One that is committed already was settled before; taking its name away, even for a moment, would mislead a reader.
+  if (find((await readLog(store, options)).state, verdict.manifest.digest) === undefined) await store.settle(directory);
   return verdict.manifest;
 }
 
@@ -129,9 +132,12 @@ async function commit(store: Store, request: SaveRequest, manifest: Manifest): P
   const identity = { ...(writer === undefined ? {} : { writer }), ...(time === undefined ? {} : { time }) };
   const outcome = await appendRecord(store, commitOf(manifest, identity), signal === undefined ? {} : { signal });
   if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
-  // A restore of the next attempt may have found the directory first and committed it for us.
-  if (outcome.kind === "void" && find(outcome.state, manifest.digest) === undefined)
-    throw failed(request, outcome.message);
+  if (outcome.kind === "appended") return;
+  // A restore of the next attempt may have found the directory first and committed it for us, or our own append stands
+  // although it failed.
+  if (find(outcome.state, manifest.digest) === undefined) throw failed(request, outcome.message);
+  const isOurs = (record: LogRecord) => record.kind === "commit" && record.manifest === manifest.digest;
+  await secureRecord(store, isOurs, signal === undefined ? {} : { signal });
 }
 
 /** The `commit` of a checkpoint, as its writer or who adopts it appends it. */

@@ -19,6 +19,8 @@ function isLeftover(name: string, state: RunState): boolean {
   if (name.startsWith(".trash-")) return true;
   const saving = parseSavingName(name);
   if (saving !== null) return saving.attempt < attempt;
+  const settling = /^\.settling-(.*)$/.exec(name)?.[1];
+  if (settling !== undefined) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
   if (state.deleted.some(({ directory }) => directory === name)) return true;
   const place = parseDirectoryName(name);
   if (place === null || place.attempt >= attempt) return false;

@@ -60,7 +60,7 @@ describe("format 1, as it was written once and is kept for ever", () => {
     const directory = await temporaryDirectory();
     await writeGoldenRun(directory);
     const written = await contents(directory);
-    expect(Object.keys(written)).toHaveLength(18);
+    expect(Object.keys(written)).toHaveLength(20);
     expect(written).toEqual(await contents(golden));
   });
 });

@@ -145,12 +145,18 @@ export class Keeper {
     if (log === null) return false;
     this.#state = log.state;
     this.#operations.forget((subject) => subject.includes(":") && find(log.state, subject) === undefined);
-    const { opened } = log.state;
+    const { opened, fence } = log.state;
     const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_POD_UID: podUid } = this.#environment;
-    if (opened !== null && (opened.attempt > attempt || (opened.attempt === attempt && opened.podUid !== podUid))) {
-      this.#fence(`attempt ${opened.attempt} of pod ${opened.podUid} has opened the log`);
+    if (fence !== null && fence.attempt > attempt) {
+      this.#fence(`attempt ${fence.attempt} has opened the log`);
       return false;
     }
+    if (opened?.attempt === attempt && opened.podUid !== podUid) {
+      this.#fence(`pod ${opened.podUid} has opened attempt ${attempt}`);
+      return false;
+    }
+    // Our own open is damaged. Whatever we append counts for nothing while it is; the device may read it in the end.
+    if (fence?.attempt === attempt && opened?.attempt !== attempt) return false;
     const done = await readControlFile(join(this.#environment.TRAININGRUN_CONTROL, controlFiles.done), TrainerRecord);
     if (done?.kind === "done" && done.attempt === attempt) this.#final = done;
     return true;

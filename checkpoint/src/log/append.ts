@@ -4,12 +4,12 @@ import { StorageUnavailableError, type Store } from "../store/store.ts";
 import { carry, voidReason } from "./fold.ts";
 import { type ReadLog, readLog } from "./read.ts";
 import { type LogRecord, type OpenDraft, parseRecord, type RecordDraft, recordBytes, recordVersion } from "./record.ts";
-import type { Opened, RunState } from "./state.ts";
+import type { Fence, Opened, RunState } from "./state.ts";
 
 /** The record stands in the log under `number`. */
 export type Appended = Readonly<{ kind: "appended"; number: number; state: RunState }>;
 /** A higher attempt, or another pod of this one, holds the log: stop writing for good. */
-export type FencedBy = Readonly<{ kind: "fenced"; by: Opened; message: string }>;
+export type FencedBy = Readonly<{ kind: "fenced"; by: Opened | Fence; message: string }>;
 /** The record would count for nothing, for another reason than a fence, and was not appended. */
 export type Void = Readonly<{ kind: "void"; message: string; state: RunState }>;
 /** The log is no longer where the decision was taken: decide again. */
@@ -18,9 +18,10 @@ export type Moved = Readonly<{ kind: "moved"; state: RunState }>;
 /** A record of a lower attempt, or of another pod, cannot be written any more. */
 export class FencedError extends Error {
   override readonly name = "FencedError";
-  readonly by: Opened;
+  /** The attempt that holds the log; without its pod where its `open` is damaged. */
+  readonly by: Opened | Fence;
 
-  constructor(message: string, by: Opened) {
+  constructor(message: string, by: Opened | Fence) {
     super(message);
     this.by = by;
   }
@@ -66,6 +67,7 @@ async function append(
     if (after !== null && state.last !== after) return { kind: "moved", state };
     const record = complete(draft, state, writer);
     const number = state.last + 1;
+    if (record.kind === "open") await store.announceOpen({ number, attempt: record.attempt });
     if (await wins(store, number, record)) return confirm(store, { number, writer, draft, signal });
   }
   throw new StorageUnavailableError(
@@ -89,7 +91,9 @@ async function wins(store: Store, number: number, record: LogRecord): Promise<bo
   const winner = await store.readRecord(number, limits.recordBytes);
   if (winner === null) return false;
   const entry = parseRecord(number, winner);
-  return "record" in entry && entry.record.writer === record.writer;
+  if (!("record" in entry) || entry.record.writer !== record.writer) return false;
+  await store.rewriteRecord(number, winner);
+  return true;
 }
 
 /**
@@ -102,8 +106,8 @@ async function confirm(
 ): Promise<Appended | FencedBy> {
   const log = await readLog(store, options(won.signal));
   if (includes(log, won)) return { kind: "appended", number: won.number, state: log.state };
-  const { opened } = log.state;
-  if (opened !== null && opened.number > won.number) return fenced(log.state, won.draft, opened);
+  const fence = fenceOf(log.state);
+  if (fence !== null && fence.number > won.number) return fenced(log.state, won.draft, fence);
   throw new StorageUnavailableError(
     `Cannot tell whether log record ${won.number} of run ${store.runUid} stands because it was created and is not there now`,
   );
@@ -117,13 +121,20 @@ function refusal(state: RunState, draft: AnyDraft): FencedBy | Void | null {
   const reason = voidReason(state, draft);
   if (reason === null) return null;
   const { opened } = state;
-  if (opened === null) return { kind: "void", message: describe(draft, reason), state };
-  const otherPod = draft.kind === "open" && draft.attempt === opened.attempt && draft.podUid !== opened.podUid;
-  if (draft.attempt < opened.attempt || otherPod) return fenced(state, draft, opened);
+  const fence = fenceOf(state);
+  const otherPod = draft.kind === "open" && draft.attempt === opened?.attempt && draft.podUid !== opened.podUid;
+  const isBelow = fence !== null && draft.attempt < fence.attempt;
+  const isLost = draft.attempt === fence?.attempt && draft.attempt !== opened?.attempt;
+  if (fence !== null && (isBelow || isLost || otherPod)) return fenced(state, draft, fence);
   return { kind: "void", message: describe(draft, reason), state };
 }
 
-function fenced(state: RunState, draft: AnyDraft, by: Opened): FencedBy {
+/** Who holds the log: the open attempt, or one whose damaged `open` lies above it. */
+function fenceOf({ opened, fence }: RunState): Opened | Fence | null {
+  return fence === null || fence.attempt === opened?.attempt ? opened : fence;
+}
+
+function fenced(state: RunState, draft: AnyDraft, by: Opened | Fence): FencedBy {
   const reason = voidReason(state, draft) ?? `attempt ${by.attempt} has opened the log`;
   return { kind: "fenced", by, message: describe(draft, reason) };
 }

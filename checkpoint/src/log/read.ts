@@ -1,5 +1,6 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { limits } from "../limits.ts";
-import { StorageUnavailableError, type Store } from "../store/store.ts";
+import { DamagedFileError, StorageUnavailableError, type Store } from "../store/store.ts";
 import { fold, foldOn } from "./fold.ts";
 import { type NumberedRecord, parseRecord } from "./record.ts";
 import type { RunState } from "./state.ts";
@@ -8,6 +9,10 @@ import type { RunState } from "./state.ts";
 export type ReadLog = Readonly<{ records: readonly NumberedRecord[]; state: RunState }>;
 
 const maxRereads = 4;
+
+/** A device's error for one file may pass; after so many tries it is that record's damage. */
+const maxReadTries = 3;
+const retryMs = 50;
 
 /** Records never change under their number, so each is read and parsed once per store. */
 const parsed = new WeakMap<Store, Map<number, NumberedRecord>>();
@@ -51,7 +56,7 @@ async function readDown(
   const lowest = numbers[0] ?? 1;
   for (let number = numbers.at(-1) ?? 0; number >= lowest; number -= 1) {
     signal?.throwIfAborted();
-    const entry = listed.has(number) ? await readEntry(store, number) : null;
+    const entry = listed.has(number) ? await readEntry(store, number, signal) : null;
     if (entry === null) {
       // A listing may miss a name that was created while it ran, and a pruned one may be gone: look again. What is
       // missing after that is damage, and counts for nothing.
@@ -62,17 +67,49 @@ async function readDown(
     records.push(entry);
     if ("record" in entry && entry.record.kind === "open") break;
   }
-  return records.reverse();
+  return withAnnouncements(store, records.reverse());
 }
 
-async function readEntry(store: Store, number: number): Promise<NumberedRecord | null> {
+/** Says of each record that cannot be told whether it may have been an `open`, and whose. */
+async function withAnnouncements(store: Store, records: NumberedRecord[]): Promise<NumberedRecord[]> {
+  if (!records.some((entry) => "damaged" in entry)) return records;
+  const highest = new Map<number, number>();
+  for (const { number, attempt } of await store.announcedOpens()) {
+    highest.set(number, Math.max(attempt, highest.get(number) ?? 0));
+  }
+  return records.map((entry) => {
+    const announced = highest.get(entry.number);
+    return "damaged" in entry && announced !== undefined ? { ...entry, announced } : entry;
+  });
+}
+
+async function readEntry(
+  store: Store,
+  number: number,
+  signal: AbortSignal | undefined,
+): Promise<NumberedRecord | null> {
   const known = parsed.get(store) ?? new Map<number, NumberedRecord>();
   parsed.set(store, known);
   const cached = known.get(number);
   if (cached !== undefined) return cached;
-  const bytes = await store.readRecord(number, limits.recordBytes);
-  if (bytes === null) return null;
-  const entry = parseRecord(number, bytes);
-  if ("record" in entry) known.set(number, entry);
+  const entry = await readAndParse(store, number, signal);
+  if (entry !== null && "record" in entry) known.set(number, entry);
   return entry;
+}
+
+async function readAndParse(
+  store: Store,
+  number: number,
+  signal: AbortSignal | undefined,
+): Promise<NumberedRecord | null> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const bytes = await store.readRecord(number, limits.recordBytes);
+      return bytes === null ? null : parseRecord(number, bytes);
+    } catch (error) {
+      if (!(error instanceof DamagedFileError)) throw error;
+      if (tries === maxReadTries) return { number, damaged: error.message, unreadable: true };
+      await pause(retryMs, undefined, signal === undefined ? {} : { signal });
+    }
+  }
 }

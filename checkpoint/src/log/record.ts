@@ -84,7 +84,14 @@ export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state
 /** What stands under one number of the log. */
 export type NumberedRecord =
   | Readonly<{ number: number; record: LogRecord }>
-  | Readonly<{ number: number; damaged: string }>;
+  | Readonly<{
+      number: number;
+      damaged: string;
+      /** The highest attempt that announced an `open` under this number: it may be what was lost. */
+      announced?: number;
+      /** The device answered an error for it, which may pass; else its bytes are wrong, or it is not there. */
+      unreadable?: boolean;
+    }>;
 
 /** A record of a later version: the log cannot be understood by this program, and must not be guessed at. */
 export class UnknownRecordVersionError extends Error {

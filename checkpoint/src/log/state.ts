@@ -56,11 +56,16 @@ export type Opened = Readonly<{
   time: string;
 }>;
 
+/** The highest attempt known to have opened the log, and the number of its `open`, whole or damaged. */
+export type Fence = Readonly<{ attempt: number; number: number }>;
+
 /** A run in one tier: the fold of its log. */
 export type RunState = Readonly<{
   /** Number of the last record, 0 for an empty log. */
   last: number;
   opened: Opened | null;
+  /** Above {@link opened} where the `open` of a higher attempt is damaged: nothing that attempt, or a lower one, says counts. */
+  fence: Fence | null;
   attempts: readonly AttemptLink[];
   /** Committed and not deleted, refused ones included, in the order of their commits. */
   checkpoints: readonly CheckpointRef[];
@@ -77,6 +82,7 @@ export type RunState = Readonly<{
 export const emptyState: RunState = {
   last: 0,
   opened: null,
+  fence: null,
   attempts: [],
   checkpoints: [],
   refused: [],

@@ -15,7 +15,7 @@ export function directoryCheckpoint(directory: string): StoredCheckpoint {
 
 /** Opens a plain file; null where there is none. A link is not followed, and a pipe does not block. */
 export async function openPlain(path: string): Promise<StoredFile | null> {
-  const handle = await accessing("open a checkpoint's file", path, () => openNoFollow(path));
+  const handle = await accessing("open a file", path, () => withDefects(path, () => openNoFollow(path)));
   if (handle === null) return null;
   const found = await handle.stat();
   if (!found.isFile()) {
@@ -25,7 +25,7 @@ export async function openPlain(path: string): Promise<StoredFile | null> {
   return {
     bytes: found.size,
     read: (target, position) =>
-      accessing("read a checkpoint's file", path, () => readFully(handle, path, { target, position })),
+      accessing("read a file", path, () => withDefects(path, () => readFully(handle, { target, position }))),
     [Symbol.asyncDispose]: () => handle.close(),
   };
 }
@@ -43,27 +43,29 @@ async function openNoFollow(path: string): Promise<FileHandle | null> {
 
 async function readFully(
   handle: FileHandle,
-  path: string,
   { target, position }: { target: Uint8Array; position: number },
 ): Promise<number> {
+  let done = 0;
+  while (done < target.byteLength) {
+    const { bytesRead } = await handle.read(target, done, target.byteLength - done, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+/** Tells an error for this one file from one of the tier. */
+async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T> {
   try {
-    let done = 0;
-    while (done < target.byteLength) {
-      const { bytesRead } = await handle.read(target, done, target.byteLength - done, position + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-    }
-    return done;
+    return await access();
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined || !fileDefects.has(code)) throw error;
-    throw new DamagedFileError(`Cannot read ${path} because the volume answered ${code} for its bytes`, {
-      cause: error,
-    });
+    throw new DamagedFileError(`Cannot read ${path} because the volume answered ${code} for it`, { cause: error });
   }
 }
 
-/** The device or the file system says that these very bytes are bad; anything else is a failure of the tier. */
+/** The device or the file system says that this very file is bad; anything else is a failure of the tier. */
 const fileDefects = new Set(["EIO", "EBADMSG", "EUCLEAN", "EILSEQ"]);
 
 /** Everything below a directory, by names relative to it; stops one past the limit, which is enough to refuse it. */

@@ -2,13 +2,21 @@ import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { directoryName } from "../directory-name.ts";
-import { directoryCheckpoint, openPlain } from "./directory-files.ts";
+import { directoryCheckpoint } from "./directory-files.ts";
+import { DirectoryLog } from "./directory-log.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
-import { type CheckpointWriter, StorageUnavailableError, type Store, type StoredCheckpoint } from "./store.ts";
+import { removeStale } from "./stale.ts";
+import {
+  type AnnouncedOpen,
+  type CheckpointWriter,
+  StorageUnavailableError,
+  type Store,
+  type StoredCheckpoint,
+} from "./store.ts";
 
-const recordName = /^(\d{12})\.json$/;
-const maxLinkTries = 3;
+/** Before the name of a complete checkpoint whose name is being made durable. */
+const settling = ".settling-";
 
 /**
  * Opens a run's directory on a volume, the one that holds `log/` and `data/`, and creates both where they are absent.
@@ -21,6 +29,7 @@ export async function openDirectoryStore(root: string, { runUid }: { runUid: str
     for (const name of ["log", "data"]) await makeDirectory(join(directory, name), { existing: "accept" });
     await syncDirectory(directory);
     await probe(directory);
+    await finishSettling(join(directory, "data"));
     return new DirectoryStore(directory, runUid);
   });
 }
@@ -31,58 +40,51 @@ export class DirectoryStore implements Store {
   readonly runUid: string;
   /** Absolute path of the run's directory. */
   readonly root: string;
-  readonly #log: string;
+  readonly #log: DirectoryLog;
   readonly #data: string;
 
   /** Use {@link openDirectoryStore}, which proves that the directory can be used. */
   constructor(root: string, runUid: string) {
     this.root = root;
     this.runUid = runUid;
-    this.#log = join(root, "log");
+    this.#log = new DirectoryLog(join(root, "log"));
     this.#data = join(root, "data");
   }
 
-  async recordNumbers(): Promise<number[]> {
-    const names = await accessing("list the log", this.#log, () => readdir(this.#log));
-    return names
-      .flatMap((name) => recordName.exec(name)?.[1] ?? [])
-      .map(Number)
-      .sort((a, b) => a - b);
+  recordNumbers(): Promise<number[]> {
+    return this.#log.numbers();
   }
 
-  async readRecord(number: number, limit: number): Promise<Uint8Array | null> {
-    const path = this.#recordPath(number);
-    await using file = await openPlain(path);
-    if (file === null) return null;
-    const bytes = new Uint8Array(Math.min(file.bytes, limit + 1));
-    return bytes.subarray(0, await file.read(bytes, 0));
+  readRecord(number: number, limit: number): Promise<Uint8Array | null> {
+    return this.#log.read(number, limit);
   }
 
-  async createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken"> {
-    return accessing("append to the log", this.#log, async () => {
-      for (let tries = 1; ; tries += 1) {
-        const outcome = await this.#link(this.#recordPath(number), bytes);
-        if (outcome !== "swept" || tries === maxLinkTries) return outcome === "swept" ? "taken" : outcome;
-      }
-    });
+  createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken"> {
+    return this.#log.create(number, bytes);
   }
 
-  async removeRecords(ascending: readonly number[]): Promise<void> {
-    // One by one and durably: a reader, or a writer that slept, must never see a hole above a record that is left.
-    for (const number of ascending) {
-      await accessing("prune the log", this.#log, async () => {
-        await absentAsNull(() => unlink(this.#recordPath(number)));
-        await syncDirectory(this.#log);
-      });
-    }
+  rewriteRecord(number: number, bytes: Uint8Array): Promise<void> {
+    return this.#log.rewrite(number, bytes);
+  }
+
+  announceOpen(open: AnnouncedOpen): Promise<void> {
+    return this.#log.announce(open);
+  }
+
+  announcedOpens(): Promise<AnnouncedOpen[]> {
+    return this.#log.announced();
+  }
+
+  removeRecords(ascending: readonly number[]): Promise<void> {
+    return this.#log.remove(ascending);
   }
 
   async removeTemporaries(): Promise<void> {
-    await accessing("sweep the log", this.#log, async () => {
-      for (const name of await readdir(this.#log)) {
-        if (name.startsWith(".tmp-")) await absentAsNull(() => unlink(join(this.#log, name)));
-      }
-    });
+    await this.#log.removeTemporaries();
+    for (const name of ["log", "data"]) {
+      const directory = join(this.root, name);
+      await accessing("sweep", directory, () => removeStale(directory, [".probe-"]));
+    }
   }
 
   names(): Promise<string[]> {
@@ -101,8 +103,14 @@ export class DirectoryStore implements Store {
     return writer;
   }
 
-  settle(): Promise<void> {
-    return accessing("settle the checkpoints", this.#data, () => syncDirectory(this.#data));
+  async settle(directory: string): Promise<void> {
+    const path = this.#path(directory);
+    const aside = this.#path(`${settling}${directory}`);
+    await accessing("settle a checkpoint", path, async () => {
+      await rename(path, aside);
+      await rename(aside, path);
+      await syncDirectory(this.#data);
+    });
   }
 
   async remove(name: string): Promise<void> {
@@ -120,33 +128,21 @@ export class DirectoryStore implements Store {
     });
   }
 
-  /** Gives a record its number by a link to a file that is durable already, so that no reader sees half of it. */
-  async #link(path: string, bytes: Uint8Array): Promise<"created" | "taken" | "swept"> {
-    const temporary = join(this.#log, `.tmp-${randomUUID()}`);
-    await writeNewFile(temporary, [bytes]);
-    try {
-      await link(temporary, path);
-      await syncDirectory(this.#log);
-      return "created";
-    } catch (error) {
-      if (errorCode(error) === "EEXIST") return "taken";
-      // A sweep took the temporary file away under this append.
-      if (errorCode(error) === "ENOENT") return "swept";
-      throw error;
-    } finally {
-      await absentAsNull(() => unlink(temporary));
-    }
-  }
-
-  #recordPath(number: number): string {
-    return join(this.#log, `${String(number).padStart(12, "0")}.json`);
-  }
-
   #path(name: string): string {
     if (name === "" || name === "." || name === ".." || name.includes("/")) {
       throw new RangeError(`Cannot name a checkpoint ${JSON.stringify(name)} because it must be one plain segment`);
     }
     return join(this.#data, name);
+  }
+}
+
+/** Gives a checkpoint its name back whose settling was cut off between its two renames. */
+async function finishSettling(data: string): Promise<void> {
+  const names = await readdir(data);
+  for (const aside of names.filter((name) => name.startsWith(settling))) {
+    const name = aside.slice(settling.length);
+    // Another process may be settling it right now, and give it its name itself.
+    if (!names.includes(name)) await absentAsNull(() => rename(join(data, aside), join(data, name)));
   }
 }
 

@@ -10,6 +10,9 @@ export class DamagedFileError extends Error {
   override readonly name = "DamagedFileError";
 }
 
+/** An `open` of that attempt may stand under that number. */
+export type AnnouncedOpen = Readonly<{ number: number; attempt: number }>;
+
 /** What lies under a name of a checkpoint: only plain files are accepted. */
 export type StoredEntry = Readonly<{ path: string; kind: "file" | "directory" | "other" }>;
 
@@ -53,16 +56,25 @@ export interface Store {
   readRecord(number: number, limit: number): Promise<Uint8Array | null>;
   /** Creates a record under a free number, whole or not at all. `taken` is said too when an own reply was lost. */
   createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken">;
-  /** Removes records, lowest first, each durably before the next. */
+  /**
+   * Writes the same bytes anew in the place of a record that stands, durably. Whoever relies on a record whose sync it
+   * has not seen succeed asks for this: after a failed sync, another one may succeed without the bytes.
+   */
+  rewriteRecord(number: number, bytes: Uint8Array): Promise<void>;
+  /** Makes it durable, before the record is created, that it will be an `open` of this attempt: read where it is lost. */
+  announceOpen(open: AnnouncedOpen): Promise<void>;
+  /** Every announcement that is left; those of numbers whose record is whole mean nothing. */
+  announcedOpens(): Promise<AnnouncedOpen[]>;
+  /** Removes records and the announcements up to them, lowest first, each durably before the next. */
   removeRecords(ascending: readonly number[]): Promise<void>;
   /** Names of everything under `data/`: complete checkpoints, and leftovers whose names begin with a dot. */
   names(): Promise<string[]>;
   checkpoint(directory: string): StoredCheckpoint;
   /** Begins a checkpoint for one step of one attempt. */
   begin(place: Readonly<{ step: number; attempt: number }>): Promise<CheckpointWriter>;
-  /** Makes sure that the names under `data/` are durable: an adopter asks before it commits for another. */
-  settle(): Promise<void>;
-  /** Removes what killed appenders left beside the log. A living one that meets this tries again. */
+  /** Gives a complete directory that nobody has committed its name anew, durably: its writer's sync may have failed. */
+  settle(directory: string): Promise<void>;
+  /** Removes what appenders and openers left that are surely dead. */
   removeTemporaries(): Promise<void>;
   /** Takes a name out of `data/` at once and durably, then removes its bytes. A missing name is fine. */
   remove(name: string): Promise<void>;
