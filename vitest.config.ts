@@ -2,6 +2,9 @@ import { defineConfig } from "vitest/config";
 
 const exclude = ["**/node_modules/**", ".build/**", ".cache/**"];
 
+/** No test keeps others from running, and none is tried until it passes: such a run would look better than it is. */
+const honest = { allowOnly: false, retry: 0 } as const;
+
 /**
  * Three projects, by what a test needs: nothing (unit), a real API server (apiserver), a whole cluster (cluster).
  * The last two run one file at a time: on two cores, control planes beside each other only slow each other down.
@@ -11,6 +14,7 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...honest,
           name: "unit",
           include: ["**/*.test.ts"],
           exclude: [...exclude, "**/*.apiserver.test.ts", "**/*.cluster.test.ts"],
@@ -20,6 +24,7 @@ export default defineConfig({
       },
       {
         test: {
+          ...honest,
           name: "apiserver",
           include: ["**/*.apiserver.test.ts"],
           exclude,
@@ -30,6 +35,7 @@ export default defineConfig({
       },
       {
         test: {
+          ...honest,
           name: "cluster",
           include: ["**/*.cluster.test.ts"],
           exclude,

@@ -1,27 +1,22 @@
-import { type Count, type Kind, kinds } from "./kinds.ts";
+import { allPassed, climb, summary } from "./climb.ts";
+import { kinds } from "./kinds.ts";
 
 /**
- * `make test`: climbs the ladder of tests from the cheapest kind to the dearest, goes on after a kind that failed,
- * and ends with one line, `N passed, N failed, N skipped`. Exits 1 when anything failed.
+ * `make test`: climbs the ladder of tests from the cheapest kind to the dearest and ends with one line,
+ * `N passed, N failed, N skipped`, whatever happens on the way. Exits 1 when anything failed, also when it was stopped.
  */
 async function main(): Promise<void> {
   const started = performance.now();
-  const rows: { kind: Kind; count: Count; seconds: number }[] = [];
-  for (const kind of kinds) {
-    console.log(`\n=== ${kind.name}: ${kind.what} (usually ${kind.usually})`);
-    const begun = performance.now();
-    const count = await kind.run();
-    rows.push({ kind, count, seconds: (performance.now() - begun) / 1000 });
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    // Asked again while what runs is being ended, we go on ending it: what a test has started would be left otherwise.
+    process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
   }
-  console.log(`\n=== all kinds, ${Math.round((performance.now() - started) / 1000)} s`);
-  for (const { kind, count, seconds } of rows) {
-    const skipped = count.skipped === 0 ? "" : `, ${count.skipped} skipped${count.why ? ` (${count.why})` : ""}`;
-    console.log(`${kind.name}: ${count.passed} ok, ${count.failed} not ok${skipped}, ${seconds.toFixed(0)} s`);
-  }
-  const sum = (pick: (count: Count) => number) => rows.reduce((total, { count }) => total + pick(count), 0);
-  const failed = sum((count) => count.failed);
-  process.exitCode = failed === 0 ? 0 : 1;
-  console.log(`${sum((c) => c.passed)} passed, ${failed} failed, ${sum((c) => c.skipped)} skipped`);
+  const say = (line: string) => console.log(line);
+  const rows = await climb(kinds, { signal: stop.signal, say });
+  say(`\n=== all kinds, ${Math.round((performance.now() - started) / 1000)} s`);
+  process.exitCode = allPassed(rows, stop.signal) ? 0 : 1;
+  for (const line of summary(rows)) say(line);
 }
 
 await main();
