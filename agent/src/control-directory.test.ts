@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -37,6 +38,20 @@ test("an absent file, and a directory in its place, are null", async () => {
   expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
   await writeAtomically(join(control, "done/inside"), "");
   expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
+});
+
+test("a pipe in its place is null, and nobody waits for it", async () => {
+  await writeAtomically(join(control, "restored"), "{}");
+  execFileSync("mkfifo", [join(control, "done")]);
+  expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
+});
+
+test("of a file that is too long nothing is read", async () => {
+  await writeAtomically(join(control, "done"), '{"version":1,"step":4}');
+  truncateSync(join(control, "done"), 2 ** 30);
+  const before = process.memoryUsage.rss();
+  expect(await readControlFile(join(control, "done"), Schema)).toBeNull();
+  expect(process.memoryUsage.rss() - before).toBeLessThan(2 ** 28);
 });
 
 test("a save is asked for once, however often, and anew after the trainer took it", async () => {

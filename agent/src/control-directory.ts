@@ -1,4 +1,5 @@
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { chmod, mkdir, open, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { z } from "zod";
@@ -20,12 +21,25 @@ export async function writeAtomically(path: string, text: string): Promise<void>
  */
 export async function readControlFile<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | null> {
   try {
-    const text = await readFile(path, "utf8");
-    if (text.length > maxBytes) return null;
-    return schema.safeParse(JSON.parse(text)).data ?? null;
+    const text = await readBounded(path);
+    return text === null ? null : (schema.safeParse(JSON.parse(text)).data ?? null);
   } catch {
     return null;
   }
+}
+
+/** The text of a plain file; null where it has more than {@link maxBytes}, of which nothing is read, or grows meanwhile. */
+async function readBounded(path: string): Promise<string | null> {
+  // What is no plain file is not waited for: a pipe would block until somebody writes to it.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = await file.stat();
+  if (!found.isFile() || found.size > maxBytes) return null;
+  const bytes = Buffer.alloc(found.size + 1);
+  let length = 0;
+  for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+    read = (await file.read(bytes, length, bytes.length - length)).bytesRead;
+  }
+  return length > found.size ? null : bytes.toString("utf8", 0, length);
 }
 
 /** Asks the trainer for a save at its next step. Asking again before it began that save changes nothing. */

@@ -3,10 +3,14 @@
  * `agent serve` does the same where the trainer waits for it, and then verifies, reports and prunes until the kubelet
  * stops it.
  */
+// First: its signal handlers must stand before anything else is loaded.
+import "./stop.ts";
+
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { EnvironmentError, readEnvironment } from "./environment.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { restoreCommand } from "./restore-command.ts";
+import { stop } from "./stop.ts";
 import { TerminationLog } from "./termination-log.ts";
 
 type Command = (environment: AgentEnvironment, stop: AbortSignal) => Promise<number>;
@@ -25,9 +29,6 @@ async function main(): Promise<number> {
       `Cannot start because the command must be restore or serve: ${name === "" ? "none was given" : name}`,
     );
   }
-  const stop = new AbortController();
-  // As PID 1 of its container the process would otherwise not hear these at all.
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
   let environment: AgentEnvironment;
   try {
     environment = readEnvironment(process.env);
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
     if (error instanceof EnvironmentError) return refuse(error.message);
     throw error;
   }
-  return command(environment, stop.signal);
+  return command(environment, stop);
 }
 
 /** Says why nothing was started, on stderr and where the pod's status shows it. */

@@ -1,6 +1,7 @@
 import { parseDirectoryName } from "./directory-name.ts";
 import { appendRecord, type FencedBy } from "./log/append.ts";
 import type { RunState } from "./log/state.ts";
+import { UnknownFormatError } from "./manifest.ts";
 import { commitOf } from "./save.ts";
 import type { Store } from "./store/store.ts";
 import type { Verdict } from "./verify.ts";
@@ -22,7 +23,7 @@ export async function adopt(
   let now = state;
   const warnings: string[] = [];
   for (const directory of await unrecorded(store, state)) {
-    const verdict = await verify(directory);
+    const verdict = await judge(directory, verify);
     if (!verdict.ok) {
       warnings.push(`${directory} has no record and was not adopted: ${verdict.message}`);
       continue;
@@ -34,6 +35,19 @@ export async function adopt(
     now = outcome.state;
   }
   return { kind: "adopted", state: now, warnings };
+}
+
+/** A format of the future is no reason to end the run, nor to touch the directory: one refusal, by name. */
+async function judge(
+  directory: string,
+  verify: (directory: string) => Promise<Verdict>,
+): Promise<Verdict | Readonly<{ ok: false; message: string }>> {
+  try {
+    return await verify(directory);
+  } catch (error) {
+    if (!(error instanceof UnknownFormatError)) throw error;
+    return { ok: false, message: `UnknownFormat: ${error.message}` };
+  }
 }
 
 async function unrecorded(store: Store, state: RunState): Promise<string[]> {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../test/damage.ts";
@@ -203,6 +203,21 @@ describe("a restore", () => {
     expect(resumedAt(outcome)).toBe(10);
     expect(outcome.warnings).toHaveLength(1);
     expect(outcome.warnings[0]).toContain("step-000000000020-a0001 has no record and was not adopted");
+  });
+
+  test("refuses a directory of an unknown format by name, leaves it alone, and takes another", async () => {
+    const { store } = await savedRun([10, 20]);
+    await rm(join(store.root, "log", "000000000003.json"));
+    const manifest = pathIn(store, directoryName(20, 1), "MANIFEST.json");
+    await writeFile(manifest, canonicalJson({ format: 2, runUid }));
+    const outcome = await restore(fresh(store), 2);
+    expect(resumedAt(outcome)).toBe(10);
+    expect(outcome.warnings).toEqual([
+      "step-000000000020-a0001 has no record and was not adopted: UnknownFormat: Cannot read the manifest because its " +
+        "format is 2 and this program reads 1: use a release that knows it",
+    ]);
+    await restore(fresh(store), 3);
+    expect(await readFile(manifest, "utf8")).toBe(canonicalJson({ format: 2, runUid }));
   });
 
   test("is fenced by a higher attempt, and by another pod of its own", async () => {

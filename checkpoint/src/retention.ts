@@ -108,14 +108,24 @@ function wanted(history: readonly CheckpointRef[], policy: RetentionPolicy): Rea
 }
 
 function best(history: readonly CheckpointRef[], policy: RetentionPolicy, count: number): Reasons {
-  if (policy.best === null) return new Map();
-  const { metric, mode } = policy.best;
+  const reasons = [`best:${policy.best?.metric}`];
+  return new Map(
+    rankByMetric(history, policy)
+      .slice(0, count)
+      .map(({ digest }) => [digest, reasons]),
+  );
+}
+
+/** The checkpoints that have the policy's metric, best first; of equals the newer one. None where no metric ranks them. */
+export function rankByMetric(refs: readonly CheckpointRef[], { best }: RetentionPolicy): CheckpointRef[] {
+  if (best === null) return [];
+  const { metric, mode } = best;
   const sign = mode === "Min" ? 1 : -1;
-  const ranked = history
+  return refs
     .map((ref) => ({ ref, value: Number(ref.metrics.find(({ name }) => name === metric)?.value ?? Number.NaN) }))
     .filter(({ value }) => !Number.isNaN(value))
-    .sort((a, b) => (a.value === b.value ? b.ref.step - a.ref.step : sign * (a.value < b.value ? -1 : 1)));
-  return new Map(ranked.slice(0, count).map(({ ref }) => [ref.digest, [`best:${metric}`]]));
+    .sort((a, b) => (a.value === b.value ? b.ref.step - a.ref.step : sign * (a.value < b.value ? -1 : 1)))
+    .map(({ ref }) => ref);
 }
 
 function merge(...maps: readonly Reasons[]): Reasons {

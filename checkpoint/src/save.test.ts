@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
 import { bytesFile, type FileSource } from "./file-source.ts";
-import { finishRun } from "./finish.ts";
+import { FinishRefusedError, finishRun } from "./finish.ts";
 import { healthy } from "./health.ts";
 import { loadCheckpoint } from "./load.ts";
 import { FencedError } from "./log/append.ts";
@@ -260,6 +260,15 @@ describe("finishing", () => {
     await expect(finishRun(store, { attempt: 1, manifest: unknown })).rejects.toThrow("is no checkpoint of this log");
     await restore(store, 2);
     await expect(finishRun(store, { attempt: 1, manifest })).rejects.toThrow(FencedError);
+  });
+
+  test("reads the final checkpoint back first, and takes none that does not match (I9)", async () => {
+    const { store, saved } = await savedRun([10]);
+    await truncate(pathIn(store, "step-000000000010-a0001", "state.json"), 1);
+    const finished = finishRun(store, { attempt: 1, manifest: saved[0]?.manifest.digest ?? "" });
+    await expect(finished).rejects.toThrow(FinishRefusedError);
+    await expect(finished).rejects.toThrow("because it must verify");
+    expect((await readLog(store)).state.done).toBeNull();
   });
 });
 

@@ -4,7 +4,13 @@ import { directoryName } from "./directory-name.ts";
 import { manifestName } from "./file-path.ts";
 import { createHasher } from "./hash.ts";
 import { limits } from "./limits.ts";
-import { InvalidManifestError, type Manifest, type ManifestFile, parseManifest } from "./manifest.ts";
+import {
+  InvalidManifestError,
+  type Manifest,
+  type ManifestFile,
+  parseManifest,
+  UnknownFormatError,
+} from "./manifest.ts";
 import { InvalidTensorsError } from "./safetensors/format.ts";
 import { checkTensors } from "./safetensors/read.ts";
 import { DamagedFileError, type Store, type StoredCheckpoint, type StoredFile } from "./store/store.ts";
@@ -59,6 +65,18 @@ export async function verifyCheckpoint(
   if (first.ok || settled.has(first.reason)) return first;
   const second = await verifyOnce(store, expected, options);
   return second.ok ? { ...second, rereads: second.rereads + 1 } : second;
+}
+
+/** Whether the directory's manifest is of a format that this program does not know, and nothing else is wrong with it. */
+export async function hasUnknownFormat(store: Store, directory: string): Promise<boolean> {
+  try {
+    await readManifest(store.checkpoint(directory), new Set([manifestName]));
+    return false;
+  } catch (error) {
+    if (error instanceof Refused || error instanceof DamagedFileError) return false;
+    if (error instanceof UnknownFormatError) return true;
+    throw error;
+  }
 }
 
 async function verifyOnce(store: Store, expected: Expected, { signal }: { signal?: AbortSignal }): Promise<Verdict> {

@@ -5,7 +5,7 @@ import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
-import { finishRun } from "@trainingrun/checkpoint/finish.ts";
+import { finishVerified } from "@trainingrun/checkpoint/finish.ts";
 import { appendRecord, FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
@@ -206,7 +206,7 @@ export class Keeper {
     if (this.#operations.pausing("done", manifest)) return;
     const attempt = this.#environment.TRAININGRUN_ATTEMPT;
     const finished = await this.#operations.attempt("done", manifest, async () => {
-      await finishRun(this.#store, { attempt, manifest, signal });
+      await finishVerified(this.#store, { attempt, manifest, signal });
       return true;
     });
     if (finished) this.#state = { ...this.#state, done: { attempt, manifest } };

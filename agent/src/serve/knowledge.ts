@@ -6,7 +6,7 @@ import type { RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-envir
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
-import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
+import { type RetentionPlan, rankByMetric } from "@trainingrun/checkpoint/retention.ts";
 
 /** One committed checkpoint of the run's lineage, as the agent sees it. */
 export type Shelved = Readonly<{ summary: CheckpointSummary; verified: boolean; kept: readonly string[] }>;
@@ -63,6 +63,8 @@ export function knowledgeFrom(findings: Findings): Knowledge {
   const { state, verified, plan, restored } = findings;
   const reasons = new Map(plan?.keep.map(({ ref, reasons }) => [ref.digest, reasons]));
   const usable = lineage(state).filter(({ digest }) => !isRefused(state, digest));
+  const matched = usable.filter(({ digest }) => verified.has(digest));
+  const [best] = rankByMetric(matched, findings.policy);
   const own = state.refused.filter(({ attempt }) => attempt === findings.attempt);
   return {
     phase: findings.fenced ? "Fenced" : "Serving",
@@ -72,10 +74,7 @@ export function knowledgeFrom(findings: Findings): Knowledge {
       verified: verified.has(ref.digest),
       kept: reasons.get(ref.digest) ?? [],
     })),
-    best: bestOf(
-      usable.filter(({ digest }) => verified.has(digest)),
-      findings.policy,
-    ),
+    best: best === undefined ? null : summaryOf(best),
     refused: refusals(state, restored),
     done: state.done?.manifest ?? null,
     verificationFailures: own.length,
@@ -98,17 +97,6 @@ function refusals(state: RunState, restored: Restored): RefusedSummary[] {
   });
   const known = new Set(logged.map(({ digest }) => digest));
   return [...logged, ...restored.refused.filter(({ digest }) => !known.has(digest))];
-}
-
-/** The best verified checkpoint by the policy's metric; of equals the newer one, as retention ranks them. */
-function bestOf(verified: readonly CheckpointRef[], { best }: RetentionPolicy): CheckpointSummary | null {
-  if (best === null) return null;
-  const sign = best.mode === "Min" ? 1 : -1;
-  const ranked = verified
-    .map((ref) => ({ ref, value: Number(ref.metrics.find(({ name }) => name === best.metric)?.value ?? Number.NaN) }))
-    .filter(({ value }) => !Number.isNaN(value))
-    .sort((a, b) => (a.value === b.value ? b.ref.step - a.ref.step : sign * (a.value < b.value ? -1 : 1)));
-  return ranked[0] ? summaryOf(ranked[0].ref) : null;
 }
 
 function volumeProblems(plan: RetentionPlan | null): Problem[] {

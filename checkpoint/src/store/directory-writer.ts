@@ -1,7 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { manifestName } from "../file-path.ts";
-import { accessing, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
+import { absentAsNull, accessing, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
 import type { CheckpointWriter } from "./store.ts";
 
 /**
@@ -37,7 +38,7 @@ export class DirectoryWriter implements CheckpointWriter {
     });
   }
 
-  async publish(manifest: Uint8Array): Promise<void> {
+  async publish(manifest: Uint8Array, { replace }: { replace: boolean } = { replace: false }): Promise<void> {
     const directory = this.#directory();
     await accessing("publish a checkpoint", this.#final, async () => {
       const temporary = join(directory, `${manifestName}.tmp`);
@@ -46,10 +47,12 @@ export class DirectoryWriter implements CheckpointWriter {
       const deepestFirst = [...this.#subdirectories].sort((a, b) => b.length - a.length);
       for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
       await syncDirectory(directory);
+      const replaced = replace ? await this.#makeWay() : null;
       await rename(directory, this.#final);
       this.#current = this.#final;
       await syncDirectory(this.#data);
       this.#current = null;
+      if (replaced !== null) await rm(replaced, { recursive: true, force: true });
     });
   }
 
@@ -64,6 +67,12 @@ export class DirectoryWriter implements CheckpointWriter {
     } catch {
       // The save's own error is what the caller hears of; what stays here is swept by the next restore.
     }
+  }
+
+  /** Renames what has the final name; dying before the next rename leaves no copy here, and those it was made from. */
+  async #makeWay(): Promise<string | null> {
+    const trash = join(this.#data, `.trash-${basename(this.#final)}-${randomUUID()}`);
+    return absentAsNull(() => rename(this.#final, trash).then(() => trash));
   }
 
   #directory(): string {

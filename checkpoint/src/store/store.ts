@@ -35,10 +35,16 @@ export interface StoredCheckpoint {
 
 /** A checkpoint on its way in: invisible to readers until `publish` has returned. */
 export interface CheckpointWriter {
-  /** Writes one new file and makes it durable. The pieces are valid only until the next is asked for. */
-  write(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
-  /** Writes the manifest, makes all names durable, and gives the checkpoint its final name, durably. */
-  publish(manifest: Uint8Array): Promise<void>;
+  /**
+   * Writes one new file and makes it durable. The pieces are valid only until the next is asked for. Where its size in
+   * bytes is known beforehand, a tier may choose better how to send it.
+   */
+  write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void>;
+  /**
+   * Writes the manifest, makes all names durable, and gives the checkpoint its final name, durably. With `replace` a
+   * copy that has the name already, a damaged one, makes way at the last moment; without, it is an error.
+   */
+  publish(manifest: Uint8Array, options?: { replace: boolean }): Promise<void>;
   /** Removes what was written, as far as that works. Never throws; no file is written or synced again. */
   abandon(): Promise<void>;
 }

@@ -1,0 +1,114 @@
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { deleteFile, flipBit, truncateFile, zeroRange } from "../../test/damage.ts";
+import { filesOf, pathIn, save, temporaryStore } from "../../test/fixture.ts";
+import { fileOfBytes } from "../file-source.ts";
+import { chunkBytes } from "../limits.ts";
+import type { SavedCheckpoint } from "../save.ts";
+import type { DirectoryStore } from "../store/directory-store.ts";
+import { verifyCheckpoint } from "../verify.ts";
+import { assembleCheckpoint } from "./assemble.ts";
+
+/** Two tiers that hold the same checkpoint, of one large file in three chunks and the usual small ones. */
+async function twoCopies() {
+  const { first, saved } = await oneCopy();
+  const second = await temporaryStore();
+  expect(await assemble({ to: second, from: [first], saved })).toMatchObject({ kind: "assembled", damages: [] });
+  return { first, second, saved };
+}
+
+async function oneCopy() {
+  const first = await temporaryStore();
+  const { restore } = await import("../../test/fixture.ts");
+  await restore(first, 1);
+  const large = new Uint8Array(2 * chunkBytes + 1000).map((_, index) => (index * 7919) % 251);
+  const saved = await save(first, 1, 10, { files: [...filesOf(10), fileOfBytes("large.bin", large)] });
+  return { first, saved };
+}
+
+type Request = { to: DirectoryStore; from: readonly DirectoryStore[]; saved: SavedCheckpoint };
+
+function assemble({ to, from, saved }: Request, signal?: AbortSignal) {
+  return assembleCheckpoint({ to, from, checkpoint: saved, signal });
+}
+
+const verdict = (store: DirectoryStore, saved: SavedCheckpoint) => verifyCheckpoint(store, saved);
+
+describe("A checkpoint assembled from the copies in other tiers", () => {
+  test("has the bytes, names and manifest of the one that it was made from", async () => {
+    const { first, second, saved } = await twoCopies();
+    expect(await verdict(second, saved)).toMatchObject({ ok: true });
+    const manifestOf = (store: DirectoryStore) => readFile(pathIn(store, saved.directory, "MANIFEST.json"));
+    expect(await manifestOf(second)).toEqual(await manifestOf(first));
+  });
+
+  const damages = {
+    "a flipped bit in the last chunk": (path: string) => flipBit(path, 8 * (2 * chunkBytes + 500)),
+    "a zeroed block in the first chunk": (path: string) => zeroRange(path, { from: 4096, bytes: 4096 }),
+    "a cut file": (path: string) => truncateFile(path, chunkBytes),
+    "a missing file": deleteFile,
+  };
+  test.for(Object.entries(damages))("is repaired after %s", async ([, damage]) => {
+    const { first, second, saved } = await twoCopies();
+    await damage(pathIn(second, saved.directory, "large.bin"));
+    expect(await verdict(second, saved)).toMatchObject({ ok: false });
+    expect(await assemble({ to: second, from: [second, first], saved })).toMatchObject({ kind: "assembled" });
+    expect(await verdict(second, saved)).toMatchObject({ ok: true });
+    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+  });
+
+  test("is made whole from two copies that are damaged in different chunks, and says which were", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(first, saved.directory, "large.bin"), 77);
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 8 * (chunkBytes + 3));
+    const assembled = await assemble({ to: second, from: [second, first], saved });
+    const location = second.checkpoint(saved.directory).location;
+    expect(assembled).toMatchObject({ kind: "assembled", damages: [{ location, path: "large.bin", chunk: 1 }] });
+    expect(await verdict(second, saved)).toMatchObject({ ok: true });
+  });
+
+  test("is not made where no copy has a chunk right, and what was there stays", async () => {
+    const { first, second, saved } = await twoCopies();
+    for (const store of [first, second]) await flipBit(pathIn(store, saved.directory, "large.bin"), 77);
+    const before = await readFile(pathIn(second, saved.directory, "large.bin"));
+    expect(await assemble({ to: second, from: [second, first], saved })).toMatchObject({
+      kind: "impossible",
+      message: expect.stringContaining('chunk 0 of "large.bin" does not match in any of 2 copies'),
+    });
+    expect(await readFile(pathIn(second, saved.directory, "large.bin"))).toEqual(before);
+    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+  });
+
+  test("is not made from a copy with another manifest", async () => {
+    const { first, saved } = await oneCopy();
+    const to = await temporaryStore();
+    const digest = `blake3:${"0".repeat(64)}`;
+    const assembled = await assembleCheckpoint({ to, from: [first], checkpoint: { ...saved, digest } });
+    expect(assembled).toMatchObject({ kind: "impossible", message: expect.stringContaining(digest) });
+    expect(await readdir(join(to.root, "data"))).toEqual([]);
+  });
+
+  test("leaves nothing behind when it is stopped, and can be begun again", async () => {
+    const { first, saved } = await oneCopy();
+    const to = await temporaryStore();
+    const stop = new AbortController();
+    const stopped = assembleCheckpoint({
+      to,
+      from: [first],
+      checkpoint: saved,
+      signal: stop.signal,
+      onBytes: () => stop.abort(new Error("stopped")),
+    });
+    await expect(stopped).rejects.toThrow("stopped");
+    expect(await readdir(join(to.root, "data"))).toEqual([]);
+    expect(await assemble({ to, from: [first], saved })).toMatchObject({ kind: "assembled" });
+  });
+
+  test("is taken from the tier that still has it when the other lost it", async () => {
+    const { first, second, saved } = await twoCopies();
+    await rm(pathIn(first, saved.directory), { recursive: true });
+    expect(await assemble({ to: first, from: [first, second], saved })).toMatchObject({ kind: "assembled" });
+    expect(await verdict(first, saved)).toMatchObject({ ok: true });
+  });
+});

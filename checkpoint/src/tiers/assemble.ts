@@ -1,0 +1,108 @@
+import type { Digest } from "../contract/digest.ts";
+import { manifestName } from "../file-path.ts";
+import { limits } from "../limits.ts";
+import { InvalidManifestError, type Manifest, type ManifestFile, parseManifest } from "../manifest.ts";
+import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/store.ts";
+import { type Copy, type DamagedChunk, matchedChunks, NoCopyMatchesError } from "./matched-chunks.ts";
+
+/** The checkpoint stands whole in the tier, or no way was found to make it so from the copies that there are. */
+export type Assembled =
+  | Readonly<{ kind: "assembled"; manifest: Manifest; damages: readonly DamagedChunk[] }>
+  | Readonly<{ kind: "impossible"; message: string }>;
+
+type Options = Readonly<{
+  /** Where it is to stand. A copy of it that is there is replaced, at the very end. */
+  to: Store;
+  /** Tiers that may have it, in the order in which they are asked. */
+  from: readonly Store[];
+  checkpoint: Readonly<{ digest: Digest; directory: string }>;
+  signal?: AbortSignal | undefined;
+  /** Hears of bytes as they are handed to the writer. */
+  onBytes?: (bytes: number) => void;
+}>;
+
+/**
+ * Makes a whole copy of a checkpoint out of those in other tiers: a download, an upload, or a repair, which is all three
+ * in one. Nothing is handed on but chunks that match the manifest of that digest, and what was written is published only
+ * when all of it was; until then a reader finds what was there before. Throws where a tier itself fails, or aborted.
+ */
+export async function assembleCheckpoint({ to, from, checkpoint, signal, onBytes }: Options): Promise<Assembled> {
+  const copies = from.map((store) => store.checkpoint(checkpoint.directory));
+  const found = await findManifest(copies, checkpoint.digest);
+  if (found === null) {
+    return { kind: "impossible", message: `no copy of ${checkpoint.directory} has the manifest ${checkpoint.digest}` };
+  }
+  const { manifest, text } = found;
+  const damages: DamagedChunk[] = [];
+  const writer = await to.begin({ step: manifest.step, attempt: manifest.attempt });
+  try {
+    for (const file of manifest.files) {
+      await using opened = await openCopies(copies, file);
+      const chunks = matchedChunks(file, { copies: opened.copies, signal, onDamage: (damage) => damages.push(damage) });
+      await writer.write(file.path, counted(chunks, onBytes), file.bytes);
+    }
+    signal?.throwIfAborted();
+    await writer.publish(text, { replace: true });
+    return { kind: "assembled", manifest, damages };
+  } catch (error) {
+    await writer.abandon();
+    if (error instanceof NoCopyMatchesError) return { kind: "impossible", message: error.message };
+    throw error;
+  }
+}
+
+/** The first manifest of that digest, with its very bytes: members that this release does not know are kept. */
+async function findManifest(copies: readonly StoredCheckpoint[], digest: Digest) {
+  for (const copy of copies) {
+    const text = await readWhole(copy, manifestName, limits.manifestBytes);
+    if (text === null) continue;
+    try {
+      const manifest = parseManifest(text);
+      if (manifest.digest === digest) return { manifest, text };
+    } catch (error) {
+      if (!(error instanceof InvalidManifestError)) throw error;
+    }
+  }
+  return null;
+}
+
+async function readWhole(copy: StoredCheckpoint, path: string, limit: number): Promise<Uint8Array | null> {
+  await using file = await openOrNull(copy, path);
+  if (file === null || file.bytes > limit) return null;
+  const bytes = new Uint8Array(file.bytes);
+  try {
+    return (await file.read(bytes, 0)) === bytes.byteLength ? bytes : null;
+  } catch (error) {
+    if (error instanceof DamagedFileError) return null;
+    throw error;
+  }
+}
+
+/** Those copies of a file that have its size. */
+async function openCopies(copies: readonly StoredCheckpoint[], { path, bytes }: ManifestFile) {
+  const opened: Copy[] = [];
+  const stack = new AsyncDisposableStack();
+  for (const copy of copies) {
+    const file = await openOrNull(copy, path);
+    if (file === null) continue;
+    stack.use(file);
+    if (file.bytes === bytes) opened.push({ location: copy.location, file });
+  }
+  return { copies: opened, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function openOrNull(copy: StoredCheckpoint, path: string) {
+  try {
+    return await copy.open(path);
+  } catch (error) {
+    if (error instanceof DamagedFileError) return null;
+    throw error;
+  }
+}
+
+async function* counted(chunks: AsyncIterable<Uint8Array>, onBytes: ((bytes: number) => void) | undefined) {
+  for await (const chunk of chunks) {
+    yield chunk;
+    onBytes?.(chunk.byteLength);
+  }
+}
