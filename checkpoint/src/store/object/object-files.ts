@@ -1,0 +1,40 @@
+import { StorageUnavailableError, type StoredCheckpoint, type StoredEntry, type StoredFile } from "../store.ts";
+import type { ObjectClient } from "./object-client.ts";
+
+/** A checkpoint below a prefix of a bucket, for reading. `prefix` ends with a slash. */
+export function objectCheckpoint(client: ObjectClient, prefix: string): StoredCheckpoint {
+  return {
+    location: `${client.endpoint}/${client.bucket}/${prefix}`,
+    entries: async (limit) => {
+      const { keys } = await client.list(prefix, { delimiter: "", limit });
+      return keys.length === 0 ? null : keys.map(({ key }) => entryOf(key.slice(prefix.length)));
+    },
+    open: async (path) => {
+      const key = `${prefix}${path}`;
+      const bytes = await client.size(key);
+      return bytes === null ? null : objectFile(client, { key, bytes });
+    },
+  };
+}
+
+/** An object whose name ends with a slash is what some tools put in the place of a folder: nothing of ours. */
+function entryOf(path: string): StoredEntry {
+  return { path, kind: path === "" || path.endsWith("/") ? "other" : "file" };
+}
+
+function objectFile(client: ObjectClient, { key, bytes }: { key: string; bytes: number }): StoredFile {
+  return {
+    bytes,
+    read: async (target, position) => {
+      const wanted = target.subarray(0, Math.max(0, Math.min(target.byteLength, bytes - position)));
+      const read = await client.read(key, wanted, position);
+      if (read === null) {
+        throw new StorageUnavailableError(
+          `Cannot read ${key} in ${client.endpoint}/${client.bucket} because it was removed while it was read: try again`,
+        );
+      }
+      return read;
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}

@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import { directoryName } from "../../directory-name.ts";
+import type { AnnouncedOpen, CheckpointWriter, Store, StoredCheckpoint } from "../store.ts";
+import { ObjectClient, type ObjectStoreAddress, type Patience } from "./object-client.ts";
+import { objectCheckpoint } from "./object-files.ts";
+import { ObjectStoreError } from "./object-store-error.ts";
+import { ObjectWriter } from "./object-writer.ts";
+
+/** Where a run's objects lie, and who asks. */
+export type ObjectStoreOptions = ObjectStoreAddress &
+  Readonly<{
+    runUid: string;
+    /** Names below which runs are kept, without slashes at its ends; empty for the bucket itself. */
+    prefix?: string | undefined;
+    patience?: Patience;
+    /** Ends every request. */
+    signal?: AbortSignal;
+  }>;
+
+const recordName = /^(\d{12})\.json$/;
+const announcementName = /^\.open-(\d{12})-a(\d+)$/;
+const manyKeys = 1_000_000;
+
+/**
+ * Opens a run's objects in a bucket, once the bucket is found to be there, and asks the store whether it creates keys
+ * exclusively, which the fence rests on.
+ */
+export async function openObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
+  const client = new ObjectClient(options);
+  if (!(await client.bucketExists())) {
+    throw new ObjectStoreError(
+      "BucketMissing",
+      `Cannot open ${client.endpoint}/${client.bucket} because there is no such bucket: create it, or correct checkpoint.objectStore.bucket`,
+    );
+  }
+  const root = runPrefix(options);
+  return new ObjectStore(client, { root, runUid: options.runUid, fences: await createsExclusively(client, root) });
+}
+
+/** The object-store tier of one run: the same names as on a volume, as keys. */
+export class ObjectStore implements Store {
+  readonly tier = "ObjectStore";
+  readonly runUid: string;
+  /** Whether the store honours conditional creates. Without them two writers may both believe that they won a number. */
+  readonly fences: boolean;
+  readonly #client: ObjectClient;
+  readonly #root: string;
+
+  /** Use {@link openObjectStore}, which asks the store what it can do. */
+  constructor(client: ObjectClient, { root, runUid, fences }: { root: string; runUid: string; fences: boolean }) {
+    this.#client = client;
+    this.#root = root;
+    this.runUid = runUid;
+    this.fences = fences;
+  }
+
+  async recordNumbers(): Promise<number[]> {
+    const names = await this.#logNames();
+    const numbers = names.flatMap((name) => recordName.exec(name)?.[1] ?? []).map(Number);
+    numbers.sort((a, b) => a - b);
+    // A listing may lag behind; a single key does not.
+    for (let next = (numbers.at(-1) ?? 0) + 1; (await this.#client.size(this.#recordKey(next))) !== null; next += 1) {
+      numbers.push(next);
+    }
+    return numbers;
+  }
+
+  async readRecord(number: number, limit: number): Promise<Uint8Array | null> {
+    const key = this.#recordKey(number);
+    const bytes = await this.#client.size(key);
+    if (bytes === null) return null;
+    const target = new Uint8Array(Math.min(bytes, limit + 1));
+    const read = await this.#client.read(key, target, 0);
+    return read === null ? null : target.subarray(0, read);
+  }
+
+  async createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken"> {
+    const key = this.#recordKey(number);
+    if (!this.fences && (await this.#client.size(key)) !== null) return "taken";
+    return (await this.#client.put(key, bytes, { ifAbsent: this.fences })) === "created" ? "created" : "taken";
+  }
+
+  /** Nothing to do: an object that can be read is stored. */
+  async rewriteRecord(): Promise<void> {}
+
+  async announceOpen({ number, attempt }: AnnouncedOpen): Promise<void> {
+    const name = `.open-${padded(number)}-a${attempt}`;
+    await this.#client.put(`${this.#root}log/${name}`, new Uint8Array(0), { ifAbsent: false });
+  }
+
+  async announcedOpens(): Promise<AnnouncedOpen[]> {
+    return (await this.#logNames()).flatMap((name) => {
+      const [, number, attempt] = announcementName.exec(name) ?? [];
+      return number === undefined ? [] : { number: Number(number), attempt: Number(attempt) };
+    });
+  }
+
+  async removeRecords(ascending: readonly number[]): Promise<void> {
+    const last = ascending.at(-1);
+    if (last === undefined) return;
+    for (const number of ascending) await this.#client.remove([this.#recordKey(number)]);
+    const announced = (await this.announcedOpens()).filter(({ number }) => number <= last);
+    const keys = announced.map(({ number, attempt }) => `${this.#root}log/.open-${padded(number)}-a${attempt}`);
+    await this.#client.remove(keys);
+  }
+
+  async names(): Promise<string[]> {
+    const data = `${this.#root}data/`;
+    const { folders } = await this.#client.list(data, { delimiter: "/", limit: manyKeys });
+    return folders.map((folder) => folder.slice(data.length).replace(/\/$/, "")).sort();
+  }
+
+  checkpoint(directory: string): StoredCheckpoint {
+    return objectCheckpoint(this.#client, this.#prefixOf(directory));
+  }
+
+  async begin({ step, attempt }: { step: number; attempt: number }): Promise<CheckpointWriter> {
+    return new ObjectWriter(this.#client, this.#prefixOf(directoryName(step, attempt)));
+  }
+
+  /** Nothing to do: an object that can be read is stored. */
+  async settle(): Promise<void> {}
+
+  /** Gives up uploads that were begun and not ended. Only the open attempt asks, when it has none on its way. */
+  async removeTemporaries(): Promise<void> {
+    for (const upload of await this.#client.openUploads(`${this.#root}data/`)) await this.#client.abortUpload(upload);
+  }
+
+  async remove(name: string): Promise<void> {
+    const prefix = this.#prefixOf(name);
+    const { keys } = await this.#client.list(prefix, { delimiter: "", limit: manyKeys });
+    // The manifest first: what is left then is no checkpoint, whoever dies here.
+    const manifest = keys.filter(({ key }) => key === `${prefix}MANIFEST.json`);
+    const others = keys.filter(({ key }) => key !== `${prefix}MANIFEST.json`);
+    await this.#client.remove(manifest.map(({ key }) => key));
+    await this.#client.remove(others.map(({ key }) => key));
+  }
+
+  /** Removes everything of this run, its log last, so that a killed removal can be repeated. */
+  async removeRun(): Promise<void> {
+    await this.removeTemporaries();
+    for (const name of await this.names()) await this.remove(name);
+    const { keys } = await this.#client.list(this.#root, { delimiter: "", limit: manyKeys });
+    await this.#client.remove(keys.map(({ key }) => key));
+  }
+
+  /** Closes idle connections. */
+  close(): void {
+    this.#client.close();
+  }
+
+  async #logNames(): Promise<string[]> {
+    const log = `${this.#root}log/`;
+    const { keys } = await this.#client.list(log, { delimiter: "", limit: manyKeys });
+    return keys.map(({ key }) => key.slice(log.length));
+  }
+
+  #recordKey(number: number): string {
+    return `${this.#root}log/${padded(number)}.json`;
+  }
+
+  #prefixOf(name: string): string {
+    if (name === "" || name === "." || name === ".." || name.includes("/")) {
+      throw new RangeError(`Cannot name a checkpoint ${JSON.stringify(name)} because it must be one plain segment`);
+    }
+    return `${this.#root}data/${name}/`;
+  }
+}
+
+function runPrefix({ prefix, runUid }: ObjectStoreOptions): string {
+  const trimmed = (prefix ?? "").replace(/^\/+|\/+$/g, "");
+  return trimmed === "" ? `${runUid}/` : `${trimmed}/${runUid}/`;
+}
+
+function padded(number: number): string {
+  return String(number).padStart(12, "0");
+}
+
+/** Creates a key twice: the second time must be refused. */
+async function createsExclusively(client: ObjectClient, root: string): Promise<boolean> {
+  const key = `${root}probe/${randomUUID()}`;
+  const bytes = new TextEncoder().encode("probe");
+  try {
+    await client.put(key, bytes, { ifAbsent: true });
+    return (await client.put(key, bytes, { ifAbsent: true })) === "exists";
+  } catch (error) {
+    if (error instanceof ObjectStoreError && error.problem === "ConditionsUnsupported") return false;
+    throw error;
+  } finally {
+    await client.remove([key]);
+  }
+}

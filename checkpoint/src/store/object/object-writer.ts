@@ -1,0 +1,134 @@
+import { manifestName } from "../../file-path.ts";
+import { type CheckpointWriter, StorageUnavailableError } from "../store.ts";
+import type { ObjectClient, OpenUpload, UploadedPart } from "./object-client.ts";
+
+const mebibyte = 1024 * 1024;
+/** Stores take at most 10,000 parts of an object. */
+const maxParts = 9_000;
+const maxInFlight = 4;
+
+/**
+ * A checkpoint on its way into a bucket. Its keys are its own attempt's and step's, so nobody else writes them, and an
+ * upload that is begun again puts the same bytes. The manifest goes last: a prefix without one is no checkpoint.
+ *
+ * Memory: at most five parts, of 16 MiB each up to files of 140 GiB.
+ */
+export class ObjectWriter implements CheckpointWriter {
+  readonly #client: ObjectClient;
+  readonly #prefix: string;
+  readonly #written: { key: string; bytes: number }[] = [];
+
+  constructor(client: ObjectClient, prefix: string) {
+    this.#client = client;
+    this.#prefix = prefix;
+  }
+
+  async write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void> {
+    const key = `${this.#prefix}${path}`;
+    const upload = new Upload(this.#client, key, partBytes(bytes));
+    try {
+      for await (const piece of pieces) await upload.add(piece);
+      this.#written.push({ key, bytes: await upload.finish() });
+    } catch (error) {
+      await upload.abort();
+      throw error;
+    }
+  }
+
+  async publish(manifest: Uint8Array): Promise<void> {
+    // A store may have answered for bytes that it does not have; the manifest may only follow what is there.
+    for (const { key, bytes } of this.#written) {
+      const found = await this.#client.size(key);
+      if (found === bytes) continue;
+      throw new StorageUnavailableError(
+        `Cannot publish ${this.#prefix} because ${key} has ${found ?? "no"} bytes: ${bytes} were uploaded`,
+      );
+    }
+    await this.#client.put(`${this.#prefix}${manifestName}`, manifest, { ifAbsent: false });
+  }
+
+  async abandon(): Promise<void> {
+    // Without a manifest the objects are no checkpoint, and the next upload of this step puts them anew.
+    await this.#client.remove(this.#written.map(({ key }) => key)).catch(() => {});
+  }
+}
+
+function partBytes(bytes: number | undefined): number {
+  if (bytes === undefined) return 64 * mebibyte;
+  return Math.max(16 * mebibyte, Math.ceil(bytes / maxParts / mebibyte) * mebibyte);
+}
+
+/** One object: put whole where it fits one part, else in parts, some of them on their way at once. */
+class Upload {
+  readonly #client: ObjectClient;
+  readonly #key: string;
+  readonly #partBytes: number;
+  readonly #free: Uint8Array[] = [];
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #parts: UploadedPart[] = [];
+  #opened: OpenUpload | null = null;
+  #buffer: Uint8Array;
+  #filled = 0;
+  #total = 0;
+  #begun = 0;
+  #failure: unknown = null;
+
+  constructor(client: ObjectClient, key: string, partBytes: number) {
+    this.#client = client;
+    this.#key = key;
+    this.#partBytes = partBytes;
+    this.#buffer = new Uint8Array(partBytes);
+  }
+
+  async add(piece: Uint8Array): Promise<void> {
+    for (let from = 0; from < piece.byteLength; ) {
+      if (this.#filled === this.#partBytes) await this.#sendPart();
+      const some = piece.subarray(from, from + this.#partBytes - this.#filled);
+      this.#buffer.set(some, this.#filled);
+      this.#filled += some.byteLength;
+      this.#total += some.byteLength;
+      from += some.byteLength;
+    }
+  }
+
+  /** Makes the object readable and returns its size in bytes. */
+  async finish(): Promise<number> {
+    if (this.#opened === null) {
+      await this.#client.put(this.#key, this.#buffer.subarray(0, this.#filled), { ifAbsent: false });
+      return this.#total;
+    }
+    await this.#sendPart();
+    await Promise.all(this.#inFlight);
+    if (this.#failure !== null) throw this.#failure;
+    const parts = this.#parts.sort((a, b) => a.part - b.part);
+    await this.#client.completeUpload(this.#opened, { parts, bytes: this.#total });
+    return this.#total;
+  }
+
+  /** Ends what is on its way and gives up the parts. Never throws: what stays is found by its list later. */
+  async abort(): Promise<void> {
+    await Promise.all(this.#inFlight);
+    if (this.#opened !== null) await this.#client.abortUpload(this.#opened).catch(() => {});
+  }
+
+  async #sendPart(): Promise<void> {
+    this.#opened ??= { key: this.#key, uploadId: await this.#client.beginUpload(this.#key) };
+    while (this.#inFlight.size >= maxInFlight) await Promise.race(this.#inFlight);
+    if (this.#failure !== null) throw this.#failure;
+    const [opened, buffer] = [this.#opened, this.#buffer];
+    this.#begun += 1;
+    const part = this.#client.putPart(opened, this.#begun, buffer.subarray(0, this.#filled)).then(
+      (sent) => {
+        this.#parts.push(sent);
+        this.#free.push(buffer);
+      },
+      (error: unknown) => {
+        this.#failure ??= error;
+      },
+    );
+    const settled = part.finally(() => this.#inFlight.delete(settled));
+    this.#inFlight.add(settled);
+    this.#buffer = this.#free.pop() ?? new Uint8Array(this.#partBytes);
+    this.#filled = 0;
+  }
+}
