@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Config, readConfig } from "@trainingrun/operator/config.ts";
+import { type Config, readConfig, readReleaseConfig } from "@trainingrun/operator/config.ts";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -19,12 +19,18 @@ describe("what the chart renders by default", () => {
     expect((await renderChart({})).map(name).sort()).toEqual([
       "ClusterRole trainingrun-system:trainingrun-trainingrun-operator",
       "ClusterRole trainingrun-system:trainingrun-trainingrun-operator:edit",
+      "ClusterRole trainingrun-system:trainingrun-trainingrun-operator:release",
       "ClusterRole trainingrun-system:trainingrun-trainingrun-operator:view",
       "ClusterRoleBinding trainingrun-system:trainingrun-trainingrun-operator",
+      "ClusterRoleBinding trainingrun-system:trainingrun-trainingrun-operator:release",
       "CustomResourceDefinition trainingruns.trainingrun.dev",
       "Deployment trainingrun-system/trainingrun-trainingrun-operator",
+      "Job trainingrun-system/trainingrun-trainingrun-operator-release",
+      "Role trainingrun-system/trainingrun-trainingrun-operator-release",
+      "RoleBinding trainingrun-system/trainingrun-trainingrun-operator-release",
       "Service trainingrun-system/trainingrun-trainingrun-operator-metrics",
       "ServiceAccount trainingrun-system/trainingrun-trainingrun-operator",
+      "ServiceAccount trainingrun-system/trainingrun-trainingrun-operator-release",
     ]);
   });
 
@@ -53,7 +59,8 @@ describe("what the chart renders by default", () => {
 });
 
 describe("what the operator reads is what the chart writes", () => {
-  const readBack = async (values: unknown): Promise<Config> => readConfig(environmentOf(await renderChart(values)), []);
+  const readBack = async (values: unknown): Promise<Config> =>
+    readConfig(environmentOf(podOf(await renderChart(values)).spec), []);
 
   test("by default", async () => {
     expect(await readBack({})).toEqual({
@@ -124,7 +131,8 @@ describe("roles follow the namespaces that are watched", () => {
   ];
   test.each(cases)("$watched", async ({ values, roles, cluster }) => {
     const objects = await renderChart({ rbac: { aggregate: false }, ...values });
-    const ofKind = (kind: string) => objects.filter((object) => object.kind === kind);
+    const ofKind = (kind: string) =>
+      objects.filter((object) => object.kind === kind && component(object) === "operator");
     expect(ofKind("Role").map(({ metadata }) => metadata.namespace)).toEqual(roles);
     expect(ofKind("RoleBinding").map(({ metadata }) => metadata.namespace)).toEqual(roles);
     const resources = ofKind("ClusterRole").flatMap((role) => rulesOf(role).flatMap((rule) => rule.resources));
@@ -134,9 +142,120 @@ describe("roles follow the namespaces that are watched", () => {
 
   test("a Role in a namespace has the rules of the ClusterRole, but for nodes", async () => {
     const everywhere = rulesOf((await renderChart({})).find(({ kind }) => kind === "ClusterRole"));
-    const there = rulesOf(only(await renderChart({ watchNamespaces: ["team-a"] }), "Role"));
+    const values = { watchNamespaces: ["team-a"], uninstall: { releaseFinalizers: false } };
+    const there = rulesOf(only(await renderChart(values), "Role"));
     expect(there).toEqual(everywhere.filter(({ resources }) => !resources.includes("nodes")));
   });
+});
+
+describe("what takes the finalizers off before an uninstall", () => {
+  test("is told what the program asks for, with the operator's image, user and place", async () => {
+    const objects = await renderChart({
+      image: { repository: "registry.example.com/operator", tag: "1.2.3" },
+      imagePullSecrets: [{ name: "registry" }],
+      nodeSelector: { pool: "control" },
+      tolerations: [{ key: "control", operator: "Exists" }],
+      watchNamespaces: ["team-a", "team-b"],
+      uninstall: { timeoutSeconds: 60 },
+    });
+    const job = only(objects, "Job");
+    const { spec } = z.object({ template: Pod }).parse(job.spec).template;
+    const operator = podOf(objects).spec;
+    expect(readReleaseConfig(environmentOf(spec), [])).toMatchObject({
+      watchNamespaces: ["team-a", "team-b"],
+      operator: {
+        namespace: release.namespace,
+        deployment: only(objects, "Deployment").metadata.name,
+        selector:
+          "app.kubernetes.io/component=operator,app.kubernetes.io/instance=trainingrun,app.kubernetes.io/name=trainingrun-operator",
+      },
+      timeoutSeconds: 60,
+    });
+    expect(spec.containers[0]).toMatchObject({ image: "registry.example.com/operator:1.2.3", args: ["release"] });
+    for (const field of ["imagePullSecrets", "nodeSelector", "tolerations", "securityContext"]) {
+      expect(spec[field]).toEqual(operator[field]);
+    }
+    expect(job.metadata.annotations).toMatchObject({ "helm.sh/hook": "pre-delete" });
+    expect(job.spec).toMatchObject({ activeDeadlineSeconds: 120 });
+  });
+
+  test("is not taken for the operator by what selects the operator's pods", async () => {
+    const objects = await renderChart({ podLabels: { team: "ml" } });
+    const { metadata } = z.object({ template: Pod }).parse(only(objects, "Job").spec).template;
+    expect(metadata.labels).toMatchObject({ team: "ml", "app.kubernetes.io/component": "release" });
+  });
+
+  test.each([
+    { watched: "all namespaces", values: {}, where: [undefined, release.namespace] },
+    {
+      watched: "two namespaces",
+      values: { watchNamespaces: ["team-a", "team-b"] },
+      where: [release.namespace, "team-a", "team-b"],
+    },
+  ])("has rights over finalizers in $watched, and over the one Deployment", async ({ values, where }) => {
+    const roles = (await renderChart(values)).filter(
+      (object) => /Role$/.test(object.kind) && component(object) === "release",
+    );
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(where);
+    const rules = roles.flatMap(rulesOf).map(({ resources, verbs }) => `${resources} ${verbs}`);
+    expect([...new Set(rules)].sort()).toEqual([
+      "deployments/scale patch",
+      "pods list",
+      "pods list,patch",
+      "trainingruns list,patch",
+    ]);
+  });
+
+  test.each([{ uninstall: { releaseFinalizers: false } }, { rbac: { create: false } }])(
+    "is left out with %j",
+    async (values) => {
+      expect((await renderChart(values)).filter((object) => component(object) === "release")).toEqual([]);
+    },
+  );
+});
+
+describe("monitors", () => {
+  test("are made only where they are asked for", async () => {
+    const monitor = { enabled: true, interval: "15s", labels: { release: "prometheus" } };
+    const objects = await renderChart({
+      metrics: { serviceMonitor: monitor, podMonitor: monitor },
+      watchNamespaces: ["team-a"],
+    });
+    const service = only(objects, "ServiceMonitor");
+    expect(service.metadata.labels).toMatchObject({ release: "prometheus" });
+    expect(service.spec).toMatchObject({
+      selector: { matchLabels: { "app.kubernetes.io/component": "operator" } },
+      endpoints: [{ port: "metrics", interval: "15s" }],
+    });
+    expect(only(objects, "PodMonitor").spec).toMatchObject({
+      namespaceSelector: { matchNames: ["team-a"] },
+      podMetricsEndpoints: [{ port: "agent", interval: "15s" }],
+    });
+  });
+
+  test("of the operator need its Service", async () => {
+    const values = { metrics: { service: { enabled: false }, serviceMonitor: { enabled: true } } };
+    await expect(renderChart(values)).rejects.toThrow(
+      "Cannot render the ServiceMonitor because metrics.service.enabled is false",
+    );
+  });
+});
+
+test("every object carries commonLabels and commonAnnotations, which never replace the chart's own", async () => {
+  const objects = await renderChart({
+    commonLabels: { team: "ml", "app.kubernetes.io/name": "not this one" },
+    commonAnnotations: { note: "one", "helm.sh/resource-policy": "not this one" },
+    podDisruptionBudget: { enabled: true },
+    metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
+  });
+  for (const { metadata } of objects) {
+    expect(metadata.labels).toMatchObject({ team: "ml", "app.kubernetes.io/name": "trainingrun-operator" });
+    expect(metadata.annotations).toMatchObject({ note: "one" });
+  }
+  expect(only(objects, "CustomResourceDefinition").metadata.annotations).toMatchObject({
+    "helm.sh/resource-policy": "keep",
+  });
+  expect(only(objects, "Job").metadata.annotations).toMatchObject({ "helm.sh/hook": "pre-delete" });
 });
 
 describe("the operator's pod", () => {
@@ -149,13 +268,13 @@ describe("the operator's pod", () => {
       tolerations: [{ key: "control", operator: "Exists" }],
       affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },
       topologySpreadConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "ScheduleAnyway" }],
-      podAnnotations: { note: "one" },
+      podAnnotations: { note: "one", "kubectl.kubernetes.io/default-container": "not this one" },
       podLabels: { team: "ml", "app.kubernetes.io/name": "not this one" },
       terminationGracePeriodSeconds: 5,
       serviceAccount: { create: false, name: "made-elsewhere" },
     };
     const { metadata, spec } = podOf(await renderChart(values));
-    expect(metadata.annotations).toMatchObject({ note: "one" });
+    expect(metadata.annotations).toEqual({ note: "one", "kubectl.kubernetes.io/default-container": "operator" });
     expect(metadata.labels).toMatchObject({ team: "ml", "app.kubernetes.io/name": "trainingrun-operator" });
     expect(spec.containers[0]).toMatchObject({
       image: "registry.example.com/operator:1.2.3",
@@ -216,6 +335,7 @@ describe("values that mean nothing are refused", () => {
     { values: { metrics: { port: 80 } }, says: "- at '/metrics/port': minimum: got 80, want 1,024" },
     { values: { agent: { images: {} } }, says: "- at '/agent': additional properties 'images' not allowed" },
     { values: { crds: { keep: "yes" } }, says: "- at '/crds/keep': got string, want boolean" },
+    { values: { uninstall: { timeoutSeconds: 1 } }, says: "- at '/uninstall/timeoutSeconds': minimum: got 1, want 10" },
     { values: { controller: { workers: 0 } }, says: "- at '/controller/workers': minimum: got 0, want 1" },
   ];
   test.each(refusals)("$says", async ({ values, says }) => {
@@ -228,6 +348,8 @@ describe("values that mean nothing are refused", () => {
     { at: "/agent/image/tag", values: { agent: { image: { tag: "with space" } } } },
     { at: "/watchNamespaces/0", values: { watchNamespaces: ["Team_A"] } },
     { at: "/image/pullPolicy", values: { image: { pullPolicy: "Sometimes" } } },
+    { at: "/fullnameOverride", values: { fullnameOverride: "Not A Name" } },
+    { at: "/metrics/podMonitor/interval", values: { metrics: { podMonitor: { interval: "often" } } } },
     { at: "/resources/limits/memory", values: { resources: { limits: { memory: "half a gig" } } } },
   ])("$at names what it must look like", async ({ at, values }) => {
     const [first] = await refusalOf(values);
@@ -237,17 +359,43 @@ describe("values that mean nothing are refused", () => {
   test("every value of values.yaml is in the schema, and every one in the schema has a default", async () => {
     const values = parse(await readFile(join(chartDirectory, "values.yaml"), "utf8"));
     const schema = JSON.parse(await readFile(join(chartDirectory, "values.schema.json"), "utf8"));
-    expect(Object.keys(values).sort()).toEqual(
-      Object.keys(schema.properties)
-        .filter((key) => key !== "global")
-        .sort(),
-    );
+    expect(documented(values, schema).sort()).toEqual(described(schema, schema).sort());
   });
 });
 
 test("the README's table of values is what values.yaml says (else: node e2e/chart/values-table.ts)", async () => {
   expect(await readFile(join(chartDirectory, "README.md"), "utf8")).toBe(readmeWithTable());
 });
+
+/** A node of the schema, as far as it is walked here. */
+type Schema = {
+  readonly $ref?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly $defs?: object;
+};
+
+/** The paths of all values that the schema names one by one. */
+function described(schema: Schema, root: Schema, path = ""): string[] {
+  const { properties } = resolved(schema, root);
+  if (properties === undefined) return [path];
+  return Object.entries(properties)
+    .filter(([key]) => `${path}/${key}` !== "/global")
+    .flatMap(([key, child]) => (key === "resources" ? [`${path}/${key}`] : described(child, root, `${path}/${key}`)));
+}
+
+/** The paths of all values of values.yaml, as deep as the schema names them. */
+function documented(values: object, root: Schema, schema: Schema = root, path = ""): string[] {
+  return Object.entries(values).flatMap(([key, value]) => {
+    const child = resolved(resolved(schema, root).properties?.[key] ?? {}, root);
+    if (key === "resources" || child.properties === undefined) return [`${path}/${key}`];
+    return documented(value as object, root, child, `${path}/${key}`);
+  });
+}
+
+function resolved(schema: Schema, root: Schema): Schema {
+  const name = schema.$ref?.split("/").at(-1);
+  return name === undefined ? schema : ((root.$defs as Record<string, Schema>)[name] ?? {});
+}
 
 const Labels = z.record(z.string(), z.string());
 const Rules = z.array(
@@ -259,12 +407,16 @@ const Variable = z.object({
   valueFrom: z.object({ fieldRef: z.object({ fieldPath: z.string() }) }).optional(),
 });
 const Pod = z.object({
-  metadata: z.object({ labels: Labels, annotations: Labels }),
+  metadata: z.object({ labels: Labels, annotations: Labels.default({}) }),
   spec: z.looseObject({ containers: z.array(z.looseObject({ image: z.string(), env: z.array(Variable) })) }),
 });
 
 function name({ kind, metadata }: Rendered): string {
   return `${kind} ${metadata.namespace === undefined ? "" : `${metadata.namespace}/`}${metadata.name}`;
+}
+
+function component({ metadata }: Rendered): string | undefined {
+  return Labels.parse(metadata.labels)["app.kubernetes.io/component"];
 }
 
 function rulesOf(role: Rendered | undefined): z.infer<typeof Rules> {
@@ -276,8 +428,8 @@ function podOf(objects: readonly Rendered[]): z.infer<typeof Pod> {
 }
 
 /** What the container would find in its environment in a cluster. */
-function environmentOf(objects: readonly Rendered[]): Record<string, string> {
-  const variables = podOf(objects).spec.containers[0]?.env ?? [];
+function environmentOf(spec: z.infer<typeof Pod>["spec"]): Record<string, string> {
+  const variables = spec.containers[0]?.env ?? [];
   const set = variables.map(({ name: key, value, valueFrom }) => [
     key,
     value ?? `the pod's ${valueFrom?.fieldRef.fieldPath}`,

@@ -1,51 +1,37 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { ensureHelm, ensureKubernetes } from "../cluster/build/binaries.ts";
-import { type ApiServer, startApiServer } from "../cluster/control-plane/api-server.ts";
-import { CommandFailed, run } from "../cluster/processes/command.ts";
-import { chartDirectory, only, release, renderChart } from "./render.ts";
+import { CommandFailed } from "../cluster/processes/command.ts";
+import { type ChartServer, startChartServer } from "./chart-server.ts";
+import { only, release, renderChart } from "./render.ts";
 
 const account = `system:serviceaccount:${release.namespace}:trainingrun-trainingrun-operator`;
+const ofTheChart = "app.kubernetes.io/part-of=trainingrun";
+const directory = join(import.meta.dirname, "../../examples");
+const examples = readdirSync(directory).filter((name) => name.endsWith(".yaml"));
 const soon = { timeout: 15_000, interval: 200 };
-const crd = "crd/trainingruns.trainingrun.dev";
-let directory: string;
-let api: ApiServer;
+let server: ChartServer;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "chart-"));
-  api = await startApiServer({ directory });
-  for (const namespace of [release.namespace, "team-a", "team-b"]) await kubectl(["create", "namespace", namespace]);
-  const restricted = "pod-security.kubernetes.io/enforce=restricted";
-  await kubectl(["label", "namespace", release.namespace, "team-a", restricted]);
-  // No controller runs here that would make it.
-  await kubectl(["create", "serviceaccount", "default", "-n", "team-a"]);
+  server = await startChartServer();
 }, 15 * 60_000);
 
-afterAll(async () => {
-  await api.stop();
-  await rm(directory, { recursive: true, force: true });
-});
+afterAll(() => server.stop());
 
 describe("the chart on a real API server", () => {
   test("is installed and upgraded, with every object valid in the server's eyes", async () => {
-    await helm(["install"], {});
-    await helm(["upgrade"], { podDisruptionBudget: { enabled: true }, controller: { workers: 8 } });
-    const found = await kubectl([
-      "get",
-      "deployment,service,serviceaccount,pdb",
-      "-n",
-      release.namespace,
-      "-o",
-      "name",
-    ]);
+    await server.helm("install", {});
+    await server.helm("upgrade", { podDisruptionBudget: { enabled: true }, controller: { workers: 8 } });
+    const kinds = "deployment,service,serviceaccount,pdb";
+    const found = await kubectl(["get", kinds, "-n", release.namespace, "-l", ofTheChart, "-o", "name"]);
     expect(found.split("\n").sort()).toEqual([
       "deployment.apps/trainingrun-trainingrun-operator",
       "poddisruptionbudget.policy/trainingrun-trainingrun-operator",
       "service/trainingrun-trainingrun-operator-metrics",
       "serviceaccount/trainingrun-trainingrun-operator",
+      "serviceaccount/trainingrun-trainingrun-operator-release",
     ]);
   });
 
@@ -69,48 +55,34 @@ describe("the chart on a real API server", () => {
     expect(await mayDo(verb, resource, { subresource })).toBe("no");
   });
 
-  test("has its pod accepted where Pod Security is restricted", async () => {
-    const deployment = only(await renderChart({}), "Deployment");
-    const { template } = deployment.spec as { template: { metadata: object; spec: object } };
-    const pod = { apiVersion: "v1", kind: "Pod", ...template, metadata: { ...template.metadata, name: "operator" } };
+  test.each(["Deployment", "Job"])("has the pod of its %s accepted where Pod Security is restricted", async (kind) => {
+    const { template } = only(await renderChart({}), kind).spec as { template: { metadata: object; spec: object } };
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      ...template,
+      metadata: { ...template.metadata, name: "of-the-chart" },
+    };
     const output = await kubectl(
       ["create", "--dry-run=server", "-n", release.namespace, "-f", "-"],
       JSON.stringify(pod),
     );
-    expect(output).toBe("pod/operator created (server dry run)");
+    expect(output).toBe("pod/of-the-chart created (server dry run)");
   });
 
   test("with watchNamespaces binds the operator there and nowhere else", async () => {
-    await helm(["upgrade"], { watchNamespaces: ["team-a"], watchNodes: false });
+    await server.helm("upgrade", { watchNamespaces: ["team-a"], watchNodes: false });
     // The server learns of new roles by a watch of its own, a moment later.
     await expect.poll(() => mayDo("create", "pods", { namespace: "team-b" }), soon).toBe("no");
     await expect.poll(() => mayDo("list", "nodes"), soon).toBe("no");
     await expect.poll(() => mayDo("create", "pods", { namespace: "team-a" }), soon).toBe("yes");
-    await helm(["upgrade"], {});
+    await server.helm("upgrade", {});
     await expect.poll(() => mayDo("create", "pods", { namespace: "team-b" }), soon).toBe("yes");
-  });
-
-  test("leaves the CRD and the runs behind when it is uninstalled, and takes them back when it is installed", async () => {
-    await kubectl(["apply", "-n", "team-a", "-f", example("mnist.yaml")]);
-    await helm(["uninstall"]);
-    expect(await kubectl(["get", "trainingruns", "-n", "team-a", "-o", "name"])).toBe(
-      "trainingrun.trainingrun.dev/mnist",
-    );
-    await helm(["install"], {});
-    await expect(kubectl(["get", crd, "-o", "name"])).resolves.toContain("trainingruns.trainingrun.dev");
-  });
-
-  test("takes the CRD with it where crds.keep is false", async () => {
-    await helm(["upgrade"], { crds: { keep: false } });
-    await helm(["uninstall"]);
-    await expect(kubectl(["wait", "--for=delete", crd, "--timeout=30s"])).resolves.toBeDefined();
-    await helm(["install"], {});
-    await kubectl(["wait", "--for=condition=Established", crd, "--timeout=30s"]);
   });
 });
 
 describe("every example", () => {
-  test.each(["mnist.yaml", "spot.yaml", "existing-claim.yaml"])("%s is accepted, no field unknown", async (file) => {
+  test.each(examples)("%s is accepted, no field unknown", async (file) => {
     const args = ["apply", "--dry-run=server", "--validate=strict", "-n", "team-a", "-f", example(file)];
     expect(await kubectl(args)).toContain("trainingrun.trainingrun.dev/");
   });
@@ -121,23 +93,20 @@ describe("every example", () => {
     await expect(refused).rejects.toThrow('unknown field "spec.checkpoint.intervall"');
   });
 
-  test.each(["mnist.yaml", "spot.yaml", "existing-claim.yaml"])(
-    "%s makes pods that restricted Pod Security accepts",
-    async (file) => {
-      const documents = (await readFile(example(file), "utf8")).split(/^---$/m).map((text) => parse(text));
-      const training = documents.find(({ kind }) => kind === "TrainingRun");
-      const pod = {
-        apiVersion: "v1",
-        kind: "Pod",
-        metadata: { name: "trainer" },
-        spec: { ...training.spec.template.spec },
-      };
-      // The class need not be on the server for the question that is asked here.
-      delete pod.spec.priorityClassName;
-      const output = await kubectl(["create", "--dry-run=server", "-n", "team-a", "-f", "-"], JSON.stringify(pod));
-      expect(output).toBe("pod/trainer created (server dry run)");
-    },
-  );
+  test.each(examples)("%s makes pods that restricted Pod Security accepts", async (file) => {
+    const documents = (await readFile(example(file), "utf8")).split(/^---$/m).map((text) => parse(text));
+    const training = documents.find(({ kind }) => kind === "TrainingRun");
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "trainer" },
+      spec: { ...training.spec.template.spec },
+    };
+    // The class need not be on the server for the question that is asked here.
+    delete pod.spec.priorityClassName;
+    const output = await kubectl(["create", "--dry-run=server", "-n", "team-a", "-f", "-"], JSON.stringify(pod));
+    expect(output).toBe("pod/trainer created (server dry run)");
+  });
 });
 
 interface Rule {
@@ -158,7 +127,7 @@ function asListed({ apiGroups, resources, verbs }: Rule): string {
 }
 
 function example(file: string): string {
-  return join(import.meta.dirname, "../../examples", file);
+  return join(directory, file);
 }
 
 async function mayDo(
@@ -176,18 +145,6 @@ async function mayDo(
   }
 }
 
-async function kubectl(args: readonly string[], input = ""): Promise<string> {
-  const all = ["kubectl", "--kubeconfig", api.kubeconfigPath, ...args];
-  return (await run(await ensureKubernetes(), all, { input })).trim();
-}
-
-async function helm([command = ""]: readonly string[], values?: unknown): Promise<void> {
-  const chart = values === undefined ? [] : [chartDirectory, "--values", "-"];
-  // Without it an upgrade to no values at all means the values of before.
-  if (command === "upgrade") chart.push("--reset-values");
-  const target = ["--namespace", release.namespace, "--kubeconfig", api.kubeconfigPath];
-  await run(await ensureHelm(), [command, release.name, ...chart, ...target], {
-    input: JSON.stringify(values ?? {}),
-    env: { HELM_CACHE_HOME: directory, HELM_CONFIG_HOME: directory, HELM_DATA_HOME: directory },
-  });
+function kubectl(args: readonly string[], input = ""): Promise<string> {
+  return server.kubectl(args, input);
 }

@@ -26,20 +26,24 @@ export type Config = Readonly<{
   instance: string;
 }>;
 
+/** What `release` is told: where to work, and which operator must have ended before. */
+export type ReleaseConfig = Readonly<{
+  credentials: CredentialSource;
+  watchNamespaces: readonly string[];
+  operator: Readonly<{ namespace: string; deployment: string; selector: string }>;
+  timeoutSeconds: number;
+}>;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * Reads the configuration from variables and flags; a flag is the variable in lower case with dashes
  * (`--watch-namespaces` for `WATCH_NAMESPACES`) and wins over it.
  *
  * @throws {ConfigError} naming every setting that is missing or malformed.
  */
-export function readConfig(environment: Readonly<Record<string, string | undefined>>, args: readonly string[]): Config {
-  const given = { ...withoutEmpty(environment), ...flags(args) };
-  const parsed = Settings.safeParse(given);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
-    throw new ConfigError(`Cannot start because the configuration is not usable: ${faults.join("; ")}`);
-  }
-  const settings = parsed.data;
+export function readConfig(environment: Environment, args: readonly string[]): Config {
+  const settings = read(Settings, environment, args);
   return {
     credentials: credentialsOf(settings),
     watchNamespaces: settings.WATCH_NAMESPACES,
@@ -61,6 +65,25 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   };
 }
 
+/**
+ * Reads what the command `release` needs, in the same way.
+ *
+ * @throws {ConfigError} naming every setting that is missing or malformed.
+ */
+export function readReleaseConfig(environment: Environment, args: readonly string[]): ReleaseConfig {
+  const settings = read(ReleaseSettings, environment, args);
+  return {
+    credentials: credentialsOf(settings),
+    watchNamespaces: settings.WATCH_NAMESPACES,
+    operator: {
+      namespace: settings.OPERATOR_NAMESPACE,
+      deployment: settings.OPERATOR_DEPLOYMENT,
+      selector: settings.OPERATOR_SELECTOR,
+    },
+    timeoutSeconds: settings.TIMEOUT_SECONDS,
+  };
+}
+
 const whole = (smallest: number, largest: number, unset: number) => {
   const rule = `must be a whole number from ${smallest} to ${largest}`;
   return z
@@ -75,18 +98,31 @@ const Name = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 const podDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/** Which API server, as whom, and which namespaces of it: every command asks for these. */
+const Place = z.object({
+  KUBECONFIG: z.string().optional(),
+  CONTEXT: z.string().optional(),
+  SERVICE_ACCOUNT_DIRECTORY: z.string().optional(),
+  KUBERNETES_SERVICE_HOST: z.string().optional(),
+  KUBERNETES_SERVICE_PORT: z.string().optional(),
+  WATCH_NAMESPACES: z
+    .string()
+    .default("")
+    .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))].filter((name) => name !== ""))
+    .refine((names) => names.every((name) => Name.test(name)), "must be names of namespaces, separated by commas"),
+});
+type Place = z.infer<typeof Place>;
+
+const hasServer = (settings: Place) =>
+  settings.KUBECONFIG !== undefined || settings.KUBERNETES_SERVICE_HOST !== undefined;
+const noServer = {
+  path: ["KUBECONFIG"],
+  message: "must be set outside a cluster (inside one, Kubernetes sets KUBERNETES_SERVICE_HOST)",
+};
+
 const Settings = z
   .object({
-    KUBECONFIG: z.string().optional(),
-    CONTEXT: z.string().optional(),
-    SERVICE_ACCOUNT_DIRECTORY: z.string().optional(),
-    KUBERNETES_SERVICE_HOST: z.string().optional(),
-    KUBERNETES_SERVICE_PORT: z.string().optional(),
-    WATCH_NAMESPACES: z
-      .string()
-      .default("")
-      .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))].filter((name) => name !== ""))
-      .refine((names) => names.every((name) => Name.test(name)), "must be names of namespaces, separated by commas"),
+    ...Place.shape,
     WATCH_NODES: z
       .enum(["true", "false"], "must be true or false")
       .default("true")
@@ -105,16 +141,30 @@ const Settings = z
     PROBE_INTERVAL_SECONDS: whole(1, 60, 2),
     POD_NAME: z.string().optional(),
   })
-  .refine((settings) => settings.KUBECONFIG !== undefined || settings.KUBERNETES_SERVICE_HOST !== undefined, {
-    path: ["KUBECONFIG"],
-    message: "must be set outside a cluster (inside one, Kubernetes sets KUBERNETES_SERVICE_HOST)",
-  });
+  .refine(hasServer, noServer);
 
-type Settings = z.infer<typeof Settings>;
+const ReleaseSettings = z
+  .object({
+    ...Place.shape,
+    OPERATOR_NAMESPACE: z.string("must name the namespace of the operator's Deployment").regex(Name),
+    OPERATOR_DEPLOYMENT: z.string("must name the operator's Deployment").min(1),
+    OPERATOR_SELECTOR: z.string("must be the label selector of the operator's pods").min(1),
+    TIMEOUT_SECONDS: whole(1, 3_600, 120),
+  })
+  .refine(hasServer, noServer);
 
-const names = Object.keys(Settings.shape);
+function read<Schema extends z.ZodObject>(
+  schema: Schema,
+  environment: Environment,
+  args: readonly string[],
+): z.infer<Schema> {
+  const parsed = schema.safeParse({ ...withoutEmpty(environment), ...flags(args, Object.keys(schema.shape)) });
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")} ${issue.message}`);
+  throw new ConfigError(`Cannot start because the configuration is not usable: ${faults.join("; ")}`);
+}
 
-function flags(args: readonly string[]): Record<string, string> {
+function flags(args: readonly string[], names: readonly string[]): Record<string, string> {
   const options = Object.fromEntries(names.map((name) => [flagOf(name), { type: "string" as const }]));
   try {
     const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false });
@@ -139,14 +189,14 @@ function flagOf(name: string): string {
   return name.toLowerCase().replaceAll("_", "-");
 }
 
-function withoutEmpty(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+function withoutEmpty(environment: Environment): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ""),
   );
 }
 
 /** A directory that was named wins over a kubeconfig, and a kubeconfig over the directory that every pod has. */
-function credentialsOf(settings: Settings): CredentialSource {
+function credentialsOf(settings: Place): CredentialSource {
   if (settings.KUBECONFIG !== undefined && settings.SERVICE_ACCOUNT_DIRECTORY === undefined) {
     return { kind: "Kubeconfig", path: settings.KUBECONFIG, context: settings.CONTEXT };
   }

@@ -1,10 +1,11 @@
-import { type Config, ConfigError, readConfig } from "./config.ts";
+import { type Config, ConfigError, type ReleaseConfig, readConfig, readReleaseConfig } from "./config.ts";
 import { jsonLog } from "./control/log.ts";
 import { Operator } from "./control/operator.ts";
 import { decide } from "./core/decide.ts";
-import { ApiClient } from "./kubernetes/client.ts";
+import { ApiClient, type RequestObserver } from "./kubernetes/client.ts";
 import { Credentials } from "./kubernetes/credentials.ts";
 import { RequestLimit } from "./kubernetes/request-limit.ts";
+import { release } from "./release.ts";
 import { healthFaults, readyFaults } from "./serve/health.ts";
 import { serveHttp } from "./serve/http.ts";
 import { type MetricsSink, operatorMetrics } from "./serve/operator-metrics.ts";
@@ -15,12 +16,14 @@ const log = jsonLog((line) => process.stderr.write(line));
 const stopSignal = stopOnSignals();
 
 try {
-  await main(readConfig(process.env, process.argv.slice(2)), stopSignal);
+  const args = process.argv.slice(2);
+  if (args[0] === "release") await letEverythingGo(readReleaseConfig(process.env, args.slice(1)), stopSignal);
+  else await main(readConfig(process.env, args), stopSignal);
   process.exit(0);
 } catch (error) {
   if (error instanceof ConfigError) process.stderr.write(`${error.message}\n`);
   else
-    log("error", "the operator ends because one of its loops broke", {
+    log("error", "the operator ends because of an error", {
       error,
       stack: error instanceof Error ? error.stack : "",
     });
@@ -59,19 +62,22 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** The command `release`: prepares for an uninstall, and ends. */
+async function letEverythingGo(config: ReleaseConfig, signal: AbortSignal): Promise<void> {
+  const credentials = new Credentials(config.credentials);
+  const client = makeClient(credentials, { requestsPerSecond: 50, burst: 100, inFlight: 8 });
+  try {
+    log("info", "finalizers are taken off before an uninstall", { namespaces: config.watchNamespaces });
+    log("info", "nothing is held any more", await release({ ...config, client, log }, { signal }));
+  } finally {
+    await credentials.close();
+  }
+}
+
 function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials; metrics: MetricsSink }>): Operator {
   const { credentials, metrics } = parts;
-  const { requestsPerSecond: perSecond, burst, inFlight } = config.api;
-  const client = new ApiClient({
-    credentials,
-    limit: new RequestLimit({ perSecond, burst, inFlight }),
-    retry: { tries: 5, backoff: { firstMs: 200, maxMs: 10_000, random: Math.random }, longestRetryAfterMs: 30_000 },
-    timeoutMs: 30_000,
-    userAgent: "trainingrun-operator",
-    observe: metrics.request,
-  });
   return new Operator({
-    client,
+    client: makeClient(credentials, config.api, metrics.request),
     decide: (observed) => decide(observed, config.pods),
     namespaces: config.watchNamespaces,
     watchNodes: config.watchNodes,
@@ -89,6 +95,17 @@ function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials
       metrics.watchError(about);
       log("warn", "a watch broke and goes on", { watch: about, error });
     },
+  });
+}
+
+function makeClient(credentials: Credentials, api: Config["api"], observe?: RequestObserver): ApiClient {
+  return new ApiClient({
+    credentials,
+    limit: new RequestLimit({ perSecond: api.requestsPerSecond, burst: api.burst, inFlight: api.inFlight }),
+    retry: { tries: 5, backoff: { firstMs: 200, maxMs: 10_000, random: Math.random }, longestRetryAfterMs: 30_000 },
+    timeoutMs: 30_000,
+    userAgent: "trainingrun-operator",
+    ...(observe === undefined ? {} : { observe }),
   });
 }
 

@@ -45,6 +45,33 @@ app.kubernetes.io/component: operator
 {{- toYaml (merge $own .Values.commonLabels) -}}
 {{- end -}}
 
+{{/* Annotations of an object: [root, its own]. Its own win over commonAnnotations; nothing where there are none. */}}
+{{- define "trainingrun-operator.annotations" -}}
+{{- with merge (deepCopy (index . 1)) (index . 0).Values.commonAnnotations -}}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The selector of the operator's pods, as a query takes it. */}}
+{{- define "trainingrun-operator.selector" -}}
+{{- $pairs := list -}}
+{{- range $key, $value := include "trainingrun-operator.selectorLabels" . | fromYaml -}}
+{{- $pairs = append $pairs (printf "%s=%s" $key $value) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{/* What of a pod's spec says where it runs and as whom: the same for the operator and the Job of an uninstall. */}}
+{{- define "trainingrun-operator.placement" -}}
+{{- $placement := pick .Values "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" -}}
+{{- $_ := set $placement "securityContext" .Values.podSecurityContext -}}
+{{- range $field, $value := $placement }}
+{{- with $value }}
+{{ $field }}: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* An image reference of {image, appVersion}: by digest where one is given, else by tag. */}}
 {{- define "trainingrun-operator.image" -}}
 {{- if .image.digest -}}
