@@ -17,7 +17,7 @@ export async function clearLitter(directory: string): Promise<readonly string[]>
     found.push(`a cluster was left in ${cluster}; it is ended now`);
     await down({ directory: cluster });
   }
-  const traces = await tracesOf(directory, undefined);
+  const traces = await tracesOf(directory);
   found.push(...traces.filter((trace) => !trace.startsWith("directory ")).map((trace) => `left behind: ${trace}`));
   await rm(directory, { recursive: true, force: true });
   return found;

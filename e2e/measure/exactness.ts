@@ -1,18 +1,17 @@
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { expectedCause } from "../demo/expected-cause.ts";
 import { type WatchedRun, watchRun } from "../demo/interrupted-run.ts";
 import { LiveView } from "../demo/live-view.ts";
-import { type Installation, install } from "../harness/installation.ts";
+import type { Installation } from "../harness/installation.ts";
 import { type InterruptionKind, interruptionKinds } from "../harness/interruptions.ts";
 import { RunAccess } from "../harness/run-access.ts";
 import { weightsDigest } from "../harness/run-volume.ts";
+import { onCluster } from "./on-cluster.ts";
 import type { Measurement, Result } from "./result.ts";
 import { mnistManifest } from "./trained-run.ts";
 
 const runs = 4;
 const steps = 600;
-const limitMs = 40 * 60_000;
+const intervalSteps = 60;
 
 /**
  * Trains the same thing once undisturbed and several times with interruptions of every kind at random instants, and compares
@@ -22,26 +21,27 @@ export const exactness: Measurement = {
   name: "exactness",
   what: `${runs * interruptionKinds.length} interruptions of every kind at random instants, over ${runs} runs`,
   seconds: 600,
-  run: measureExactness,
+  limitMs: 40 * 60_000,
+  run: async (signal) => {
+    const report = (line: string) => console.log(`  ${line}`);
+    return await onCluster({ name: "exactness", signal, report }, (on) => measureExactness(on, signal));
+  },
 };
 
-type Ended = Readonly<{ watched: WatchedRun; weights: string }>;
+/** A training watched to its end: what the verdict rests on. */
+export type Ended = Readonly<{
+  run: Pick<WatchedRun["run"], "status">;
+  interruptions: readonly Readonly<{ kind: InterruptionKind; attempt: number }>[];
+  weights: string;
+}>;
 
-async function measureExactness(): Promise<Result> {
-  const signal = AbortSignal.timeout(limitMs);
-  const directory = await mkdtemp(join(tmpdir(), "trainingrun-exactness-"));
-  const report = (line: string) => console.log(`  ${line}`);
-  const installation = await install({ directory: join(directory, "cluster"), report, signal });
-  try {
-    const reference = await train(installation, "reference", { plan: [], signal });
-    const interrupted: Ended[] = [];
-    for (let index = 1; index <= runs; index += 1) {
-      interrupted.push(await train(installation, `interrupted-${index}`, { plan: randomPlan(), signal }));
-    }
-    return resultOf(reference, interrupted);
-  } finally {
-    await installation.remove();
+async function measureExactness(installation: Installation, signal: AbortSignal): Promise<Result> {
+  const reference = await train(installation, "reference", { plan: [], signal });
+  const interrupted: Ended[] = [];
+  for (let index = 1; index <= runs; index += 1) {
+    interrupted.push(await train(installation, `interrupted-${index}`, { plan: randomPlan(), signal }));
   }
+  return exactnessResult(reference, interrupted);
 }
 
 async function train(
@@ -52,12 +52,12 @@ async function train(
   const access = new RunAccess(api, { namespace: "default", name });
   // Steps that take a while leave the interruptions instants to fall into.
   const env = { MNIST_STEPS: `${steps}`, MNIST_STEP_MS: "40", MNIST_EVALUATE_EVERY: "150" };
-  await access.create(await mnistManifest({ env, intervalSteps: 60 }));
-  const watched = await watchRun({ api, access, view: new LiveView(), plan, signal });
-  const final = watched.run.status.latestVerified;
-  const weights = final === undefined ? "none" : await weightsDigest(watched.volume, final);
+  await access.create(await mnistManifest({ env, intervalSteps }));
+  const { run, interruptions, volume } = await watchRun({ api, access, view: new LiveView(), plan, signal });
+  const final = run.status.latestVerified;
+  const weights = final === undefined ? "none" : await weightsDigest(volume, final);
   await access.remove(signal);
-  return { watched, weights };
+  return { run, interruptions, weights };
 }
 
 /** Every kind once, in random order; the instants are random too, past the first checkpoint and apart enough to recover. */
@@ -70,38 +70,67 @@ function randomPlan(): readonly { kind: InterruptionKind; at: number }[] {
   return kinds.map((kind, index) => ({ kind, at: 0.15 + share * (index + 0.8 * Math.random()) }));
 }
 
-function resultOf(reference: Ended, interrupted: readonly Ended[]): Result {
+/** What the trainings come to, beside the undisturbed one. */
+export function exactnessResult(reference: Ended, interrupted: readonly Ended[]): Result {
   const equal = interrupted.filter(({ weights }) => weights === reference.weights && weights !== "none").length;
-  const interruptions = interrupted.flatMap(({ watched }) =>
-    watched.interruptions.map(({ kind, attempt }) => ({
-      kind,
-      lostSteps: watched.run.status.attempts.find(({ number }) => number === attempt)?.lostSteps ?? null,
-    })),
+  const ends = interrupted.flatMap(({ run, interruptions }) =>
+    interruptions.map(({ kind, attempt }) => {
+      const entry = run.status.attempts.find(({ number }) => number === attempt);
+      return { kind, cause: entry?.cause ?? "none", lostSteps: entry?.lostSteps ?? null };
+    }),
   );
   const lostBy = (...kinds: InterruptionKind[]) =>
-    interruptions.filter(({ kind }) => kinds.includes(kind)).map(({ lostSteps }) => lostSteps);
+    ends.filter(({ kind }) => kinds.includes(kind)).map(({ lostSteps }) => lostSteps);
   const graceful = lostBy("eviction", "eviction during a save", "preemption");
-  const causes = interrupted.map(({ watched }) =>
-    watched.run.status.attempts.toReversed().map(({ cause }) => cause ?? "none"),
-  );
+  const killed = lostBy("SIGKILL");
+  const refused = interrupted.map(({ run }) => run.status.refused.length);
+  const damaged = interrupted.map(({ interruptions }) => interruptions.filter(({ kind }) => kind === damage).length);
+  const every = interruptionKinds.every((kind) => ends.some((end) => end.kind === kind));
   return {
     name: "exactness",
-    holds: interruptions.length >= 20 && equal === runs && graceful.every((lost) => lost === 0),
     figures: {
-      interruptions: interruptions.length,
-      runs,
+      interruptions: ends.length,
+      runs: interrupted.length,
+      completed: [reference, ...interrupted].filter(isComplete).length,
       equalDigests: equal,
       weights: reference.weights,
       lostStepsGraceful: graceful,
-      lostStepsSigkill: lostBy("SIGKILL"),
-      lostStepsDamaged: lostBy("damaged checkpoint"),
-      causes,
+      lostStepsSigkill: killed,
+      lostStepsDamaged: lostBy(damage),
+      refused,
+      causes: interrupted.map(({ run }) => run.status.attempts.toReversed().map(({ cause }) => cause ?? "none")),
     },
     goals: {
-      interruptions: "at least 20, every kind",
-      equalDigests: `${runs} of ${runs} runs end with the undisturbed run's weights`,
-      lostStepsGraceful: "0 each",
-      lostStepsSigkill: "at most the interval of 60 steps and a save in flight",
+      interruptions: { goal: "at least 20, every kind", met: ends.length >= 20 && every },
+      completed: {
+        goal: `all of them at step ${steps}, the undisturbed one in one attempt`,
+        met: [reference, ...interrupted].every(isComplete) && reference.run.status.attempts.length === 1,
+      },
+      equalDigests: {
+        goal: "every run ends with the undisturbed run's weights",
+        met: interrupted.length > 0 && equal === interrupted.length,
+      },
+      causes: {
+        goal: "every interruption ended the attempt it was meant for, and nothing else ended one",
+        met:
+          ends.every(({ kind, cause }) => cause === expectedCause[kind]) &&
+          interrupted.every(({ run, interruptions }) => run.status.attempts.length === interruptions.length + 1),
+      },
+      refused: {
+        goal: "the damaged checkpoints, and no other",
+        met: refused.every((count, index) => count === damaged[index]),
+      },
+      lostStepsGraceful: { goal: "0 each", met: graceful.length > 0 && graceful.every((lost) => lost === 0) },
+      lostStepsSigkill: {
+        goal: `the interval of ${intervalSteps} steps and what passes during one save: below ${2 * intervalSteps} each`,
+        met: killed.length > 0 && killed.every((lost) => lost !== null && lost < 2 * intervalSteps),
+      },
     },
   };
+}
+
+const damage: InterruptionKind = "damaged checkpoint";
+
+function isComplete({ run: { status } }: Ended): boolean {
+  return status.state === "Complete" && status.latestVerified?.step === steps;
 }

@@ -1,23 +1,38 @@
 import { corruption } from "./corruption.ts";
 import { exactness } from "./exactness.ts";
 import { recovery } from "./recovery.ts";
-import { type Measurement, publish } from "./result.ts";
+import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
 
 const measurements: readonly Measurement[] = [corruption, exactness, recovery];
 
-/** `npm run measure -- NAME`: runs one measurement, or `all`; the last line of each is one line of JSON. */
-async function main(name: string | undefined): Promise<void> {
+/**
+ * `npm run measure -- NAME`: runs one measurement, or `all`. Each ends with one line of JSON, whatever happens to it; one
+ * that breaks or is stopped does not hold. Exits 1 where one does not hold.
+ */
+async function main(name: string | undefined): Promise<number> {
   const chosen = measurements.filter((measurement) => name === "all" || measurement.name === name);
   if (chosen.length === 0) {
     console.error(`Cannot measure ${name ?? "nothing"}. Give one of these names, or all:`);
     for (const { name, what, seconds } of measurements) console.error(`  ${name}: ${what} (about ${seconds} s)`);
-    process.exitCode = 2;
-    return;
+    return 2;
   }
-  for (const measurement of chosen) {
-    console.log(`measuring ${measurement.name}: ${measurement.what} (about ${measurement.seconds} s)`);
-    publish(await measurement.run());
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+  let exitCode = 0;
+  for (const { name, what, seconds, limitMs, run } of chosen) {
+    console.log(`measuring ${name}: ${what} (about ${seconds} s)`);
+    const limit = AbortSignal.timeout(limitMs);
+    const signal = AbortSignal.any([stop.signal, limit]);
+    const result = await run(signal).catch((error: unknown) => {
+      console.error(error);
+      // What was waited for when the end came says less than why it came.
+      return brokenResult(name, stop.signal.aborted ? stop.signal.reason : error);
+    });
+    if (!holds(result)) exitCode = 1;
+    console.log(lineOf(result));
   }
+  return exitCode;
 }
 
-await main(process.argv[2]);
+process.exitCode = await main(process.argv[2]);

@@ -13,32 +13,43 @@ const core = `/api/v1/namespaces/${namespace}`;
 const jobs = `/apis/batch/v1/namespaces/${namespace}/jobs`;
 const mountPath = "/checkpoints";
 
+/** A bound claim, and the directory of this machine behind it once a pod has used it. */
+export type Claim = Readonly<{ name: string }>;
+
+/** Creates a claim for Jobs to keep their checkpoints in. */
+export async function createClaim(api: ApiClient, name: string): Promise<Claim> {
+  await api.expect("POST", `${core}/persistentvolumeclaims`, {
+    apiVersion: "v1",
+    kind: "PersistentVolumeClaim",
+    metadata: { name },
+    spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+  });
+  return { name };
+}
+
 /**
  * The container of a TrainingRun under a `batch/v1` Job, as someone without the operator would run it: disruptions do not
- * count against the back-off limit, the next pod waits for the end of the last, and the script resumes from its claim.
+ * count against the back-off limit, the next pod waits for the end of the last, and the script resumes from the Job's own
+ * folder of the claim.
  */
 export class PlainJob {
   readonly #api: ApiClient;
   readonly #name: string;
+  readonly #claim: Claim;
   #directory: string | undefined;
 
-  constructor(api: ApiClient, name: string) {
+  constructor(api: ApiClient, { name, claim }: Readonly<{ name: string; claim: Claim }>) {
     this.#api = api;
     this.#name = name;
+    this.#claim = claim;
   }
 
   async create({ spec: run }: Awaited<ReturnType<typeof mnistManifest>>): Promise<void> {
-    await this.#api.expect("POST", `${core}/persistentvolumeclaims`, {
-      apiVersion: "v1",
-      kind: "PersistentVolumeClaim",
-      metadata: { name: this.#name },
-      spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
-    });
     const [trainer] = run.template.spec.containers;
     const env = z.array(z.unknown()).parse(trainer?.env);
     const container = {
       ...trainer,
-      env: [...env, { name: "MNIST_CHECKPOINTS", value: mountPath }],
+      env: [...env, { name: "MNIST_CHECKPOINTS", value: `${mountPath}/${this.#name}` }],
       volumeMounts: [{ name: "checkpoints", mountPath }],
     };
     await this.#api.expect("POST", jobs, {
@@ -56,7 +67,7 @@ export class PlainJob {
             ...run.template.spec,
             restartPolicy: "Never",
             containers: [container],
-            volumes: [{ name: "checkpoints", persistentVolumeClaim: { claimName: this.#name } }],
+            volumes: [{ name: "checkpoints", persistentVolumeClaim: { claimName: this.#claim.name } }],
           },
         },
       },
@@ -69,7 +80,7 @@ export class PlainJob {
     await until(`a first step of job ${this.#name}`, signal, async () => {
       const directory = await this.#findDirectory();
       if (directory === undefined) return false;
-      const text = await readFile(join(directory, "control", "progress.json"), "utf8").catch(() => "");
+      const text = await readFile(join(directory, this.#name, "control", "progress.json"), "utf8").catch(() => "");
       if (text === "") return false;
       firstMs = Date.parse(Progress.parse(JSON.parse(text)).firstStep?.time ?? "");
       return firstMs > instantMs;
@@ -96,7 +107,6 @@ export class PlainJob {
       signal,
       async () => (await this.#api.request("GET", `${jobs}/${this.#name}`)).status === 404,
     );
-    await this.#api.expect("DELETE", `${core}/persistentvolumeclaims/${this.#name}`);
   }
 
   async #livePods(): Promise<readonly PodView[]> {
@@ -110,7 +120,7 @@ export class PlainJob {
   }
 
   async #findDirectory(): Promise<string | undefined> {
-    this.#directory ??= await findClaimDirectory(this.#api, namespace, this.#name);
+    this.#directory ??= await findClaimDirectory(this.#api, namespace, this.#claim.name);
     return this.#directory;
   }
 }

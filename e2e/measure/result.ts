@@ -1,24 +1,43 @@
-import { execFileSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
+import { commitOfTree } from "./commit.ts";
 
-/** What one measurement came to: the last line `npm run measure -- NAME` prints, as one line of JSON. */
+/** A goal in words, and whether the figures meet it. */
+export type Goal = Readonly<{ goal: string; met: boolean }>;
+
+/** What one measurement came to. */
 export type Result = Readonly<{
   name: string;
-  /** Whether every goal was met. */
-  holds: boolean;
   /** What was measured; names end in their unit. */
   figures: Readonly<Record<string, unknown>>;
-  /** The goal beside each figure, in words. */
-  goals: Readonly<Record<string, string>>;
+  /** What it has to come to, by the figure's name. */
+  goals: Readonly<Record<string, Goal>>;
 }>;
 
-/** A measurement by name; `seconds` is how long it usually takes. */
-export type Measurement = Readonly<{ name: string; what: string; seconds: number; run: () => Promise<Result> }>;
+/** A measurement by name; `seconds` is how long it usually takes. It leaves nothing behind, also where `signal` ends it. */
+export type Measurement = Readonly<{
+  name: string;
+  what: string;
+  seconds: number;
+  limitMs: number;
+  run: (signal: AbortSignal) => Promise<Result>;
+}>;
 
-/** Prints the line and sets the exit code: 1 where a goal was missed. */
-export function publish(result: Result): void {
-  if (!result.holds) process.exitCode = 1;
-  console.log(JSON.stringify({ ...result, machine: machine(), commit: commit() }));
+/** Whether every goal was met; a result without goals shows nothing. */
+export function holds({ goals }: Result): boolean {
+  const all = Object.values(goals);
+  return all.length > 0 && all.every(({ met }) => met);
+}
+
+/** The line that a measurement ends with: `{name, holds, figures, goals, machine, commit}` as JSON. */
+export function lineOf(result: Result): string {
+  const { name, figures, goals } = result;
+  return JSON.stringify({ name, holds: holds(result), figures, goals, machine: machine(), commit: commitOfTree() });
+}
+
+/** The result of a measurement that did not come to its end. */
+export function brokenResult(name: string, error: unknown): Result {
+  const why = error instanceof Error ? error.message : String(error);
+  return { name, figures: { error: why }, goals: { end: { goal: "the measurement comes to its end", met: false } } };
 }
 
 /** The middle of the values (mean of the two middle ones when their number is even); NaN for none. */
@@ -26,8 +45,12 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-/** Linear interpolation between closest ranks (Hyndman and Fan's type 7); NaN for no values. */
+/**
+ * Linear interpolation between closest ranks (Hyndman and Fan's type 7). NaN for no values, and where one of them is no
+ * number: what is unknown must not vanish in an order.
+ */
 export function quantile(values: readonly number[], q: number): number {
+  if (values.some(Number.isNaN)) return Number.NaN;
   const sorted = values.toSorted((a, b) => a - b);
   const position = (sorted.length - 1) * q;
   const below = sorted[Math.floor(position)] ?? Number.NaN;
@@ -43,10 +66,4 @@ export function rounded(value: number): number {
 function machine(): string {
   const [cpu] = cpus();
   return `${cpus().length} x ${cpu?.model.trim() ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
-}
-
-function commit(): string {
-  const git = (...args: string[]) => execFileSync("git", args, { encoding: "utf8" }).trim();
-  const dirty = git("status", "--porcelain") === "" ? "" : "+changes";
-  return `${git("rev-parse", "--short=12", "HEAD")}${dirty}`;
 }
