@@ -1,15 +1,60 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import { startApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
 import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
 import { Credentials } from "../src/kubernetes/credentials.ts";
 import { RequestLimit } from "../src/kubernetes/request-limit.ts";
 
-/** A real API server for a test: the one that TRAININGRUN_TEST_KUBECONFIG names, or one started for it. */
-export type TestApiServer = Readonly<{ kubeconfigPath: string; stop: () => Promise<void> }>;
+/** What the tests of a file share; there from its first `beforeAll` on. */
+export type TestApi = Readonly<{
+  /** The administrator's. */
+  credentials: Credentials;
+  /** Speaks to the server itself, past every proxy, as the administrator. */
+  direct: ApiClient;
+  kubeconfigPath: string;
+}>;
 
-export async function testApiServer(): Promise<TestApiServer> {
+/**
+ * A real API server for the tests of a file: the one that TRAININGRUN_TEST_KUBECONFIG names, or one started for them
+ * and stopped after them. `prepare` is done once, before the first test.
+ */
+export function useApiServer(prepare: (client: ApiClient) => Promise<void> = async () => undefined): TestApi {
+  let server: TestApiServer | undefined;
+  let credentials: Credentials | undefined;
+  let direct: ApiClient | undefined;
+  beforeAll(async () => {
+    server = await testApiServer();
+    credentials = credentialsOf(server.kubeconfigPath);
+    direct = testClient(credentials);
+    await prepare(direct);
+  });
+  afterAll(async () => {
+    await credentials?.close();
+    await server?.stop();
+  });
+  return {
+    get credentials() {
+      return there(credentials);
+    },
+    get direct() {
+      return there(direct);
+    },
+    get kubeconfigPath() {
+      return there(server).kubeconfigPath;
+    },
+  };
+}
+
+function there<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error("Cannot use the API server because it is started only before the first test");
+  return part;
+}
+
+type TestApiServer = Readonly<{ kubeconfigPath: string; stop: () => Promise<void> }>;
+
+async function testApiServer(): Promise<TestApiServer> {
   const given = process.env.TRAININGRUN_TEST_KUBECONFIG;
   if (given !== undefined && given !== "") return { kubeconfigPath: given, stop: async () => undefined };
   const directory = await mkdtemp(join(tmpdir(), "trainingrun-api-server-"));

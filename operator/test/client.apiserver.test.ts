@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   ApiError,
   isAlreadyExists,
@@ -17,7 +17,7 @@ import {
   removeExact,
   removeFinalizer,
 } from "../src/kubernetes/writes.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient } from "./api-server.ts";
+import { credentialsOf, testClient, useApiServer } from "./api-server.ts";
 import { FaultProxy, type Seen } from "./fault-proxy.ts";
 
 const configMaps = { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", scope: "Namespaced" } as const;
@@ -25,21 +25,8 @@ const namespace = "default";
 const forever = { signal: new AbortController().signal };
 const to = (method: string) => (seen: Seen) => seen.method === method && seen.path.includes("/configmaps");
 
-let server: TestApiServer;
-let directCredentials: Credentials;
-let direct: ApiClient;
+const api = useApiServer();
 let drawn = 0;
-
-beforeAll(async () => {
-  server = await testApiServer();
-  directCredentials = credentialsOf(server.kubeconfigPath);
-  direct = testClient(directCredentials);
-});
-
-afterAll(async () => {
-  await directCredentials.close();
-  await server.stop();
-});
 
 describe("the client, through a proxy that breaks things, to a real API server", () => {
   let proxy: FaultProxy;
@@ -53,7 +40,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
   beforeEach(async () => {
     drawn += 1;
     name = `client-${process.pid}-${drawn}`;
-    proxy = new FaultProxy(directCredentials);
+    proxy = new FaultProxy(api.credentials);
     proxied = credentialsOf(await proxy.start());
     codes = [];
     client = testClient(proxied, ({ method, code }) => codes.push(`${method} ${code}`));
@@ -62,13 +49,17 @@ describe("the client, through a proxy that breaks things, to a real API server",
   afterEach(async () => {
     await proxied.close();
     await proxy.stop();
-    const { items } = await direct.list<KubeObject>({ resource: configMaps, namespace }, {}, forever);
+    const { items } = await api.direct.list<KubeObject>({ resource: configMaps, namespace }, {}, forever);
     for (const { metadata } of items.filter((item) => item.metadata.name === name)) {
       const { uid } = metadata;
       if (metadata.finalizers !== undefined) {
-        await direct.mergePatch({ resource: configMaps, namespace, name }, { metadata: { finalizers: null } }, forever);
+        await api.direct.mergePatch(
+          { resource: configMaps, namespace, name },
+          { metadata: { finalizers: null } },
+          forever,
+        );
       }
-      await direct
+      await api.direct
         .remove({ resource: configMaps, namespace, name }, { preconditions: { uid } }, forever)
         .catch(() => undefined);
     }
@@ -123,7 +114,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
     proxy.fail(to("POST"), fault);
     await expect(make()).rejects.toThrow(`Cannot POST configmaps ${namespace} because`);
     expect(count("POST")).toBe(1);
-    const found = await direct.get(target(), forever).catch((error: unknown) => error);
+    const found = await api.direct.get(target(), forever).catch((error: unknown) => error);
     expect(isNotFound(found)).toBe(!stands);
   });
 
@@ -198,7 +189,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
     const exact = { namespace, name, uid: metadata.uid };
     expect(await removeExact(client, { resource: configMaps, exact }, forever)).toBe("Absent");
     expect(count("DELETE")).toBe(2);
-    expect(isNotFound(await direct.get(target(), forever).catch((error: unknown) => error))).toBe(true);
+    expect(isNotFound(await api.direct.get(target(), forever).catch((error: unknown) => error))).toBe(true);
   });
 
   it("leaves an object of another uid alone, and one of another version", async () => {
@@ -210,7 +201,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
       (error: unknown) => error,
     );
     expect(isConflict(old)).toBe(true);
-    expect((await direct.get<KubeObject>(target(), forever)).metadata.uid).toBe(metadata.uid);
+    expect((await api.direct.get<KubeObject>(target(), forever)).metadata.uid).toBe(metadata.uid);
   });
 
   it("takes off one finalizer of exactly the object decided on", async () => {
@@ -223,7 +214,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
       (error: unknown) => error,
     );
     expect(isConflict(refused)).toBe(true);
-    await direct.mergePatch(target(), { metadata: { labels: { changed: "meanwhile" } } }, forever);
+    await api.direct.mergePatch(target(), { metadata: { labels: { changed: "meanwhile" } } }, forever);
     const left = (await removeFinalizer(client, { ...removal, exact }, forever)) as KubeObject;
     expect(left.metadata.finalizers).toEqual(["example.com/a", "example.com/c"]);
     const late = await removeFinalizer(client, { ...removal, exact }, forever).catch((error: unknown) => error);

@@ -1,14 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { parseTrainingRun } from "../src/api/training-run.ts";
 import { ApiError } from "../src/kubernetes/api-error.ts";
-import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import type { Target } from "../src/kubernetes/resource.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
+import { until, useApiServer } from "./api-server.ts";
 import { type Fields, specWith } from "./run-builder.ts";
 import { editCases, schemaCases } from "./schema-cases.ts";
 
@@ -27,8 +26,7 @@ const runs: Target = {
   namespace,
 };
 
-let server: TestApiServer;
-let client: ApiClient;
+const api = useApiServer();
 
 /** The API server's words, or null where it took the object. */
 async function answer(act: () => Promise<unknown>): Promise<string | null> {
@@ -51,8 +49,6 @@ function manifest(name: string, spec: Fields): Fields {
 }
 
 beforeAll(async () => {
-  server = await testApiServer();
-  client = testClient(credentialsOf(server.kubeconfigPath));
   const crds: Target = {
     resource: {
       group: "apiextensions.k8s.io",
@@ -63,23 +59,19 @@ beforeAll(async () => {
     },
   };
   const crd: unknown = parse(readFileSync(crdPath, "utf8"));
-  const refusal = await answer(() => client.create(crds, crd, bound));
+  const refusal = await answer(() => api.direct.create(crds, crd, bound));
   if (refusal !== null && !refusal.includes("already exists")) throw new Error(refusal);
   const core = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
-  await client.create(
+  await api.direct.create(
     { resource: core },
     { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
     bound,
   );
   await until("the API server serves the resource", async () => {
-    const gone = await answer(() => client.list(runs, {}, bound));
+    const gone = await answer(() => api.direct.list(runs, {}, bound));
     return gone === null ? true : undefined;
   });
 }, 180_000);
-
-afterAll(async () => {
-  await server?.stop();
-});
 
 describe("the CRD, on a real API server", () => {
   test("is far below the size that objects may have", () => {
@@ -88,23 +80,23 @@ describe("the CRD, on a real API server", () => {
 
   test.each(schemaCases)("$title", async ({ title, name, spec, refusal }) => {
     const run = manifest(name ?? `case-${schemaCases.findIndex((each) => each.title === title)}`, spec);
-    const said = await answer(() => client.create(runs, run, bound));
+    const said = await answer(() => api.direct.create(runs, run, bound));
     if (refusal === null) expect(said).toBeNull();
     else expect(said).toContain(refusal);
   });
 
   test.each(editCases)("an edit: $title", async ({ title, before, after, refusal }) => {
     const name = `edit-${editCases.findIndex((each) => each.title === title)}`;
-    await client.create<KubeObject>(runs, manifest(name, before), bound);
+    await api.direct.create<KubeObject>(runs, manifest(name, before), bound);
     const patch = { spec: withRemovals(specWith(before), specWith(after)) };
-    const said = await answer(() => client.mergePatch({ ...runs, name }, patch, bound));
+    const said = await answer(() => api.direct.mergePatch({ ...runs, name }, patch, bound));
     if (refusal === null) expect(said).toBeNull();
     else expect(said).toContain(refusal);
   });
 
   test("what the API server stores with its defaults is what the operator reads with its own", async () => {
-    await client.create(runs, manifest("defaults", {}), bound);
-    const stored = await client.get<KubeObject & { spec: unknown }>({ ...runs, name: "defaults" }, bound);
+    await api.direct.create(runs, manifest("defaults", {}), bound);
+    const stored = await api.direct.get<KubeObject & { spec: unknown }>({ ...runs, name: "defaults" }, bound);
     const read = parseTrainingRun(stored);
     expect(read.kind === "Run" && read.run.spec).toEqual(stored.spec);
   });

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { ApiClient } from "../src/kubernetes/client.ts";
-import type { Credentials } from "../src/kubernetes/credentials.ts";
+import { beforeEach, describe, expect, it } from "vitest";
 import { EventRecorder, type Occurrence } from "../src/kubernetes/event-recorder.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { events } from "../src/kubernetes/resource.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient } from "./api-server.ts";
+import { useApiServer } from "./api-server.ts";
 
 const configMaps = { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", scope: "Namespaced" } as const;
 const forever = { signal: new AbortController().signal };
@@ -12,31 +10,27 @@ const forever = { signal: new AbortController().signal };
 type Event = KubeObject & Readonly<{ note: string; reason: string; series?: { count: number } }>;
 
 describe("events on a real API server", () => {
-  let server: TestApiServer;
-  let credentials: Credentials;
-  let client: ApiClient;
+  const api = useApiServer();
   let recorder: EventRecorder;
   let regarding: KubeObject;
   let now: number;
   let drawn = 0;
 
-  beforeAll(async () => {
-    server = await testApiServer();
-    credentials = credentialsOf(server.kubeconfigPath);
-    client = testClient(credentials);
-  });
-
-  afterAll(async () => {
-    await credentials.close();
-    await server.stop();
-  });
-
   beforeEach(async () => {
     drawn += 1;
     now = Date.now();
-    recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: "test", now: () => now });
+    recorder = new EventRecorder({
+      client: api.direct,
+      controller: "trainingrun.dev/operator",
+      instance: "test",
+      now: () => now,
+    });
     const metadata = { name: `events-${process.pid}-${drawn}` };
-    regarding = await client.create<KubeObject>({ resource: configMaps, namespace: "default" }, { metadata }, forever);
+    regarding = await api.direct.create<KubeObject>(
+      { resource: configMaps, namespace: "default" },
+      { metadata },
+      forever,
+    );
   });
 
   const occurrence = (note: string): Occurrence => ({
@@ -50,7 +44,7 @@ describe("events on a real API server", () => {
 
   async function written(): Promise<readonly Event[]> {
     const query = { fieldSelector: `regarding.uid=${regarding.metadata.uid}` };
-    return (await client.list<Event>({ resource: events, namespace: "default" }, query, forever)).items;
+    return (await api.direct.list<Event>({ resource: events, namespace: "default" }, query, forever)).items;
   }
 
   it("tells what happened, to which object, and who says so", async () => {
@@ -91,7 +85,7 @@ describe("events on a real API server", () => {
     await recorder.record(occurrence("a"), forever);
     for (const { metadata } of await written()) {
       const { name, uid } = metadata;
-      await client.remove({ resource: events, namespace: "default", name }, { preconditions: { uid } }, forever);
+      await api.direct.remove({ resource: events, namespace: "default", name }, { preconditions: { uid } }, forever);
     }
     await recorder.record(occurrence("a"), forever);
     await recorder.record(occurrence("a"), forever);

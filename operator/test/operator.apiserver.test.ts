@@ -1,12 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
 import { isNotFound } from "../src/kubernetes/api-error.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
-import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { claims, events, nodes, pods } from "../src/kubernetes/resource.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
+import { until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
 import { FakeKubelet } from "./fake-kubelet.ts";
 import type { Seen } from "./fault-proxy.ts";
@@ -18,22 +17,8 @@ const forever = { signal: new AbortController().signal };
 
 type Run = KubeObject & Readonly<{ status?: TrainingRunStatus }>;
 
-let server: TestApiServer;
-let directCredentials: Credentials;
-let direct: ApiClient;
+const api = useApiServer(installTrainingRuns);
 let drawn = 0;
-
-beforeAll(async () => {
-  server = await testApiServer();
-  directCredentials = credentialsOf(server.kubeconfigPath);
-  direct = testClient(directCredentials);
-  await installTrainingRuns(direct);
-});
-
-afterAll(async () => {
-  await directCredentials.close();
-  await server.stop();
-});
 
 describe("the operator on a real API server, with pods whose fate is played", () => {
   let namespace: string;
@@ -50,8 +35,8 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     drawn += 1;
     namespace = `operator-${process.pid}-${drawn}`;
     node = `${namespace}-node`;
-    await direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
-    kubelet = new FakeKubelet(direct, { namespace, node });
+    await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
+    kubelet = new FakeKubelet(api.direct, { namespace, node });
     await kubelet.register();
     lives = [];
     await reborn();
@@ -59,15 +44,15 @@ describe("the operator on a real API server, with pods whose fate is played", ()
 
   async function leave(): Promise<void> {
     await life.kill();
-    await direct.remove({ resource: nodes, name: node }, await exactly({ resource: nodes, name: node }), forever);
+    await api.direct.remove({ resource: nodes, name: node }, await exactly({ resource: nodes, name: node }), forever);
   }
 
   async function exactly(target: Parameters<ApiClient["get"]>[0]) {
-    return { preconditions: { uid: (await direct.get<KubeObject>(target, forever)).metadata.uid } };
+    return { preconditions: { uid: (await api.direct.get<KubeObject>(target, forever)).metadata.uid } };
   }
 
   async function reborn(): Promise<void> {
-    life = new OperatorLife(directCredentials);
+    life = new OperatorLife(api.credentials);
     lives.push(life);
     await life.begin(namespace);
   }
@@ -96,7 +81,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
         ...spec,
       },
     };
-    await direct.create({ resource: trainingRuns, namespace }, run, forever);
+    await api.direct.create({ resource: trainingRuns, namespace }, run, forever);
   }
 
   const target = (resource: Parameters<ApiClient["get"]>[0]["resource"], name: string) => ({
@@ -105,9 +90,9 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     name,
   });
   const status = async (): Promise<TrainingRunStatus> =>
-    (await direct.get<Run>(target(trainingRuns, "mnist"), forever)).status ?? {};
+    (await api.direct.get<Run>(target(trainingRuns, "mnist"), forever)).status ?? {};
   const podNames = async () =>
-    (await direct.list<KubeObject>({ resource: pods, namespace }, {}, forever)).items.map(
+    (await api.direct.list<KubeObject>({ resource: pods, namespace }, {}, forever)).items.map(
       ({ metadata }) => metadata.name,
     );
 
@@ -188,7 +173,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
   /** What must be the same however the operator fared. */
   async function end(): Promise<unknown> {
     const { state, attempt, attempts, retry, totals, latestVerified } = await status();
-    const { items } = await direct.list<KubeObject>({ resource: claims, namespace }, {}, forever);
+    const { items } = await api.direct.list<KubeObject>({ resource: claims, namespace }, {}, forever);
     const created = lives.flatMap(({ proxy }) => proxy.answered).filter(isCreated);
     return {
       state,
@@ -260,7 +245,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     expect(await end()).toEqual(undisturbed);
     expect(life.errors).toEqual([]);
     const query = { fieldSelector: "reason=AttemptStarted" };
-    const { items } = await direct.list<KubeObject>({ resource: events, namespace }, query, forever);
+    const { items } = await api.direct.list<KubeObject>({ resource: events, namespace }, query, forever);
     expect(items.length).toBe(2);
   });
 
@@ -327,7 +312,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
       metadata: { name: "mnist-1-0" },
       spec: { schedulerName: "the-test", containers: [{ name: "c", image: "i" }] },
     };
-    const { metadata } = await direct.create<KubeObject>({ resource: pods, namespace }, foreign, forever);
+    const { metadata } = await api.direct.create<KubeObject>({ resource: pods, namespace }, foreign, forever);
     await createRun();
     await until(
       "the refusal is told",
@@ -336,7 +321,7 @@ describe("the operator on a real API server, with pods whose fate is played", ()
           ({ type, message }) => type === "Progressing" && message.includes("another object has that name"),
         ) || undefined,
     );
-    const now = await direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
+    const now = await api.direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
     expect([now.metadata.uid, now.metadata.resourceVersion]).toEqual([metadata.uid, metadata.resourceVersion]);
   });
 
@@ -346,9 +331,9 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     await podRecorded(1);
     await kubelet.start("mnist-1-0");
     await life.kill();
-    await direct.mergePatch(target(pods, "mnist-1-0"), { metadata: { finalizers: null } }, forever);
+    await api.direct.mergePatch(target(pods, "mnist-1-0"), { metadata: { finalizers: null } }, forever);
     await kubelet.release("mnist-1-0");
-    await direct.remove({ resource: nodes, name: node }, await exactly({ resource: nodes, name: node }), forever);
+    await api.direct.remove({ resource: nodes, name: node }, await exactly({ resource: nodes, name: node }), forever);
     await reborn();
     await podExists("mnist-2-0");
     await kubelet.register();
@@ -364,13 +349,15 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     await podExists("mnist-1-0");
     await podRecorded(1);
     await kubelet.start("mnist-1-0");
-    await direct.remove(target(trainingRuns, "mnist"), await exactly(target(trainingRuns, "mnist")), forever);
+    await api.direct.remove(target(trainingRuns, "mnist"), await exactly(target(trainingRuns, "mnist")), forever);
     await until("the pod is asked to stop", async () => {
-      const { metadata } = await direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
+      const { metadata } = await api.direct.get<KubeObject>(target(pods, "mnist-1-0"), forever);
       return metadata.deletionTimestamp;
     });
     await restart();
-    expect((await direct.get<Run>(target(trainingRuns, "mnist"), forever)).metadata.deletionTimestamp).toBeDefined();
+    expect(
+      (await api.direct.get<Run>(target(trainingRuns, "mnist"), forever)).metadata.deletionTimestamp,
+    ).toBeDefined();
     await kubelet.end("mnist-1-0", {
       trainer: {
         exitCode: 143,
@@ -387,9 +374,9 @@ describe("the operator on a real API server, with pods whose fate is played", ()
     });
     await kubelet.release("mnist-1-0");
     const gone = async (name: string, resource: Parameters<typeof target>[0]) =>
-      (await direct.get(target(resource, name), forever).catch(isNotFound)) === true || undefined;
+      (await api.direct.get(target(resource, name), forever).catch(isNotFound)) === true || undefined;
     await until("the pod is gone", () => gone("mnist-1-0", pods));
     await until("the run is gone", () => gone("mnist", trainingRuns));
-    expect((await direct.list<KubeObject>({ resource: claims, namespace }, {}, forever)).items.length).toBe(1);
+    expect((await api.direct.list<KubeObject>({ resource: claims, namespace }, {}, forever)).items.length).toBe(1);
   });
 });

@@ -1,10 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ObjectCache } from "../src/kubernetes/cache.ts";
-import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { Reflector } from "../src/kubernetes/reflector.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
+import { credentialsOf, testClient, until, useApiServer } from "./api-server.ts";
 import { FaultProxy, type OpenWatch, type Seen } from "./fault-proxy.ts";
 
 const configMaps = { group: "", version: "v1", plural: "configmaps", kind: "ConfigMap", scope: "Namespaced" } as const;
@@ -13,21 +12,8 @@ const forever = { signal: new AbortController().signal };
 const isList = (seen: Seen) => seen.path.includes("/configmaps") && !seen.isWatch;
 const isWatch = (seen: Seen) => seen.path.includes("/configmaps") && seen.isWatch;
 
-let server: TestApiServer;
-let directCredentials: Credentials;
-let direct: ApiClient;
+const api = useApiServer();
 let drawn = 0;
-
-beforeAll(async () => {
-  server = await testApiServer();
-  directCredentials = credentialsOf(server.kubeconfigPath);
-  direct = testClient(directCredentials);
-});
-
-afterAll(async () => {
-  await directCredentials.close();
-  await server.stop();
-});
 
 describe("a reflector between which and a real API server things break", () => {
   let proxy: FaultProxy;
@@ -43,8 +29,8 @@ describe("a reflector between which and a real API server things break", () => {
   beforeEach(async () => {
     drawn += 1;
     namespace = `reflector-${process.pid}-${drawn}`;
-    await direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
-    proxy = new FaultProxy(directCredentials);
+    await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
+    proxy = new FaultProxy(api.credentials);
     proxied = credentialsOf(await proxy.start());
     cache = new ObjectCache();
     told = [];
@@ -74,25 +60,25 @@ describe("a reflector between which and a real API server things break", () => {
     await running;
     await proxied.close();
     await proxy.stop();
-    await direct.remove({ resource: namespaces, name: namespace }, await exactly(namespace), forever);
+    await api.direct.remove({ resource: namespaces, name: namespace }, await exactly(namespace), forever);
   });
 
   async function exactly(name: string) {
-    const { metadata } = await direct.get<KubeObject>({ resource: namespaces, name }, forever);
+    const { metadata } = await api.direct.get<KubeObject>({ resource: namespaces, name }, forever);
     return { preconditions: { uid: metadata.uid } };
   }
 
   async function add(...names: string[]): Promise<void> {
     for (const name of names) {
       const object = { metadata: { name, labels: { kept: "yes" } } };
-      await direct.create({ resource: configMaps, namespace }, object, forever);
+      await api.direct.create({ resource: configMaps, namespace }, object, forever);
     }
   }
 
   async function remove(name: string): Promise<void> {
     const target = { resource: configMaps, namespace, name };
-    const { metadata } = await direct.get<KubeObject>(target, forever);
-    await direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
+    const { metadata } = await api.direct.get<KubeObject>(target, forever);
+    await api.direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
   }
 
   /** Starts the reflector and waits until its watch is open. */
@@ -109,7 +95,7 @@ describe("a reflector between which and a real API server things break", () => {
 
   async function expectEqualToServer(): Promise<void> {
     const names = async () => {
-      const page = await direct.list<KubeObject>(
+      const page = await api.direct.list<KubeObject>(
         { resource: configMaps, namespace },
         { labelSelector: "kept=yes" },
         forever,
@@ -297,7 +283,7 @@ describe("a reflector between which and a real API server things break", () => {
     await add("a");
     await start();
     const elsewhere = new Reflector<KubeObject>({
-      client: direct,
+      client: api.direct,
       cache,
       resource: configMaps,
       namespace: "kube-public",

@@ -3,11 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { trainingRuns } from "../src/control/caches.ts";
-import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { events, pods } from "../src/kubernetes/resource.ts";
-import { credentialsOf, type TestApiServer, testApiServer, testClient, until } from "./api-server.ts";
+import { credentialsOf, until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
 import { OperatorLife } from "./operator-life.ts";
 
@@ -37,33 +36,25 @@ const rules = [
 
 describe("an operator that has a Role in one namespace and nothing else", () => {
   const namespace = `rights-${process.pid}`;
-  let server: TestApiServer;
-  let adminCredentials: Credentials;
-  let admin: ApiClient;
+  const api = useApiServer(installTrainingRuns);
   let directory: string;
 
   beforeAll(async () => {
-    server = await testApiServer();
-    adminCredentials = credentialsOf(server.kubeconfigPath);
-    admin = testClient(adminCredentials);
-    await installTrainingRuns(admin);
     directory = await mkdtemp(join(tmpdir(), "trainingrun-rights-"));
-    await admin.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
+    await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
     const metadata = { name: "operator", namespace };
-    await admin.create({ resource: accounts, namespace }, { metadata }, forever);
-    await admin.create({ resource: roles, namespace }, { metadata, rules }, forever);
+    await api.direct.create({ resource: accounts, namespace }, { metadata }, forever);
+    await api.direct.create({ resource: roles, namespace }, { metadata, rules }, forever);
     const binding = {
       metadata,
       roleRef: { apiGroup: rbac.group, kind: "Role", name: "operator" },
       subjects: [{ kind: "ServiceAccount", name: "operator", namespace }],
     };
-    await admin.create({ resource: bindings, namespace }, binding, forever);
+    await api.direct.create({ resource: bindings, namespace }, binding, forever);
   });
 
   afterAll(async () => {
     await rm(directory, { recursive: true, force: true });
-    await adminCredentials.close();
-    await server.stop();
   });
 
   /** A kubeconfig with the service account's token and the server of the administrator's. */
@@ -74,10 +65,10 @@ describe("an operator that has a Role in one namespace and nothing else", () => 
       kind: "TokenRequest",
       spec: { expirationSeconds: 3_600 },
     };
-    const answer = await admin.create<KubeObject>(target, request, forever);
+    const answer = await api.direct.create<KubeObject>(target, request, forever);
     const { token } = answer.status as { token: string };
     const path = join(directory, "kubeconfig");
-    const { server: url } = await adminCredentials.current();
+    const { server: url } = await api.credentials.current();
     const config = {
       apiVersion: "v1",
       kind: "Config",
@@ -109,10 +100,10 @@ describe("an operator that has a Role in one namespace and nothing else", () => 
           },
         },
       };
-      await admin.create({ resource: trainingRuns, namespace }, run, forever);
+      await api.direct.create({ resource: trainingRuns, namespace }, run, forever);
       await until("the pod exists and the event is written", async () => {
-        const made = await admin.list<KubeObject>({ resource: pods, namespace }, {}, forever);
-        const told = await admin.list<KubeObject>({ resource: events, namespace }, {}, forever);
+        const made = await api.direct.list<KubeObject>({ resource: pods, namespace }, {}, forever);
+        const told = await api.direct.list<KubeObject>({ resource: events, namespace }, {}, forever);
         return (made.items.length === 1 && told.items.length > 0) || undefined;
       });
       expect(life.errors).toEqual([]);

@@ -3,8 +3,12 @@ import { apiVersion, kind, maxRunNameLength } from "./names.ts";
 import { withRules } from "./rule.ts";
 import { TrainingRunSpec } from "./spec.ts";
 import { TrainingRunStatus } from "./status.ts";
+import { readStatus } from "./stored-status.ts";
 
-const Metadata = z.looseObject({
+const Fields = z.record(z.string(), z.unknown());
+
+/** The part of an object's metadata that decisions rest on. */
+export const Metadata = z.looseObject({
   name: z.string().min(1),
   namespace: z.string().min(1),
   uid: z.string().min(1),
@@ -46,16 +50,22 @@ export const TrainingRun = withRules(
 );
 export type TrainingRun = z.infer<typeof TrainingRun>;
 
-/** Either the run, or why the stored object cannot be read: it was written under another schema. */
+/** Either the run, or why the stored object cannot be acted on: it was written under another schema. */
 export type ParsedTrainingRun =
-  | Readonly<{ kind: "Run"; run: TrainingRun }>
+  /** `leftOut`: paths of the status that hold what this version does not know. */
+  | Readonly<{ kind: "Run"; run: TrainingRun; leftOut: readonly string[] }>
   | Readonly<{ kind: "Unreadable"; message: string }>;
 
-/** Reads a stored object, filling the defaults. Never throws. */
+/** Reads a stored object, filling the defaults. Never throws. The spec is read strictly: a promise is kept whole or not made. */
 export function parseTrainingRun(raw: unknown): ParsedTrainingRun {
-  const parsed = TrainingRun.safeParse(raw);
-  if (parsed.success) return { kind: "Run", run: parsed.data };
-  const issues = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "object"}: ${message}`);
+  const given = Fields.catch({}).parse(raw);
+  const stored = readStatus(given.status);
+  const parsed = TrainingRun.safeParse({ ...given, status: stored.kind === "Read" ? stored.status : {} });
+  const issues = [
+    ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join(".") || "object"}: ${message}`),
+    ...(stored.kind === "Unreadable" ? stored.issues : []),
+  ];
+  if (parsed.success && stored.kind === "Read") return { kind: "Run", run: parsed.data, leftOut: stored.leftOut };
   return {
     kind: "Unreadable",
     message: `Cannot read the run because its fields break the schema: ${issues.join("; ")}`,

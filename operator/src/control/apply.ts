@@ -3,66 +3,62 @@ import type { TrainingRun } from "../api/training-run.ts";
 import type { Action, Decision, Manifest } from "../core/decision.ts";
 import type { CreateRefusal } from "../core/observed.ts";
 import { type ApiError, isRefusal } from "../kubernetes/api-error.ts";
-import type { ApiClient, Bound } from "../kubernetes/client.ts";
+import type { Bound } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
-import { mergePatchOf } from "../kubernetes/merge-patch.ts";
 import { claims, pods, type Resource, services } from "../kubernetes/resource.ts";
-import { createOrAdopt, ForeignObjectError, patchExact, removeExact, removeFinalizer } from "../kubernetes/writes.ts";
+import {
+  createOrAdopt,
+  type Exact,
+  ForeignObjectError,
+  patchExact,
+  removeExact,
+  removeFinalizer,
+} from "../kubernetes/writes.ts";
 import { trainingRuns } from "./caches.ts";
+import { type StatusWrite, type StatusWriter, writeStatus } from "./write-status.ts";
 
 /** Where a decision is written to, and who is told of what was written. */
-export type Writers = Readonly<{
-  client: ApiClient;
-  /** Every answer to a write, so that the next decision waits for it. */
-  written: (resource: Resource, object: KubeObject) => void;
-  created: (name: string) => void;
-  /** The status stands as decided, whatever becomes of the actions. */
-  statusWritten: () => void;
-  now: () => number;
-}>;
+export type Writers = StatusWriter & Readonly<{ created: (name: string) => void; now: () => number }>;
 
-/** All of it is written, or a creation was refused and nothing after it was tried. */
-export type Applied = Readonly<{ kind: "Written" }> | Readonly<{ kind: "Refused"; refusal: CreateRefusal }>;
+/** How far a decision was written. */
+export type Applied = Readonly<{
+  status: StatusWrite;
+  /** The actions that were done, in their order. */
+  done: readonly Action[];
+  /** Why the rest was not tried; `refusal` where the API server will not have an object. */
+  stopped: Readonly<{ error: unknown; refusal: CreateRefusal | undefined }> | undefined;
+}>;
 
 /**
  * Writes a decision: the status first, since it holds the intent that the actions carry out, then the actions
  * in their order up to the first error. Dying between any two of them leaves a world from which the same
- * decision, or its rest, follows again.
+ * decision, or its rest, follows again. Without its status on record a decision does nothing, but for a deleted
+ * run: nothing begins for it any more, and it must be let go whatever the server says of its status (L5).
  */
 export async function apply(
-  seen: Readonly<{ run: TrainingRun; raw: KubeObject; decision: Decision }>,
+  seen: Readonly<{ run: Pick<TrainingRun, "status">; raw: KubeObject; decision: Decision }>,
   writers: Writers,
   bound: Bound,
 ): Promise<Applied> {
-  let raw = await writeStatus(seen, writers, bound);
-  for (const action of seen.decision.actions) {
+  const { run, raw, decision } = seen;
+  const status = await writeStatus({ stored: run.status, decided: decision.status, raw }, writers, bound);
+  const done: Action[] = [];
+  if (status.kind === "Refused" && raw.metadata.deletionTimestamp === undefined) {
+    return { status, done, stopped: undefined };
+  }
+  let current = status.raw;
+  for (const action of decision.actions) {
     try {
-      raw = await perform(action, { ...writers, run: seen.run, raw, bound });
+      current = await perform(action, { ...writers, raw: current, bound });
+      done.push(action);
     } catch (error) {
-      const refusal = refusalOf(action, error, writers.now());
-      if (refusal === undefined) throw error;
-      return { kind: "Refused", refusal };
+      return { status, done, stopped: { error, refusal: refusalOf(action, error, writers.now()) } };
     }
   }
-  return { kind: "Written" };
+  return { status, done, stopped: undefined };
 }
 
-type Place = Writers & Readonly<{ run: TrainingRun; raw: KubeObject; bound: Bound }>;
-
-async function writeStatus(
-  { run, raw, decision }: Readonly<{ run: TrainingRun; raw: KubeObject; decision: Decision }>,
-  { client, written, statusWritten }: Writers,
-  bound: Bound,
-): Promise<KubeObject> {
-  const change = mergePatchOf(run.status, decision.status);
-  if (change === undefined) return raw;
-  const { namespace, name, uid, resourceVersion } = raw.metadata;
-  const target = { resource: trainingRuns, namespace, name, subresource: "status" };
-  const answer = await client.mergePatch(target, { metadata: { uid, resourceVersion }, status: change }, bound);
-  written(trainingRuns, answer);
-  statusWritten();
-  return answer;
-}
+type Place = Writers & Readonly<{ raw: KubeObject; bound: Bound }>;
 
 /** Performs one action; returns the run as it stands after it. */
 async function perform(action: Action, place: Place): Promise<KubeObject> {
@@ -178,14 +174,15 @@ function refusalOf(action: Action, error: unknown, at: number): CreateRefusal | 
   return { kind, name, status, reason, message: detail, at };
 }
 
-function uidOf(place: Place): string {
-  return place.run.metadata.uid;
+function uidOf({ raw }: Place): string {
+  return raw.metadata.uid;
 }
 
-function exactRun({ run }: Place): Readonly<{ namespace: string; name: string; uid: string }> {
-  return { namespace: run.metadata.namespace, name: run.metadata.name, uid: run.metadata.uid };
+function exactRun(place: Place): Exact {
+  return exact(place.raw.metadata, place);
 }
 
-function exact(object: Readonly<{ name: string; uid: string }>, { run }: Place) {
-  return { namespace: run.metadata.namespace, name: object.name, uid: object.uid };
+/** An object of the run's namespace. */
+function exact({ name, uid }: Readonly<{ name: string; uid: string }>, { raw }: Place): Exact {
+  return { namespace: raw.metadata.namespace ?? "", name, uid };
 }

@@ -1,5 +1,7 @@
+import { readDeletedRun } from "../api/deleted-run.ts";
 import { labels } from "../api/names.ts";
 import { parseTrainingRun, type TrainingRun } from "../api/training-run.ts";
+import type { RunEvent } from "../core/decision.ts";
 import { claimNameOf, podName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
 import { observePod } from "../core/observe-pod.ts";
@@ -24,7 +26,7 @@ export type Sources = Readonly<{
 
 /** What is seen of one run, or why there is nothing to decide. */
 export type Observation =
-  | Readonly<{ kind: "Seen"; observed: Observed; raw: KubeObject }>
+  | (Reading & Readonly<{ kind: "Seen"; observed: Observed; raw: KubeObject }>)
   | Readonly<{ kind: "Absent" }>
   | Readonly<{ kind: "Unreadable"; message: string; raw: KubeObject }>;
 
@@ -35,15 +37,16 @@ export type Observation =
 export async function observe(key: string, sources: Sources, bound: Bound): Promise<Observation> {
   const raw = sources.caches.runs.get(key);
   if (raw === undefined) return { kind: "Absent" };
-  const parsed = parseTrainingRun(raw);
-  if (parsed.kind === "Unreadable") return { ...parsed, raw };
-  const { run } = parsed;
+  const reading = read(raw);
+  if ("kind" in reading) return { ...reading, raw };
+  const { run } = reading;
   const cached = cachedPods(run, sources.caches);
   const missing = await readMissing(run, cached, { ...sources, bound });
   const present = [...cached, ...missing.found];
   const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
   return {
     kind: "Seen",
+    ...reading,
     raw,
     observed: {
       now: sources.now(),
@@ -56,6 +59,30 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       refusals: sources.refusals.of(run.metadata.uid),
     },
   };
+}
+
+/** A run as it was read, and what people must know of how that went. */
+type Reading = Readonly<{
+  run: TrainingRun;
+  /** False where the stored status must be left as it is, because its ledger could not be read. */
+  statusIsRead: boolean;
+  doubt: RunEvent | undefined;
+}>;
+
+/** Another version may have written the object. Even where it cannot be acted on, its deletion is honoured (L5). */
+function read(raw: KubeObject): Reading | Readonly<{ kind: "Unreadable"; message: string }> {
+  const parsed = parseTrainingRun(raw);
+  if (parsed.kind === "Run") return { run: parsed.run, statusIsRead: true, doubt: doubtOf(parsed.leftOut) };
+  const deleted = readDeletedRun(raw);
+  if (deleted === null) return parsed;
+  const message = `${parsed.message}. It is deleted all the same: its pods are stopped with their grace period, and its data is kept.`;
+  return { ...deleted, doubt: { type: "Warning", reason: "Unreadable", message } };
+}
+
+function doubtOf(leftOut: readonly string[]): RunEvent | undefined {
+  if (leftOut.length === 0) return undefined;
+  const message = `The run goes on without a part of its status, because this version does not know what stands there: ${leftOut.join(", ")}. An operator of the version that wrote it does.`;
+  return { type: "Warning", reason: "StatusPartlyRead", message };
 }
 
 type Live = Sources & Readonly<{ bound: Bound }>;

@@ -17,6 +17,7 @@ import { Probe } from "./probe.ts";
 import { probedAgents } from "./probed-agents.ts";
 import { reconcile } from "./reconcile.ts";
 import { Refusals } from "./refusals.ts";
+import { RunEvents } from "./run-events.ts";
 import { SaveRequests } from "./save-requests.ts";
 import { wakeOnChanges } from "./wake.ts";
 
@@ -45,6 +46,7 @@ export class Operator {
   readonly #probe: Probe;
   readonly #recorder: EventRecorder;
   readonly #refusals = new Refusals();
+  readonly #runEvents = new RunEvents();
   readonly #saves = new SaveRequests();
 
   constructor(options: OperatorOptions) {
@@ -106,12 +108,13 @@ export class Operator {
         client,
         report: (podUid: string) => this.#probe.report(podUid),
         refusals: this.#refusals,
-        claimProblems: new ClaimProblems(client, Date.now),
+        claimProblems: new ClaimProblems({ client, log, now: Date.now }),
         now: Date.now,
       },
       ownWrites: new OwnWrites(this.caches),
       decide,
       recorder: this.#recorder,
+      runEvents: this.#runEvents,
       log,
       onAttemptEnded,
     };
@@ -129,6 +132,7 @@ export class Operator {
         await this.#saves.pass(asked, () => this.#agents.requestSave(target, signal));
       },
       intervalMs: this.#options.probeIntervalMs,
+      eagerMs: 500,
       progressEveryMs: 5_000,
       concurrency: 16,
     });
@@ -138,6 +142,7 @@ export class Operator {
     this.caches.runs.listen(({ kind, object }) => {
       if (kind !== "Deleted") return;
       this.#refusals.forget(object.metadata.uid);
+      this.#runEvents.forget(object.metadata.uid);
       this.queue.forget(keyOf(object));
     });
     this.caches.pods.listen(({ kind, object }) => {

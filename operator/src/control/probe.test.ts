@@ -67,7 +67,8 @@ describe("the probe", () => {
       },
       wake: (run) => woken.push(run),
       onAnswer: async () => undefined,
-      intervalMs: 1,
+      intervalMs: 2_000,
+      eagerMs: 500,
       progressEveryMs: 5_000,
       concurrency: 2,
       random: () => 0,
@@ -75,10 +76,15 @@ describe("the probe", () => {
     });
   });
 
+  async function round(): Promise<void> {
+    probe.look(never);
+    await probe.answered();
+  }
+
   async function answer(state: AgentState, afterMs: number): Promise<number | undefined> {
     now += afterMs;
     answers.set("p1", state);
-    await probe.round(never);
+    await round();
     return probe.report("p1")?.state.progress?.step;
   }
 
@@ -105,68 +111,110 @@ describe("the probe", () => {
   ];
   it.each(news)("passes %s on at once", async (_, over) => {
     await answer(stateAt(1), 0);
-    expect(await answer(stateAt(2, over), 100)).toBe(2);
+    expect(await answer(stateAt(2, over), 500)).toBe(2);
     expect(woken.length).toBe(2);
   });
 
   it("keeps the last answer of an agent that fell silent, until its pod is gone", async () => {
     await answer(stateAt(1), 0);
     answers.set("p1", new Error("connection refused"));
-    await probe.round(never);
+    now += 500;
+    await round();
+    expect(asked).toEqual(["p1", "p1"]);
     expect(probe.report("p1")?.state.progress?.step).toBe(1);
     probe.forget("p1");
     expect(probe.report("p1")).toBeUndefined();
   });
 
-  it("asks a silent agent in every round at first, then more rarely, and again in every round once it answers", async () => {
-    answers.set("p1", new Error("connection refused"));
-    const rounds = async (count: number, everyMs: number) => {
-      asked.length = 0;
-      for (let round = 0; round < count; round += 1) {
-        now += everyMs;
-        await probe.round(never);
-      }
-      return asked.length;
-    };
-    expect(await rounds(6, 2_000)).toBe(6);
-    const rarely = await rounds(60, 2_000);
-    expect(rarely).toBeGreaterThan(5);
-    expect(rarely).toBeLessThan(15);
-    now += 30_000;
-    answers.set("p1", stateAt(1));
-    await probe.round(never);
-    expect(await rounds(6, 2_000)).toBe(6);
+  const training = { ...stateAt(1).progress, firstStep: { step: 1, time: "2026-01-01T00:00:00Z" } };
+  const rhythms: readonly [name: string, answer: AgentState | Error, inAMinute: number][] = [
+    ["before its first step every half second", stateAt(0), 120],
+    ["that restores every half second", stateAt(0, { progress: null }), 120],
+    ["that trains every interval", stateAt(1, { progress: training as AgentState["progress"] }), 30],
+  ];
+  it.each(rhythms)("asks an agent %s", async (_, state, inAMinute) => {
+    answers.set("p1", state);
+    for (let tick = 0; tick < 600; tick += 1) {
+      await round();
+      now += 100;
+    }
+    expect(asked.length).toBe(inAMinute);
   });
 
-  it("is not held up by one agent that does not answer, and asks no more at once than it may", async () => {
-    let underWay = 0;
-    let most = 0;
-    const release: (() => void)[] = [];
-    const many = new Probe({
-      targets: () => ["p1", "p2", "p3", "p4", "p5"].map(pod),
-      ask: async ({ podUid }) => {
-        underWay += 1;
-        most = Math.max(most, underWay);
-        if (podUid === "p1") await new Promise<void>((resolve) => release.push(resolve));
-        underWay -= 1;
-        return stateAt(1, { podUid });
-      },
-      wake: () => undefined,
-      onAnswer: async ({ podUid }) => {
-        if (podUid === "p5") for (const end of release) end();
-      },
-      intervalMs: 1,
-      progressEveryMs: 5_000,
-      concurrency: 2,
+  it("asks a silent agent often at first, then more rarely, and in its rhythm again once it answers", async () => {
+    answers.set("p1", new Error("connection refused"));
+    const during = async (ms: number) => {
+      asked.length = 0;
+      for (const end = now + ms; now < end; now += 100) await round();
+      return asked.length;
+    };
+    expect(await during(5_000)).toBe(10);
+    const rarely = await during(120_000);
+    expect(rarely).toBeGreaterThan(5);
+    expect(rarely).toBeLessThan(15);
+    answers.set("p1", stateAt(1));
+    await during(30_000);
+    expect(await during(5_000)).toBe(10);
+  });
+
+  describe("with agents that take the connection and never answer", () => {
+    const hung = new Set(["p1", "p2", "p3"]);
+    let underWay: string[];
+    let most: number;
+    let end: (() => void)[];
+    let many: Probe;
+
+    beforeEach(() => {
+      underWay = [];
+      most = 0;
+      end = [];
+      many = new Probe({
+        targets: () => ["p1", "p2", "p3", "p4", "p5", "p6"].map(pod),
+        ask: async ({ podUid }) => {
+          asked.push(podUid);
+          underWay.push(podUid);
+          most = Math.max(most, underWay.length);
+          try {
+            if (hung.has(podUid)) await new Promise<void>((_, reject) => end.push(() => reject(new Error("too long"))));
+            return stateAt(1, { podUid });
+          } finally {
+            underWay = underWay.filter((each) => each !== podUid);
+          }
+        },
+        wake: () => undefined,
+        onAnswer: async () => undefined,
+        intervalMs: 2_000,
+        eagerMs: 500,
+        progressEveryMs: 5_000,
+        concurrency: 4,
+        now: () => now,
+      });
     });
-    await many.round(never);
-    expect(["p1", "p2", "p3", "p4", "p5"].map((podUid) => many.report(podUid)?.podUid)).toEqual([
-      "p1",
-      "p2",
-      "p3",
-      "p4",
-      "p5",
-    ]);
-    expect(most).toBe(2);
+    const answered = (podUid: string) => asked.filter((each) => each === podUid).length;
+    const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+    it("asks the others in their rhythm meanwhile, and no more at once than it may", async () => {
+      for (let tick = 0; tick < 20; tick += 1) {
+        many.look(never);
+        await settle();
+        now += 500;
+      }
+      expect(["p4", "p5", "p6"].map(answered)).toEqual([20, 20, 20]);
+      expect(["p1", "p2", "p3"].map(answered)).toEqual([1, 1, 1]);
+      expect(most).toBe(4);
+    });
+
+    it("leaves half of its room to those that answer", async () => {
+      for (let tick = 0; tick < 4; tick += 1) {
+        many.look(never);
+        await settle();
+        for (const give of end.splice(0)) give();
+        await settle();
+        now += 500;
+      }
+      many.look(never);
+      await settle();
+      expect(underWay.filter((podUid) => hung.has(podUid)).length).toBe(2);
+    });
   });
 });

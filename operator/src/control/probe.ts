@@ -15,22 +15,30 @@ export type ProbeOptions = Readonly<{
   wake: (run: string) => void;
   /** Told of every answer. */
   onAnswer: (target: Probed, state: AgentState, signal: AbortSignal) => Promise<void>;
+  /** From one question to an agent to the next. */
   intervalMs: number;
+  /** The same for an agent whose trainer has not reported a step yet: how long a recovery takes shows here. */
+  eagerMs: number;
   /** Mere progress is passed on at most this often: each passing is a write to the API server. */
   progressEveryMs: number;
+  /** So many agents are asked at once, of which half at most may be ones that did not answer the last time. */
   concurrency: number;
   random?: () => number;
   now?: () => number;
 }>;
 
 /**
- * Asks every agent in turn and keeps its last answer. No decision of safety rests on one: an agent that is
- * silent is asked more rarely, and nothing else follows from it.
+ * Asks every agent in a rhythm of its own and keeps its last answer. One that hangs delays no other, and one that is
+ * silent is asked more rarely; no decision of safety rests on an answer, so nothing else follows.
  */
 export class Probe {
   readonly #options: ProbeOptions;
   readonly #now: () => number;
   readonly #agents = new Map<string, Known>();
+  /** Due and not asked yet, longest waiting first. */
+  readonly #due = new Map<string, Probed>();
+  readonly #asking = new Set<Promise<void>>();
+  #silentAsked = 0;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
@@ -45,49 +53,83 @@ export class Probe {
   /** The pod is gone, and with it the need for its last answer. */
   forget(podUid: string): void {
     this.#agents.delete(podUid);
+    this.#due.delete(podUid);
   }
 
-  /** Asks in rounds until the signal is aborted. */
+  /** Asks until the signal is aborted, and ends when the last question has. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.round(signal);
-      await sleep(this.#options.intervalMs, signal).catch(() => undefined);
+      this.look(signal);
+      await sleep(lookEveryMs, signal).catch(() => undefined);
+    }
+    await this.answered();
+  }
+
+  /** Begins to ask every agent that is due and not being asked. Waits for none. */
+  look(signal: AbortSignal): void {
+    const targets = new Map(this.#options.targets().map((target) => [target.podUid, target]));
+    for (const podUid of this.#due.keys()) if (!targets.has(podUid)) this.#due.delete(podUid);
+    for (const target of targets.values()) {
+      const known = this.#known(target);
+      if (!known.isAsked && known.askAgainAt <= this.#now()) this.#due.set(target.podUid, target);
+    }
+    this.#askNext(signal);
+  }
+
+  /** Resolves when every question begun so far, and those that waited for them, have ended. */
+  async answered(): Promise<void> {
+    while (this.#asking.size > 0) await Promise.all(this.#asking);
+  }
+
+  #askNext(signal: AbortSignal): void {
+    const { concurrency } = this.#options;
+    for (const target of this.#due.values()) {
+      if (signal.aborted || this.#asking.size >= concurrency) return;
+      const isSilent = this.#known(target).failures > 0;
+      if (isSilent && this.#silentAsked >= Math.ceil(concurrency / 2)) continue;
+      this.#due.delete(target.podUid);
+      const asking = this.#ask(target, signal).finally(() => {
+        this.#asking.delete(asking);
+        if (isSilent) this.#silentAsked -= 1;
+        this.#askNext(signal);
+      });
+      this.#asking.add(asking);
+      if (isSilent) this.#silentAsked += 1;
     }
   }
 
-  /** Asks every agent that is due once. */
-  async round(signal: AbortSignal): Promise<void> {
-    const due = this.#options
-      .targets()
-      .filter(({ podUid }) => (this.#agents.get(podUid)?.askAgainAt ?? 0) <= this.#now());
-    const next = due.values();
-    const asker = async () => {
-      for (const target of next) {
-        if (signal.aborted) return;
-        await this.#ask(target, signal);
-      }
-    };
-    await Promise.all(Array.from({ length: this.#options.concurrency }, asker));
+  #known({ podUid }: Probed): Known {
+    const known = this.#agents.get(podUid) ?? { failures: 0, askAgainAt: 0, isAsked: false };
+    this.#agents.set(podUid, known);
+    return known;
   }
 
   async #ask(target: Probed, signal: AbortSignal): Promise<void> {
-    const known = this.#agents.get(target.podUid) ?? { failures: 0, askAgainAt: 0 };
-    this.#agents.set(target.podUid, known);
+    const { ask, onAnswer, intervalMs, eagerMs } = this.#options;
+    const known = this.#known(target);
+    const askedAt = this.#now();
+    known.isAsked = true;
     try {
-      const state = await this.#options.ask(target, signal);
+      const state = await ask(target, signal);
       known.failures = 0;
-      known.askAgainAt = 0;
+      known.askAgainAt =
+        askedAt + (state.progress?.firstStep === undefined ? Math.min(eagerMs, intervalMs) : intervalMs);
       this.#passOn(target, known, state);
-      await this.#options.onAnswer(target, state, signal);
+      await onAnswer(target, state, signal);
     } catch {
       // An agent that is starting, ending or cut off is no news: no decision rests on its silence.
       known.failures += 1;
-      const random = this.#options.random ?? Math.random;
-      // The first failures are asked again in the next round: most agents are only just starting.
-      if (known.failures > 5) {
-        known.askAgainAt = this.#now() + backoffMs(known.failures - 5, { firstMs: 4_000, maxMs: 30_000, random });
-      }
+      known.askAgainAt = this.#now() + this.#waitMs(known.failures);
+    } finally {
+      known.isAsked = false;
     }
+  }
+
+  /** The first failures change little: most agents are only just starting. */
+  #waitMs(failures: number): number {
+    const { eagerMs, intervalMs, random = Math.random } = this.#options;
+    if (failures <= patientFailures) return Math.min(eagerMs, intervalMs);
+    return backoffMs(failures - patientFailures, { firstMs: 4_000, maxMs: 30_000, random });
   }
 
   #passOn(target: Probed, known: Known, state: AgentState): void {
@@ -101,7 +143,10 @@ export class Probe {
   }
 }
 
-type Known = { passedOn?: AgentReport; failures: number; askAgainAt: number };
+type Known = { passedOn?: AgentReport; failures: number; askAgainAt: number; isAsked: boolean };
+
+const lookEveryMs = 100;
+const patientFailures = 10;
 
 /** What is passed on at once: everything but how far the training is. */
 function news(state: AgentState): string {

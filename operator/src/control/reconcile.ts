@@ -5,13 +5,16 @@ import { isConflict, isNotFound } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
-import { apply } from "./apply.ts";
+import type { Resource } from "../kubernetes/resource.ts";
+import { type Applied, apply } from "./apply.ts";
 import { trainingRuns } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
 import type { Log } from "./log.ts";
 import { observe, type Sources } from "./observe.ts";
 import type { OwnWrites } from "./own-writes.ts";
+import type { RunEvents } from "./run-events.ts";
 import { releaseStrays } from "./strays.ts";
+import { refusalWords } from "./write-status.ts";
 
 /** What one pass needs besides what it observes. */
 export type Reconciler = Readonly<{
@@ -19,6 +22,7 @@ export type Reconciler = Readonly<{
   ownWrites: OwnWrites;
   decide: (observed: Observed) => Decision;
   recorder: EventRecorder;
+  runEvents: RunEvents;
   log: Log;
   /** Told of each attempt whose end was recorded just now. */
   onAttemptEnded: (entry: AttemptEntry) => void;
@@ -38,8 +42,10 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
     await publish({ type: "Warning", reason: "Unreadable", message }, observation.raw, { ...reconciler, bound });
     return { kind: "Settled", requeueAfterMs: lookAgainMs() };
   }
-  const { observed, raw } = observation;
-  const decision = decide(observed);
+  const { observed, raw, doubt, statusIsRead } = observation;
+  if (doubt !== undefined) await publish(doubt, raw, { ...reconciler, bound });
+  const decided = decide(observed);
+  const decision = statusIsRead ? decided : { ...decided, status: observed.run.status };
   return await write(key, { observed, raw, decision }, { ...reconciler, bound });
 }
 
@@ -51,48 +57,58 @@ function lookAgainMs(): number {
 }
 
 type Pass = Readonly<{ observed: Observed; raw: KubeObject; decision: Decision }>;
+type Place = Reconciler & Readonly<{ bound: Bound }>;
 
-async function write(key: string, pass: Pass, place: Reconciler & Readonly<{ bound: Bound }>): Promise<PassOutcome> {
+async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome> {
   const { observed, raw, decision } = pass;
   const { run } = observed;
   const { client, refusals, now } = place.sources;
-  try {
-    const applied = await apply(
-      { run, raw, decision },
-      {
-        client,
-        now,
-        written: (resource, object) => place.ownWrites.note(key, resource, object),
-        created: (name) => refusals.clear(run.metadata.uid, name),
-        statusWritten: () => newlyEnded(run.status, decision.status).forEach(place.onAttemptEnded),
-      },
-      place.bound,
-    );
-    if (applied.kind === "Refused") {
-      refusals.note(run.metadata.uid, applied.refusal);
-      return {
-        kind: "Again",
-        why: `${applied.refusal.kind} ${applied.refusal.name} was refused: ${applied.refusal.message}`,
-      };
-    }
-  } catch (error) {
-    if (isConflict(error)) return { kind: "Again", why: `the picture was old: ${String(error)}` };
-    // The run, or its namespace, went away under the decision; its deletion is told by the watch.
-    if (isNotFound(error)) return { kind: "Again", why: `an object was gone: ${String(error)}` };
-    throw error;
-  }
-  for (const event of decision.events) await publish(event, raw, place);
-  return {
-    kind: "Settled",
-    requeueAfterMs: Math.min(decision.requeueAfterMs ?? Number.POSITIVE_INFINITY, lookAgainMs()),
+  const writers = {
+    client,
+    now,
+    written: (resource: Resource, object: KubeObject) => place.ownWrites.note(key, resource, object),
+    created: (name: string) => refusals.clear(run.metadata.uid, name),
+    statusWritten: () => newlyEnded(run.status, decision.status).forEach(place.onAttemptEnded),
   };
+  try {
+    const applied = await apply({ run, raw, decision }, writers, place.bound);
+    await tell(applied, pass, place);
+    if (applied.stopped?.refusal !== undefined) refusals.note(run.metadata.uid, applied.stopped.refusal);
+    return outcomeOf(applied, decision);
+  } catch (error) {
+    return outcomeOfError(error);
+  }
 }
 
-async function publish(
-  event: RunEvent,
-  raw: KubeObject,
-  place: Reconciler & Readonly<{ bound: Bound }>,
-): Promise<void> {
+/** Publishes what the pass has made true, and what the API server would not have. */
+async function tell(applied: Applied, { raw, decision }: Pass, place: Place): Promise<void> {
+  const { status, done } = applied;
+  if (status.kind !== "Whole") {
+    const event = { type: "Warning", reason: "StatusRefused", message: refusalWords(status) } as const;
+    await publish(event, raw, place);
+  }
+  const pass = { events: decision.events, statusStands: status.kind !== "Refused", decided: decision.actions, done };
+  for (const event of place.runEvents.due(raw.metadata.uid, pass)) await publish(event, raw, place);
+}
+
+function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): PassOutcome {
+  if (status.kind === "Refused") return { kind: "Again", why: refusalWords(status) };
+  if (stopped?.refusal !== undefined) {
+    const { kind, name, message } = stopped.refusal;
+    return { kind: "Again", why: `${kind} ${name} was refused: ${message}` };
+  }
+  if (stopped !== undefined) return outcomeOfError(stopped.error);
+  return { kind: "Settled", requeueAfterMs: Math.min(requeueAfterMs ?? Number.POSITIVE_INFINITY, lookAgainMs()) };
+}
+
+function outcomeOfError(error: unknown): PassOutcome {
+  if (isConflict(error)) return { kind: "Again", why: `the picture was old: ${String(error)}` };
+  // The run, or its namespace, went away under the decision; its deletion is told by the watch.
+  if (isNotFound(error)) return { kind: "Again", why: `an object was gone: ${String(error)}` };
+  throw error;
+}
+
+async function publish(event: RunEvent, raw: KubeObject, place: Place): Promise<void> {
   const { type, reason, message } = event;
   try {
     const occurrence = { regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message };

@@ -2,7 +2,8 @@ import type { TrainingRunStatus } from "../api/status.ts";
 
 /**
  * What to do next. Applied in this order: `status` by compare-and-swap on the run that was observed, only if it
- * changed; then `actions` in their order, stopping at the first error; then `events`, only if all of it succeeded.
+ * changed; then `actions` in their order, stopping at the first error; then those `events` that are true by then:
+ * what stands in `status` whatever became of the actions, and what tells of an action once that is done.
  * So whatever an action relies on (an attempt's number, a stop, a ledger entry) stands in `status` before it.
  */
 export type Decision = Readonly<{

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ApiError, isRefusal } from "./api-error.ts";
+import { ApiError, isConflict, isRefusal } from "./api-error.ts";
 import { pods } from "./resource.ts";
 
 const answered = (status: number, reason: string, detail: string) =>
@@ -15,4 +15,17 @@ test.each([
   [503, "ServiceUnavailable", "apiserver is shutting down", false],
 ])("an answer %i %s, %s, is a refusal to be told to the user: %s", (status, reason, detail, refused) => {
   expect(isRefusal(answered(status, reason, detail))).toBe(refused);
+});
+
+const patched = (contentType: string) =>
+  new ApiError(
+    { method: "PATCH", target: { resource: pods, namespace: "team" }, contentType },
+    { status: 422, reason: "Invalid", detail: "the server rejected our request due to an error in our request" },
+  );
+
+test.each([
+  ["application/json-patch+json", "a test that failed: the picture was old", [false, true]],
+  ["application/merge-patch+json", "a refusal", [true, false]],
+])("a 422 without a field to a patch of %s is %s", (contentType, _, expected) => {
+  expect([isRefusal(patched(contentType)), isConflict(patched(contentType))]).toEqual(expected);
 });

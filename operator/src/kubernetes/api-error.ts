@@ -1,7 +1,10 @@
 import { describe, type Target } from "./resource.ts";
 
 /** What was asked of the API server; `method` is the verb of HTTP. */
-export type Attempted = Readonly<{ method: string; target: Target }>;
+export type Attempted = Readonly<{ method: string; target: Target; contentType?: string }>;
+
+/** RFC 6902: the only kind of patch whose own `test` can fail. */
+export const jsonPatchType = "application/json-patch+json";
 
 /**
  * The API server answered, and refused. `reason` is the machine-readable word of its Status object
@@ -16,10 +19,18 @@ export class ApiError extends Error {
   readonly attempted: Attempted;
   /** How long the server asked us to stay away. */
   readonly retryAfterMs: number | undefined;
+  /** The paths that an `Invalid` object was refused for, such as `status.conditions[0].reason`. */
+  readonly fields: readonly string[];
 
   constructor(
     attempted: Attempted,
-    answer: { status: number; reason: string; detail: string; retryAfterMs?: number | undefined },
+    answer: {
+      status: number;
+      reason: string;
+      detail: string;
+      retryAfterMs?: number | undefined;
+      fields?: readonly string[];
+    },
   ) {
     super(
       `Cannot ${attempted.method} ${describe(attempted.target)} because the API server answered ${answer.status} ${answer.reason}: ${answer.detail}`,
@@ -29,6 +40,7 @@ export class ApiError extends Error {
     this.detail = answer.detail;
     this.attempted = attempted;
     this.retryAfterMs = answer.retryAfterMs;
+    this.fields = answer.fields ?? [];
   }
 }
 
@@ -89,7 +101,7 @@ export function wordsOf(error: unknown): string {
 // A JSON patch whose `test` fails, or whose path is not there any more, is answered 422 without a word about a
 // field; a patch that was applied and then broke a rule names the field, after "is invalid:".
 function isFailedPatchTest(error: ApiError): boolean {
-  return error.attempted.method === "PATCH" && error.status === 422 && !error.detail.includes("is invalid:");
+  return error.attempted.contentType === jsonPatchType && error.status === 422 && !error.detail.includes("is invalid:");
 }
 
 // A webhook that is away refuses for as long as it is; any other internal error may be over at the next try.

@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import { ApiError, type Attempted, NoAnswerError } from "./api-error.ts";
+import { ApiError, type Attempted, jsonPatchType, NoAnswerError } from "./api-error.ts";
 import type { Credentials } from "./credentials.ts";
 import type { KubeObject } from "./kube-object.ts";
 import type { RequestLimit } from "./request-limit.ts";
@@ -76,8 +76,10 @@ export class ApiClient {
 
   /** JSON patch (RFC 6902); its `test` operations are the preconditions. */
   jsonPatch<T extends KubeObject>(target: Target, operations: readonly unknown[], bound: Bound): Promise<T> {
-    const contentType = "application/json-patch+json";
-    return this.#json<T>({ method: "PATCH", target, body: operations, contentType, repeat: "Once" }, bound);
+    return this.#json<T>(
+      { method: "PATCH", target, body: operations, contentType: jsonPatchType, repeat: "Once" },
+      bound,
+    );
   }
 
   /** Deletes exactly the object decided on; repeated safely, since another uid is refused with a conflict. */
@@ -172,7 +174,6 @@ type Request = Attempted &
     repeat: Repeat;
     query?: Query;
     body?: unknown;
-    contentType?: string;
   }>;
 
 const largestAnswerBytes = 128 * 1024 * 1024;
@@ -216,16 +217,19 @@ function refusal(answer: Dispatcher.ResponseData, body: string, request: Attempt
     reason: status.reason ?? "",
     detail: (status.message ?? body).slice(0, 2048),
     retryAfterMs: retryAfter(typeof header === "string" ? header : undefined, status.retryAfterSeconds),
+    fields: status.fields ?? [],
   });
 }
 
-function statusOf(body: string): { reason?: string; message?: string; retryAfterSeconds?: number } {
+type StatusWords = { reason?: string; message?: string; retryAfterSeconds?: number; fields?: readonly string[] };
+
+function statusOf(body: string): StatusWords {
   try {
     const parsed = JSON.parse(body) as {
       kind?: string;
       reason?: string;
       message?: string;
-      details?: { retryAfterSeconds?: number };
+      details?: { retryAfterSeconds?: number; causes?: readonly { field?: string }[] };
     };
     if (parsed?.kind !== "Status") return {};
     const { reason, message, details } = parsed;
@@ -233,6 +237,7 @@ function statusOf(body: string): { reason?: string; message?: string; retryAfter
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message }),
       ...(details?.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: details.retryAfterSeconds }),
+      fields: (details?.causes ?? []).flatMap(({ field }) => field ?? []),
     };
   } catch {
     return {};

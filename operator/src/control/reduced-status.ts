@@ -1,0 +1,55 @@
+import type { Condition } from "../api/conditions.ts";
+import type { AttemptEntry, Stop, TrainingRunStatus } from "../api/status.ts";
+import { mergePatchOf } from "../kubernetes/merge-patch.ts";
+
+/** Fields that show and remember, and that nothing is counted by: they may stay as they are stored. */
+const mirrored = ["state", "progress", "latestVerified", "best", "checkpoints", "refused", "suspects"] as const;
+/** Fields that decide what happens next, with words among them that decide nothing. */
+const worded = ["attempts", "stop", "conditions"] as const;
+
+/** The fields of a status that have a smaller form. The others are small already: numbers, times and a choice. */
+export const reducibleFields: readonly string[] = [...mirrored, ...worded];
+
+/**
+ * The decided status with some fields made small: what is only mirrored keeps its stored value, and what control
+ * rests on loses its words, never its numbers. So every attempt stays numbered and counted (I8, I9).
+ */
+export function reducedStatus(
+  stored: TrainingRunStatus,
+  decided: TrainingRunStatus,
+  fields: readonly string[],
+): TrainingRunStatus {
+  const isNamed = (field: string) => fields.includes(field);
+  return {
+    ...decided,
+    ...Object.fromEntries(mirrored.filter(isNamed).map((field) => [field, stored[field]])),
+    ...(isNamed("attempts") ? { attempts: decided.attempts?.map((entry) => bareEntry(entry, stored)) } : {}),
+    ...(isNamed("stop") ? { stop: decided.stop && bareStop(decided.stop) } : {}),
+    ...(isNamed("conditions") ? { conditions: decided.conditions?.map((each) => plain(each, stored)) } : {}),
+  };
+}
+
+/** An entry that changed, with what accounting and the next attempt need of it. */
+function bareEntry(entry: AttemptEntry, { attempts }: TrainingRunStatus): AttemptEntry {
+  const known = attempts?.find(({ number }) => number === entry.number);
+  if (known !== undefined && mergePatchOf(known, entry) === undefined) return known;
+  const { cause: _cause, reason: _reason, message: _message, exitCode: _exitCode, ...unexplained } = entry;
+  const { firstStepTime: _first, lostSteps: _lost, finalCheckpoint: _final, ...unmeasured } = unexplained;
+  const { graceUsedSeconds: _grace, recoverySeconds: _recovery, ...bare } = unmeasured;
+  return bare;
+}
+
+function bareStop({ attempt, cause, time }: Stop): Stop {
+  return { attempt, cause, time };
+}
+
+/** A condition keeps its stored words for as long as it says the same; a run is Complete or Failed by one, so its turns are written. */
+function plain(condition: Condition, { conditions }: TrainingRunStatus): Condition {
+  const known = conditions?.find(({ type }) => type === condition.type);
+  if (known?.status === condition.status) return known;
+  return {
+    ...condition,
+    reason: "StatusRefused",
+    message: "The API server refused the words of this condition; an event of the run says why.",
+  };
+}
