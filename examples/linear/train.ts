@@ -4,12 +4,14 @@
  *
  *   node examples/linear/train.ts [--steps 500] [--step-ms 0] [--seed 7] [--weights 8] [--checkpoints checkpoints]
  */
+// First, so that a SIGTERM is heard while everything else is still being loaded.
+import "@trainingrun/trainer/stop.ts";
+
 import { batches } from "@trainingrun/trainer/batches.ts";
 import { trainLearner } from "@trainingrun/trainer/train-learner.ts";
 import { LinearLearner, noisyPoints } from "./linear-learner.ts";
-import { readSettings } from "./settings.ts";
+import { settings } from "./settings.ts";
 
-const settings = readSettings(process.argv.slice(2), process.env);
 /** Fewer of them for a large model, so that it starts fast all the same. */
 const rows = Math.max(20, Math.min(1000, Math.floor(200_000 / settings.weights)));
 

@@ -7,14 +7,16 @@
  * same script is restored and saved as the TrainingRun says.
  */
 
+// First, so that a SIGTERM is heard while everything else is still being loaded.
+import "@trainingrun/trainer/stop.ts";
+
 import type * as tfjs from "@tensorflow/tfjs";
 import { batches, rowsOf } from "@trainingrun/trainer/batches.ts";
 import { tensorsOf } from "@trainingrun/trainer/tensorflow/tensors-of.ts";
 import { type EvaluationContext, train } from "@trainingrun/trainer/train.ts";
 import { type Digits, loadDigits } from "./digits.ts";
-import { readSettings } from "./settings.ts";
+import { settings } from "./settings.ts";
 
-const settings = readSettings(process.argv.slice(2), process.env);
 const digits = loadDigits();
 
 const result = await train({
