@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -40,14 +41,20 @@ const stateSchema = z.object({
   /** Why it failed. */
   error: z.string().optional(),
   way: z.enum(ways),
+  /** Where the cluster is: {@link clusterDirectory}. */
+  directory: z.string(),
   kubeconfigPath: z.string(),
-  context: z.string().optional(),
   /** The process in which the cluster's parts are started, watched and ended. */
   supervisor: identity.optional(),
   processes: z.array(identity.extend({ name: z.string() })),
-  /** Names the network link and the cgroups of container nodes. */
-  clusterNumber: z.number().int().optional(),
-  nodes: z.array(z.object({ name: z.string(), directory: z.string(), anchorPid: z.number().int().optional() })),
+  nodes: z.array(
+    z.object({
+      name: z.string(),
+      directory: z.string(),
+      /** Of container nodes: the process that holds the namespaces, a target for `nsenter --net --mount`. */
+      anchor: identity.optional(),
+    }),
+  ),
 });
 
 /** What a cluster was asked to be. */
@@ -59,12 +66,12 @@ export type NodeSettings = z.infer<typeof nodeSettings>;
 /** What a cluster is, and all that is needed to end it from another process, also after a crash of the first. */
 export type ClusterState = z.infer<typeof stateSchema>;
 
-/** Where a node of the cluster in a directory keeps what it has. */
-export function nodeDirectory(directory: string, name: string): string {
-  return join(directory, "nodes", name);
+/** A file of a cluster is there and says nothing: a crash of the machine cut it short, or another version wrote it. */
+export class Unreadable extends Error {
+  override readonly name = "Unreadable";
 }
 
-/** Reads what the cluster in a directory is; undefined when there is none. */
+/** Reads what the cluster in a directory is; undefined when there is none. @throws {Unreadable} */
 export function readState(directory: string): Promise<ClusterState | undefined> {
   return read(join(directory, "state.json"), stateSchema);
 }
@@ -74,7 +81,12 @@ export function writeState(directory: string, state: ClusterState): Promise<void
   return write(join(directory, "state.json"), state);
 }
 
-/** Reads what the cluster in a directory was asked to be; undefined when there is none. */
+/** Whether a cluster was ever started in a directory. */
+export function hasCluster(directory: string): boolean {
+  return ["settings.json", "state.json"].some((name) => existsSync(join(directory, name)));
+}
+
+/** Reads what the cluster in a directory was asked to be; undefined when there is none. @throws {Unreadable} */
 export function readSettings(directory: string): Promise<ClusterSettings | undefined> {
   return read(join(directory, "settings.json"), settingsSchema);
 }
@@ -92,7 +104,13 @@ async function read<Schema extends z.ZodType>(path: string, schema: Schema): Pro
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
     throw error;
   }
-  return schema.parse(JSON.parse(text));
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new Unreadable(`Cannot read ${path}; \`down\` removes the cluster, \`up\` starts another: ${cause}`, {
+      cause,
+    });
+  }
 }
 
 async function write(path: string, value: unknown): Promise<void> {

@@ -1,29 +1,42 @@
-import { spawn } from "node:child_process";
-import { closeSync, openSync, readdirSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { mkdir } from "node:fs/promises";
 import { ensureCoredns, ensureKubernetes, type Report } from "./build/binaries.ts";
+import { clusterDirectory, clusterId, refuseForeign, refuseHidden } from "./cluster-directory.ts";
 import {
   type ClusterState,
+  hasCluster,
   type NodeSettings,
-  readSettings,
   readState,
+  Unreadable,
   type Way,
   writeSettings,
   writeState,
 } from "./cluster-state.ts";
 import { type ImportTarget, importImage } from "./container-node/image-import.ts";
-import { cgroupTree, removeCgroups } from "./host/cgroups.ts";
-import { tracesOf } from "./host/traces.ts";
-import { buildBusyboxImage, buildImage, type ImageSource } from "./images/images.ts";
+import { type BuildOptions, buildImage, type ImageSource } from "./images/images.ts";
 import type { ProcessImage } from "./process-node/process-node.ts";
-import { ComponentFailed } from "./processes/child.ts";
-import { logTail } from "./processes/log-tail.ts";
-import { endProcess, isAlive } from "./processes/process-identity.ts";
-import { deleteKindCluster, loadIntoKind } from "./ways/kind-cluster.ts";
+import { withLock } from "./processes/lock.ts";
+import { isAlive } from "./processes/process-identity.ts";
+import { removeCluster } from "./removal.ts";
+import { startSupervisor, waitUntilReady } from "./supervisor-start.ts";
+import { takeGivenCluster } from "./ways/given-cluster.ts";
+import { loadIntoKind } from "./ways/kind-cluster.ts";
 import { chooseWay } from "./ways/way.ts";
+
+/*
+ * A Kubernetes cluster of this machine, in a directory of its own. Where to look:
+ *
+ *     main.ts, setup.ts     the commands
+ *     cluster.ts            up, down, images: what others call
+ *     supervisor.ts         the process that a cluster lives in; what it is, is in cluster-state.ts
+ *     removal.ts            the end of a cluster, whatever is left of it
+ *     ways/                 what a cluster is made of: the user's own, kind, containers, processes
+ *     control-plane/        etcd, API server, managers, DNS, volumes, and the client for all of it
+ *     container-node/       containerd, kubelet and kube-proxy in namespaces of their own
+ *     process-node/         a kubelet of ours that runs pods as processes
+ *     host/                 what is done to the machine: cgroups, namespaces, network
+ *     images/, build/       what is made once and cached
+ *     processes/            commands, children, locks, and how they are ended
+ */
 
 /** What cluster to bring. Every part has a default. */
 export interface UpOptions {
@@ -50,47 +63,29 @@ export const defaultNodes: readonly NodeSettings[] = ["node-a", "node-b"].map((n
   resources: { "nvidia.com/gpu": "1" },
 }));
 
-const readyTimeoutMs = 180_000;
-const supervisorGraceMs = 30_000;
+// A first `up` builds Kubernetes and holds the lock meanwhile.
+const lockTimeoutMs = 60 * 60_000;
 
 /**
  * Brings a cluster that goes on running when this process ends. A cluster that runs in the directory already is taken as
- * it is; the remains of one that crashed are removed first.
+ * it is; the remains of one that crashed are removed first. Of several at once, one works and the others take its cluster.
  *
  * @throws {ComponentFailed} with the reason and the end of the log; nothing is left running then.
  */
 export async function up(options: UpOptions): Promise<ClusterState> {
-  const directory = resolve(options.directory);
+  const directory = await clusterDirectory(options.directory);
   const report = options.report ?? console.error;
-  const running = await readState(directory);
-  if (running !== undefined && isRunning(running)) return running;
-  await down({ directory });
-  const { way, reason } = await chooseWay(options);
-  report(`Cluster: ${reason}`);
-  if (way === "containers") refuseHidden(directory);
-  await mkdir(directory, { recursive: true });
-  refuseForeign(directory);
-  if (way === "given") return takeGiven(directory, options.context);
-  await writeSettings(directory, {
-    way,
-    nodes: [...(options.nodes ?? defaultNodes)],
-    processImages: { ...options.processImages },
-    nodeMonitorGraceSeconds: options.nodeMonitorGraceSeconds ?? 20,
-    audit: options.audit ?? "off",
+  return withLock(directory, { timeoutMs: lockTimeoutMs, report, signal: options.signal }, async () => {
+    const found = await readStateIfAny(directory);
+    if (found !== undefined && isRunning(found)) {
+      refuseOtherWay(directory, found, options);
+      const lost = lostProcesses(found);
+      if (lost.length === 0) return found;
+      report(`Starting anew: ${lost.join(", ")} ended, and with it the cluster of ${directory}`);
+    }
+    if (hasCluster(directory)) await removeCluster(directory, found);
+    return start({ ...options, directory, report });
   });
-  try {
-    if (way !== "kind") await ensureKubernetes(report);
-    if (way === "containers") await ensureCoredns(report);
-    const busybox = way === "containers" ? await buildBusyboxImage(report) : undefined;
-    report("Starting the cluster: usually 15 seconds");
-    startSupervisor(directory);
-    const state = await waitUntilReady(directory, options.signal);
-    if (busybox !== undefined) await Promise.all(targets(state).map((target) => importImage(target, busybox)));
-    return state;
-  } catch (error) {
-    await down({ directory });
-    throw error;
-  }
 }
 
 /**
@@ -99,28 +94,25 @@ export async function up(options: UpOptions): Promise<ClusterState> {
  *
  * @throws {Error} that lists what is still there afterwards.
  */
-export async function down(options: { directory: string }): Promise<void> {
-  const directory = resolve(options.directory);
-  const state = await readState(directory);
-  // A directory without our settings is not ours to remove.
-  if (state === undefined && (await readSettings(directory)) === undefined) return;
-  if (state !== undefined) await end(state);
-  await rm(directory, { recursive: true, force: true });
-  const traces = await tracesOf(directory, state?.clusterNumber);
-  if (traces.length === 0) return;
-  throw new Error(`Cannot end the cluster of ${directory} without a trace: ${traces.join("; ")}`);
+export async function down(options: { directory: string; report?: Report }): Promise<void> {
+  const directory = await clusterDirectory(options.directory);
+  const report = options.report ?? console.error;
+  await withLock(directory, { timeoutMs: lockTimeoutMs, report }, async () => {
+    // A directory without our settings is not ours to remove.
+    if (hasCluster(directory)) await removeCluster(directory, await readStateIfAny(directory));
+  });
 }
 
 /** Builds images and gives them to every node of a cluster. On process nodes there are none, and nothing is done. */
 export async function loadImages(
   state: ClusterState,
   sources: readonly ImageSource[],
-  report: Report = console.error,
+  options: BuildOptions = { report: console.error },
 ): Promise<void> {
   for (const source of sources) {
-    if (state.way === "kind") await loadIntoKind(source);
+    if (state.way === "kind") await loadIntoKind(clusterId(state.directory), source);
     if (state.way !== "containers") continue;
-    const image = await buildImage(source, report);
+    const image = await buildImage(source, options);
     await Promise.all(targets(state).map((target) => importImage(target, image)));
   }
 }
@@ -131,64 +123,59 @@ export function isRunning(state: ClusterState): boolean {
   return state.way === "given" || (state.supervisor !== undefined && isAlive(state.supervisor));
 }
 
-async function end(state: ClusterState): Promise<void> {
-  if (state.supervisor !== undefined) await endProcess(state.supervisor, supervisorGraceMs);
-  for (const process of state.processes.toReversed()) await endProcess(process, 1_000);
-  if (state.way === "kind") await deleteKindCluster();
-  if (state.clusterNumber !== undefined) await removeCgroups(cgroupTree(state.clusterNumber));
+/** The names of those of a cluster's processes that do not run any more. */
+export function lostProcesses({ processes }: ClusterState): string[] {
+  return processes.filter((process) => !isAlive(process)).map(({ name }) => name);
 }
 
-/** Everything in the directory is removed at the end, so nothing may be in it that is not the cluster's. */
-function refuseForeign(directory: string): void {
-  const found = readdirSync(directory)[0];
-  if (found === undefined) return;
-  throw new Error(`Cannot put a cluster into ${directory}: it is not empty (${found}); name a new directory`);
-}
-
-/** A container node sees its own /run, /var/lib and /var/log instead of the machine's. */
-function refuseHidden(directory: string): void {
-  const hidden = ["/run", "/var/run", "/var/lib", "/var/log"].find((path) => `${directory}/`.startsWith(`${path}/`));
-  if (hidden === undefined) return;
-  throw new Error(`Cannot put container nodes into ${directory}: they have a ${hidden} of their own; name another one`);
-}
-
-async function takeGiven(directory: string, context: string | undefined): Promise<ClusterState> {
-  const kubeconfigPath = process.env.KUBECONFIG ?? join(homedir(), ".kube", "config");
-  const named = context === undefined ? {} : { context };
-  const state: ClusterState = { phase: "ready", way: "given", kubeconfigPath, processes: [], nodes: [], ...named };
-  await writeState(directory, state);
-  return state;
-}
-
-function startSupervisor(directory: string): void {
-  const log = openSync(supervisorLog(directory), "a");
-  const program = join(import.meta.dirname, "supervisor.ts");
-  const child = spawn(process.execPath, [program, directory], { detached: true, stdio: ["ignore", log, log] });
-  closeSync(log);
-  child.unref();
-}
-
-async function waitUntilReady(directory: string, signal: AbortSignal | undefined): Promise<ClusterState> {
-  const end = performance.now() + readyTimeoutMs;
-  let unannouncedUntil = performance.now() + 60_000;
-  for (;;) {
-    await delay(100);
-    signal?.throwIfAborted();
-    const state = await readState(directory);
-    if (state?.phase === "ready") return state;
-    if (state?.supervisor !== undefined && isAlive(state.supervisor)) unannouncedUntil = Number.POSITIVE_INFINITY;
-    const isGone = state?.supervisor !== undefined && !isAlive(state.supervisor);
-    const now = performance.now();
-    if (!isGone && state?.phase !== "failed" && now < end && now < unannouncedUntil) continue;
-    const why = state?.error ?? (isGone ? "its supervisor ended" : "it was not ready in time");
-    throw new ComponentFailed(`Cannot bring the cluster up: ${why}\n${logTail(supervisorLog(directory))}`);
+async function start(options: UpOptions & { directory: string; report: Report }): Promise<ClusterState> {
+  const { directory, report, signal } = options;
+  const { way, reason } = await chooseWay(options);
+  report(`Cluster: ${reason}`);
+  if (way === "containers") refuseHidden(directory);
+  await mkdir(directory, { recursive: true });
+  refuseForeign(directory);
+  try {
+    await writeSettings(directory, {
+      way,
+      nodes: [...(options.nodes ?? defaultNodes)],
+      processImages: { ...options.processImages },
+      nodeMonitorGraceSeconds: options.nodeMonitorGraceSeconds ?? 20,
+      audit: options.audit ?? "off",
+    });
+    if (way === "given") {
+      const state = await takeGivenCluster(directory, options.context);
+      await writeState(directory, state);
+      return state;
+    }
+    if (way !== "kind") await ensureKubernetes(report, signal);
+    if (way === "containers") await ensureCoredns(report, signal);
+    report("Starting the cluster: usually 15 seconds");
+    await startSupervisor(directory, way);
+    return await waitUntilReady(directory, signal);
+  } catch (error) {
+    await removeCluster(directory, await readStateIfAny(directory));
+    throw error;
   }
 }
 
-function supervisorLog(directory: string): string {
-  return join(directory, "supervisor.log");
+/** A state that cannot be read helps nobody to use or end the cluster, and must keep nobody from ending it. */
+async function readStateIfAny(directory: string): Promise<ClusterState | undefined> {
+  try {
+    return await readState(directory);
+  } catch (error) {
+    if (error instanceof Unreadable) return undefined;
+    throw error;
+  }
+}
+
+function refuseOtherWay(directory: string, { way }: ClusterState, options: UpOptions): void {
+  if (options.way === undefined || options.way === way) return;
+  throw new Error(
+    `Cannot bring a cluster up in ${directory} by way of ${options.way}: one by way of ${way} runs there; end it with \`down\` first`,
+  );
 }
 
 function targets(state: ClusterState): ImportTarget[] {
-  return state.nodes.flatMap(({ anchorPid, ...node }) => (anchorPid === undefined ? [] : [{ ...node, anchorPid }]));
+  return state.nodes.flatMap(({ anchor, ...node }) => (anchor === undefined ? [] : [{ ...node, anchor }]));
 }

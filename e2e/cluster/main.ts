@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { ensureKubernetes } from "./build/binaries.ts";
-import { defaultNodes, down, isRunning, type UpOptions, up } from "./cluster.ts";
+import { defaultNodes, down, isRunning, lostProcesses, type UpOptions, up } from "./cluster.ts";
+import { clusterDirectory } from "./cluster-directory.ts";
 import { type ClusterState, processImagesSchema, readState, ways } from "./cluster-state.ts";
 import { buildProjectImages, bundleProjectImages, loadProjectImages } from "./images/project-images.ts";
 
@@ -43,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
   const position = args.indexOf("kubectl");
   const [own, kubectlArgs] = position < 0 ? [args, []] : [args.slice(0, position + 1), args.slice(position + 1)];
   const { values, positionals } = parseArgs({ args: [...own], options, allowPositionals: true });
-  const directory = resolve(values.directory);
+  const directory = await clusterDirectory(values.directory);
   const [command] = positionals;
   if (values.help || command === undefined) return say(usage, command === undefined && !values.help ? 2 : 0);
   switch (command) {
@@ -94,15 +95,16 @@ function untilInterrupted(): AbortSignal {
 async function status(directory: string): Promise<number> {
   const state = await readState(directory);
   if (state === undefined) return say(`There is no cluster in ${directory}`, 1);
-  return say(describe(state), isRunning(state) ? 0 : 1);
+  return say(describe(state), isRunning(state) && lostProcesses(state).length === 0 ? 0 : 1);
 }
 
 async function images(directory: string): Promise<number> {
   const state = await readState(directory);
   const report = (line: string) => void process.stdout.write(`${line}\n`);
-  await bundleProjectImages({ report });
-  if (state === undefined || !isRunning(state)) await buildProjectImages({ report });
-  else await loadProjectImages(state, { report });
+  const options = { report, signal: untilInterrupted() };
+  await bundleProjectImages(options);
+  if (state === undefined || !isRunning(state)) await buildProjectImages(options);
+  else await loadProjectImages(state, options);
   return 0;
 }
 
@@ -113,8 +115,7 @@ async function running(directory: string): Promise<ClusterState> {
 }
 
 async function kubectl(state: ClusterState, args: readonly string[]): Promise<number> {
-  const context = state.context === undefined ? [] : ["--context", state.context];
-  const child = spawn(await ensureKubernetes(), ["kubectl", ...context, ...args], {
+  const child = spawn(await ensureKubernetes(), ["kubectl", ...args], {
     stdio: "inherit",
     env: { ...process.env, KUBECONFIG: state.kubeconfigPath },
   });
@@ -126,6 +127,8 @@ function describe(state: ClusterState): string {
   const phase = isRunning(state) || state.phase === "failed" ? state.phase : "not running any more";
   const nodes = state.nodes.map(({ name }) => name).join(", ");
   const lines = [`Cluster (${state.way}): ${phase}`, `Nodes: ${nodes}`, `export KUBECONFIG=${state.kubeconfigPath}`];
+  const lost = lostProcesses(state);
+  if (lost.length > 0) lines.push(`Ended: ${lost.join(", ")}`);
   return [...lines, ...(state.error === undefined ? [] : [state.error])].join("\n");
 }
 

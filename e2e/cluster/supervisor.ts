@@ -1,10 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { type ClusterSettings, type ClusterState, readSettings, writeState } from "./cluster-state.ts";
+import { type ClusterSettings, type ClusterState, readSettings, readState, writeState } from "./cluster-state.ts";
 import { createApiClient } from "./control-plane/api-client.ts";
 import { createStorageClass, runProvisioner } from "./control-plane/provisioner.ts";
-import { findNetworkNumber } from "./host/network.ts";
-import { identify } from "./processes/process-identity.ts";
+import { mayBegin } from "./supervisor-start.ts";
 import { startContainerCluster } from "./ways/container-cluster.ts";
 import { startKindCluster } from "./ways/kind-cluster.ts";
 import { advertise, keepAdvertising } from "./ways/node-capacity.ts";
@@ -17,13 +16,15 @@ import type { RunningCluster } from "./ways/running-cluster.ts";
  * SIGKILL; what the kernel does not clean up then, `down` does from the state.
  */
 async function supervise(directory: string): Promise<void> {
-  const settings = await readSettings(directory);
-  if (settings === undefined) throw new Error(`Cannot start a cluster: ${directory} holds no settings.json`);
+  const [settings, announced] = [await readSettings(directory), await readState(directory)];
+  if (settings === undefined || announced === undefined) {
+    throw new Error(`Cannot start a cluster: ${directory} holds no settings.json and state.json`);
+  }
   const stopping = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stopping.abort());
-  let state = await announce(directory, settings);
+  let state: ClusterState = announced;
   try {
-    const cluster = await start({ directory, settings, state, signal: stopping.signal });
+    const cluster = await start({ directory, settings, signal: stopping.signal });
     try {
       const { kubeconfigPath, nodes } = cluster;
       state = { ...state, kubeconfigPath, nodes, processes: processesOf(cluster) };
@@ -43,32 +44,14 @@ async function supervise(directory: string): Promise<void> {
   }
 }
 
-/** Says who we are and what names we shall use, before anything of those names exists. */
-async function announce(directory: string, settings: ClusterSettings): Promise<ClusterState> {
-  const supervisor = identify(process.pid);
-  const state: ClusterState = {
-    phase: "starting",
-    way: settings.way,
-    kubeconfigPath: join(directory, "kubeconfig"),
-    processes: [],
-    nodes: [],
-    ...(supervisor === undefined ? {} : { supervisor }),
-    ...(settings.way === "containers" ? { clusterNumber: await findNetworkNumber() } : {}),
-  };
-  await writeState(directory, state);
-  return state;
-}
-
 function start(options: {
   directory: string;
   settings: ClusterSettings;
-  state: ClusterState;
   signal: AbortSignal;
 }): Promise<RunningCluster> {
-  const { directory, settings, state } = options;
+  const { directory, settings } = options;
   if (settings.way === "kind") return startKindCluster(directory, settings);
-  if (state.clusterNumber === undefined) return startProcessCluster(options);
-  return startContainerCluster({ ...options, clusterNumber: state.clusterNumber });
+  return settings.way === "containers" ? startContainerCluster(options) : startProcessCluster(options);
 }
 
 /** Volumes and simulated devices, for as long as the cluster lives. */
@@ -103,4 +86,4 @@ function processesOf(cluster: RunningCluster): ClusterState["processes"] {
 
 const [argument] = process.argv.slice(2);
 if (argument === undefined) throw new Error("Cannot start a cluster: name its directory as the only argument");
-await supervise(resolve(argument));
+if (await mayBegin()) await supervise(resolve(argument));

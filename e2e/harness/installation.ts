@@ -33,12 +33,12 @@ const installTimeoutMs = 180_000;
 
 /** From nothing to a running operator: cluster, images, chart. Repeats what is missing only. */
 export async function install({ directory, report, signal, ...options }: Options): Promise<Installation> {
-  await bundleProjectImages({ report });
+  await bundleProjectImages({ report, signal });
   const cluster = await up({ directory, report, signal, processImages: processImages(), ...options });
   try {
     if (cluster.way !== "processes")
       report("Building the images and giving them to the nodes: usually a minute, then seconds");
-    await loadProjectImages(cluster, { report });
+    await loadProjectImages(cluster, { report, signal });
     await installChart(cluster, report);
     const api = await createApiClient(cluster.kubeconfigPath);
     return {
@@ -92,8 +92,7 @@ async function lastWords(cluster: ClusterState): Promise<string> {
 }
 
 async function kubectl(cluster: ClusterState, args: readonly string[]): Promise<string> {
-  const context = cluster.context === undefined ? [] : ["--context", cluster.context];
-  return await run(await ensureKubernetes(), ["kubectl", ...context, ...args], {
+  return await run(await ensureKubernetes(), ["kubectl", ...args], {
     env: { KUBECONFIG: cluster.kubeconfigPath },
   });
 }

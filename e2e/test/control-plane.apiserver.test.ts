@@ -36,16 +36,16 @@ describe("an API server of its own", () => {
   it("does not get in the way of a second one, which leaves no process when it is stopped", async () => {
     const second = await startApiServer({ directory: join(directory, "second") });
     expect(second.server).not.toBe(api.server);
-    expect(await tracesOf(second.directory, undefined)).toHaveLength(3);
+    expect(await tracesOf(second.directory)).toHaveLength(3);
     await second.stop();
-    expect(await tracesOf(second.directory, undefined)).toEqual([`directory ${second.directory}`]);
+    expect(await tracesOf(second.directory)).toEqual([`directory ${second.directory}`]);
   });
 
   it("that cannot start fails with the last words of what did not start, and leaves no process", async () => {
     const broken = join(directory, "broken");
     const start = startApiServer({ directory: broken, extraArgs: ["--no-such-flag"] });
     await expect(start).rejects.toThrow(/Cannot go on without kube-apiserver[\s\S]*unknown flag: --no-such-flag/);
-    expect(await tracesOf(broken, undefined)).toEqual([`directory ${broken}`]);
+    expect(await tracesOf(broken)).toEqual([`directory ${broken}`]);
   });
 
   it("serves claims with volumes although it is restarted meanwhile", async () => {

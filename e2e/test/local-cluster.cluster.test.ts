@@ -101,7 +101,7 @@ describe.skipIf(!isRootOnLinux)("a cluster of container nodes", () => {
   it("ends without a trace although its supervisor was killed", async () => {
     await client.expect("POST", pods, pod({ name: "survivor", node: "node-a", command: "sleep 600" }));
     expect(await phaseReached(client, "survivor", "Running")).toBe("Running");
-    const before = await tracesOf(directory, state.clusterNumber);
+    const before = await tracesOf(directory);
     for (const kind of ["process", "network link", "cgroup", "directory"]) {
       expect(before.some((trace) => trace.startsWith(kind))).toBe(true);
     }
@@ -110,7 +110,7 @@ describe.skipIf(!isRootOnLinux)("a cluster of container nodes", () => {
     await expect.poll(async () => isRunning((await readState(directory)) ?? state), { timeout: waitMs }).toBe(false);
     await down({ directory });
 
-    expect(await tracesOf(directory, state.clusterNumber)).toEqual([]);
+    expect(await tracesOf(directory)).toEqual([]);
   });
 });
 

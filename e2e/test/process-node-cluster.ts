@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type ApiClient, createApiClient } from "../cluster/control-plane/api-client.ts";
+import { isNotFound } from "../cluster/control-plane/api-error.ts";
 import { startControlPlane } from "../cluster/control-plane/control-plane.ts";
-import { Gate } from "../cluster/process-node/gate.ts";
-import { isNotFound, NodeClient } from "../cluster/process-node/node-client.ts";
 import { type ProcessNode, type ProcessNodeOptions, startProcessNode } from "../cluster/process-node/process-node.ts";
 
 /** Any object of Kubernetes, as far as tests look into it. */
@@ -45,7 +45,7 @@ const waitMs = 45_000;
 /** A control plane with one process node, for one test file. */
 export class ProcessNodeCluster {
   readonly directory: string;
-  readonly client: NodeClient;
+  readonly client: ApiClient;
   readonly namespace: string;
   /** The node that pods go to; the control plane may have others, of other tests. */
   readonly nodeName: string;
@@ -54,7 +54,7 @@ export class ProcessNodeCluster {
 
   private constructor(fields: {
     directory: string;
-    client: NodeClient;
+    client: ApiClient;
     kubeconfigPath: string;
     stopControlPlane: () => Promise<void>;
   }) {
@@ -73,7 +73,7 @@ export class ProcessNodeCluster {
     const plane =
       given === undefined ? await startControlPlane({ directory: join(directory, "control-plane") }) : undefined;
     const kubeconfigPath = plane?.kubeconfigPath ?? given ?? "";
-    const client = await NodeClient.fromKubeconfig(kubeconfigPath, new Gate());
+    const client = await createApiClient(kubeconfigPath);
     const stopControlPlane = async () => plane?.stop();
     const cluster = new ProcessNodeCluster({ directory, client, kubeconfigPath, stopControlPlane });
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name: cluster.namespace } };

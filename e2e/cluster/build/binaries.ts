@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../processes/command.ts";
-import { withLock } from "../processes/file-lock.ts";
+import { cached } from "./cache.ts";
 
 /** Told what is being made and how long that usually takes. */
 export type Report = (line: string) => void;
@@ -20,7 +19,7 @@ interface GoProgram {
 
 const kubernetesVersion = "1.35.4";
 const helmVersion = "3.22.0";
-const buildTimeoutMs = 40 * 60_000;
+const timeoutMs = 40 * 60_000;
 
 const kubernetes: GoProgram = {
   name: "kubernetes",
@@ -57,56 +56,56 @@ const coredns: GoProgram = {
   usualMinutes: "2 to 4",
 };
 
+const versitygw: GoProgram = {
+  name: "versitygw",
+  directory: join(import.meta.dirname, "versitygw"),
+  package: "github.com/versity/versitygw/cmd/versitygw",
+  ldflags: "-s -w",
+  usualMinutes: "1 to 3",
+};
+
+const minio: GoProgram = {
+  name: "minio",
+  directory: join(import.meta.dirname, "minio"),
+  package: "github.com/minio/minio",
+  ldflags: "-s -w",
+  usualMinutes: "3 to 6",
+};
+
 /** The program that is every part of Kubernetes (its first argument says which); built where the cache has none. */
-export function ensureKubernetes(report: Report = console.error): Promise<string> {
-  return ensureProgram(kubernetes, report);
+export function ensureKubernetes(report: Report = console.error, signal?: AbortSignal): Promise<string> {
+  return ensureProgram(kubernetes, report, signal);
 }
 
 /** The Helm that the chart is installed with; built where the cache has none. */
-export function ensureHelm(report: Report = console.error): Promise<string> {
-  return ensureProgram(helm, report);
+export function ensureHelm(report: Report = console.error, signal?: AbortSignal): Promise<string> {
+  return ensureProgram(helm, report, signal);
 }
 
 /** The DNS server of container nodes; built where the cache has none. */
-export function ensureCoredns(report: Report = console.error): Promise<string> {
-  return ensureProgram(coredns, report);
+export function ensureCoredns(report: Report = console.error, signal?: AbortSignal): Promise<string> {
+  return ensureProgram(coredns, report, signal);
 }
 
-/** The user's cache of what takes long to make. It is shared by all clones of the project, so nothing in it changes. */
-export function cacheDirectory(): string {
-  const { TRAININGRUN_CACHE, XDG_CACHE_HOME } = process.env;
-  return TRAININGRUN_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "trainingrun");
+/** The S3 server that keeps each object as a file; built where the cache has none. */
+export function ensureVersitygw(report: Report = console.error, signal?: AbortSignal): Promise<string> {
+  return ensureProgram(versitygw, report, signal);
 }
 
-async function ensureProgram(program: GoProgram, report: Report): Promise<string> {
-  const directory = join(cacheDirectory(), `${program.name}-${await contentHash(program)}`);
-  const path = join(directory, program.name);
-  if (existsSync(path)) return path;
-  await mkdir(cacheDirectory(), { recursive: true });
-  await withLock(`${directory}.lock`, { timeoutMs: buildTimeoutMs, report }, async () => {
-    if (existsSync(path)) return;
-    report(
-      `Building ${program.name} with Go: usually ${program.usualMinutes} minutes on 2 cores, then cached in ${directory}`,
-    );
-    await build(program, directory);
-  });
-  return path;
+/** The S3 server with quotas; built where the cache has none. */
+export function ensureMinio(report: Report = console.error, signal?: AbortSignal): Promise<string> {
+  return ensureProgram(minio, report, signal);
 }
 
-async function build(program: GoProgram, directory: string): Promise<void> {
-  // Built elsewhere and renamed: the directory appears with a whole program in it or not at all.
-  const unfinished = await mkdtemp(`${directory}.unfinished-`);
-  try {
+async function ensureProgram(program: GoProgram, report: Report, signal: AbortSignal | undefined): Promise<string> {
+  const name = `${program.name}-${await contentHash(program)}`;
+  const what = `Building ${program.name} with Go: usually ${program.usualMinutes} minutes on 2 cores`;
+  const directory = await cached({ name, what, timeoutMs, report, signal }, async (unfinished) => {
     const flags = ["-ldflags", program.ldflags, "-o", join(unfinished, program.name)];
-    await run("go", ["build", ...flags, program.package], {
-      cwd: program.directory,
-      env: goEnvironment,
-      timeoutMs: buildTimeoutMs,
-    });
-    await rename(unfinished, directory);
-  } finally {
-    await rm(unfinished, { recursive: true, force: true });
-  }
+    const options = { cwd: program.directory, env: goEnvironment, timeoutMs, signal };
+    await run("go", ["build", ...flags, program.package], options);
+  });
+  return join(directory, program.name);
 }
 
 // Whatever the user set for their own Go work must not change what is built here.

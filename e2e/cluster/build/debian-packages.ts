@@ -53,6 +53,15 @@ export function missingPackages(exists: (path: string) => boolean): DebianPackag
   return debianPackages.filter(({ files }) => !files.some(exists));
 }
 
+/** The names of the missing packages that some parts cannot do without. */
+export function missingFor(needed: readonly Part[], exists: (path: string) => boolean): string[] {
+  const missing = missingPackages(exists).filter(({ name, part }) => needed.includes(part) && !isOptional.has(name));
+  return missing.map(({ name }) => name);
+}
+
+/** Without it images are larger, no more. */
+const isOptional = new Set(["binutils"]);
+
 /** What cannot be done without these packages, one line for each part. */
 export function lostParts(missing: readonly DebianPackage[]): string[] {
   const lost = Map.groupBy(missing, ({ part }) => part);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ApiServer } from "../control-plane/api-server.ts";
 import { issue } from "../control-plane/certificates.ts";
 import { writeKubeconfig } from "../control-plane/kubeconfig.ts";
-import { cgroupTree, makeNodeCgroups, type NodeCgroups } from "../host/cgroups.ts";
+import { makeNodeCgroups, type NodeCgroups } from "../host/cgroups.ts";
 import { runIn, startAnchor } from "../host/namespaces.ts";
 import { connectNode, type Switch } from "../host/network.ts";
 import type { NodeAddresses } from "../host/network-plan.ts";
@@ -20,6 +20,8 @@ export interface ContainerNodeOptions {
   readonly count: number;
   /** Holds the node's configuration, data and logs. */
   readonly directory: string;
+  /** The cluster's; the node's own cgroups are made in it. */
+  readonly cgroupTree: string;
   readonly api: ApiServer;
   readonly network: Switch;
   readonly signal?: AbortSignal | undefined;
@@ -50,7 +52,7 @@ export async function startContainerNode(options: ContainerNodeOptions): Promise
   const { name, api, network, signal } = options;
   const logDirectory = join(options.directory, "logs");
   await mkdir(logDirectory, { recursive: true });
-  const cgroups = await makeNodeCgroups(cgroupTree(network.plan.number), name);
+  const cgroups = await makeNodeCgroups(options.cgroupTree, name);
   const anchor = await startAnchor({ name: "anchor", kinds: ["net", "mount", "uts"], logDirectory });
   const components = new Components(logDirectory);
   const stop = async () => {

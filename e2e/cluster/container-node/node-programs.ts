@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { z } from "zod";
 import { ensureKubernetes } from "../build/binaries.ts";
-import { createApiClient } from "../control-plane/api-client.ts";
+import { probeApi } from "../control-plane/api-probe.ts";
 import type { ApiServer } from "../control-plane/api-server.ts";
 import { type NodeCgroups, startedIn } from "../host/cgroups.ts";
 import { enter } from "../host/namespaces.ts";
@@ -91,14 +91,11 @@ const nodeSchema = z.object({
   status: z.object({ conditions: z.array(z.object({ type: z.string(), status: z.string() })).optional() }),
 });
 
-async function isNodeReady({ api, name }: NodeSettings): Promise<boolean> {
-  const client = await createApiClient(api.kubeconfigPath);
-  try {
+function isNodeReady({ api, name }: NodeSettings): Promise<boolean> {
+  return probeApi(api.kubeconfigPath, async (client) => {
     const { status, body } = await client.request("GET", `/api/v1/nodes/${name}`);
     if (status !== 200) return false;
     const { conditions = [] } = nodeSchema.parse(body).status;
     return conditions.some((condition) => condition.type === "Ready" && condition.status === "True");
-  } finally {
-    await client.close();
-  }
+  });
 }

@@ -1,22 +1,18 @@
-import { readFile } from "node:fs/promises";
-import { Agent, type Dispatcher, request } from "undici";
-import { parse } from "yaml";
+import { Credentials } from "@trainingrun/operator/kubernetes/credentials.ts";
+import { type Dispatcher, request } from "undici";
 import { z } from "zod";
+import { ApiRefused, ApiUnreachable } from "./api-error.ts";
 
-/** No answer came from the API server: it is not there, or the connection broke. The request may or may not have been done. */
-export class ApiUnreachable extends Error {
-  override readonly name = "ApiUnreachable";
-}
-
-/** The API server answered a request with an error. */
-export class ApiRefused extends Error {
-  override readonly name = "ApiRefused";
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
+/** One request. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** How the body of a PATCH is meant; `merge` when nothing is said. */
+  readonly patch?: "merge" | "strategic-merge";
+  /** Ends the wait for an answer, besides the limit that every request has. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** An answer: its status code and its body, read as JSON where it is JSON. */
@@ -25,103 +21,122 @@ export interface ApiAnswer {
   readonly body: unknown;
 }
 
-/** Asks one API server as one user over a few pooled connections. */
-export interface ApiClient {
-  /** Returns every answer, error answers too. @throws {ApiUnreachable} when none comes. */
-  request(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<ApiAnswer>;
-  /** Like `request`, but any answer that is not 2xx is thrown as {@link ApiRefused}. */
-  expect(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<unknown>;
-  /** Yields the lines of a watch until it ends, breaks (also without an error) or `signal` aborts it. */
-  watch(path: string, signal: AbortSignal): AsyncGenerator<string>;
-  close(): Promise<void>;
+/** What every request passes before it is sent: closed for a node that is frozen. */
+export interface Passage {
+  pass(): Promise<void>;
 }
 
-const text = z.string();
-const clusterSchema = z.object({
-  server: z.url(),
-  "certificate-authority": text.optional(),
-  "certificate-authority-data": text.optional(),
-});
-const userSchema = z.object({
-  "client-certificate": text.optional(),
-  "client-certificate-data": text.optional(),
-  "client-key": text.optional(),
-  "client-key-data": text.optional(),
-});
-const kubeconfigSchema = z.object({
-  clusters: z.tuple([z.object({ cluster: clusterSchema })]),
-  users: z.tuple([z.object({ user: userSchema })]),
-});
-const statusSchema = z.object({ message: z.string() });
 const answerTimeoutMs = 15_000;
+const watchIdleMs = 360_000;
 
-/** A client for a kubeconfig as local clusters have them: one context, and a user known by a certificate. */
-export async function createApiClient(kubeconfigPath: string): Promise<ApiClient> {
-  const config = kubeconfigSchema.parse(parse(await readFile(kubeconfigPath, "utf8")));
-  const { cluster } = config.clusters[0];
-  const { user } = config.users[0];
-  const [ca, cert, key] = await Promise.all([
-    readPem(cluster["certificate-authority"], cluster["certificate-authority-data"]),
-    readPem(user["client-certificate"], user["client-certificate-data"]),
-    readPem(user["client-key"], user["client-key-data"]),
-  ]);
-  const dispatcher = new Agent({ connect: { ca, cert, key }, connections: 8, bodyTimeout: 0 });
-  const ask: ApiClient["request"] = (method, path, body) =>
-    sendRequest({ dispatcher, url: cluster.server + path, method, body });
-  return {
-    request: ask,
-    expect: async (method, path, body) => {
-      const answer = await ask(method, path, body);
-      if (answer.status >= 200 && answer.status < 300) return answer.body;
-      const status = statusSchema.safeParse(answer.body);
-      const why = status.success ? status.data.message : String(answer.body);
-      throw new ApiRefused(answer.status, `Cannot ${method} ${path}: ${answer.status} ${why}`);
-    },
-    watch: (path, signal) => watchLines(dispatcher, cluster.server + path, signal),
-    close: () => dispatcher.destroy(),
-  };
+/**
+ * A client for the current context of a kubeconfig, whatever its user is known by: a certificate, a token, a file that
+ * holds one, a password, a program.
+ *
+ * @throws {Error} when the kubeconfig cannot be read or used.
+ */
+export async function createApiClient(kubeconfigPath: string, passage: Passage = open): Promise<ApiClient> {
+  const credentials = new Credentials({ kind: "Kubeconfig", path: kubeconfigPath });
+  const { server } = await credentials.current();
+  return new ApiClient(server, credentials, passage);
 }
 
-async function readPem(path: string | undefined, data: string | undefined): Promise<string> {
-  if (path !== undefined) return readFile(path, "utf8");
-  return Buffer.from(data ?? "", "base64").toString("utf8");
-}
+/** Asks one API server as one user over a few pooled connections. */
+export class ApiClient {
+  /** The API server's address, as in the kubeconfig. */
+  readonly server: string;
+  readonly #credentials: Credentials;
+  readonly #passage: Passage;
 
-async function sendRequest(what: {
-  dispatcher: Agent;
-  url: string;
-  method: Dispatcher.HttpMethod;
-  body: unknown;
-}): Promise<ApiAnswer> {
-  const type = what.method === "PATCH" ? "application/merge-patch+json" : "application/json";
-  try {
-    const answer = await request(what.url, {
-      dispatcher: what.dispatcher,
-      method: what.method,
-      headers: { accept: "application/json", "content-type": type },
-      body: what.body === undefined ? null : JSON.stringify(what.body),
-      signal: AbortSignal.timeout(answerTimeoutMs),
-    });
-    const text = await answer.body.text();
-    const isJson = String(answer.headers["content-type"]).startsWith("application/json");
-    return { status: answer.statusCode, body: isJson ? JSON.parse(text) : text };
-  } catch (error) {
-    throw new ApiUnreachable(`Cannot ${what.method} ${what.url}: no answer`, { cause: error });
+  constructor(server: string, credentials: Credentials, passage: Passage) {
+    this.server = server;
+    this.#credentials = credentials;
+    this.#passage = passage;
   }
-}
 
-async function* watchLines(dispatcher: Agent, url: string, signal: AbortSignal): AsyncGenerator<string> {
-  try {
-    const answer = await request(url, { dispatcher, signal });
-    if (answer.statusCode !== 200) return await answer.body.dump();
-    let rest = "";
-    for await (const chunk of answer.body.setEncoding("utf8")) {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      yield* lines;
+  /** Sends a request and returns every answer, error answers too. @throws {ApiUnreachable} when none comes. */
+  request(method: ApiRequest["method"], path: string, body?: unknown): Promise<ApiAnswer> {
+    return this.#ask({ method, path, body });
+  }
+
+  /** Sends a request and returns the answer's body. @throws {ApiRefused} for an answer that is not 2xx. */
+  expect(method: ApiRequest["method"], path: string, body?: unknown): Promise<unknown> {
+    return this.call({ method, path, body });
+  }
+
+  /** Like `expect`, for a request of which there is more to say. */
+  async call(call: ApiRequest): Promise<unknown> {
+    const { status, body } = await this.#ask(call);
+    if (status > 299) throw new ApiRefused(`${call.method} ${call.path}`, status, body);
+    return body;
+  }
+
+  /**
+   * The lines of an endless answer, as they come, until it ends in good order or `signal` ends it.
+   *
+   * @throws {ApiUnreachable} when it breaks off. @throws {ApiRefused} when it never begins.
+   */
+  async *lines(path: string, query: Readonly<Record<string, string>>, signal: AbortSignal): AsyncGenerator<string> {
+    const call = { method: "GET", path, query, signal } as const;
+    try {
+      const response = await this.#send(call, signal);
+      if (response.statusCode > 299) throw new ApiRefused(`GET ${path}`, response.statusCode, await readBody(response));
+      let rest = "";
+      response.body.setEncoding("utf8");
+      for await (const chunk of response.body) {
+        const lines = (rest + String(chunk)).split("\n");
+        rest = lines.pop() ?? "";
+        yield* lines.filter((line) => line !== "");
+      }
+      if (rest !== "") throw new Error(`it ended inside a line: ${rest.slice(0, 80)}`);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error instanceof ApiRefused ? error : new ApiUnreachable(call, error);
     }
-  } catch (error) {
-    if (signal.aborted) return;
-    throw new ApiUnreachable(`Cannot watch ${url}: the connection broke`, { cause: error });
   }
+
+  /** Closes the connections; requests under way fail. */
+  async close(): Promise<void> {
+    await this.#credentials.close();
+  }
+
+  async #ask(call: ApiRequest): Promise<ApiAnswer> {
+    const limit = AbortSignal.timeout(answerTimeoutMs);
+    try {
+      const signal = call.signal === undefined ? limit : AbortSignal.any([limit, call.signal]);
+      const response = await this.#send(call, signal);
+      return { status: response.statusCode, body: await readBody(response) };
+    } catch (error) {
+      throw new ApiUnreachable(call, error);
+    }
+  }
+
+  async #send(call: ApiRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    await this.#passage.pass();
+    const { server, headers, dispatcher } = await this.#credentials.current();
+    const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+    const response = await request(`${server}${call.path}${query}`, {
+      method: call.method,
+      dispatcher,
+      headers: { ...headers, accept: "application/json", "content-type": contentType(call) },
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+      signal,
+      bodyTimeout: watchIdleMs,
+      headersTimeout: answerTimeoutMs,
+    });
+    if (response.statusCode === 401) this.#credentials.expire();
+    return response;
+  }
+}
+
+const open: Passage = { pass: async () => {} };
+
+function contentType({ method, patch = "merge" }: ApiRequest): string {
+  return method === "PATCH" ? `application/${patch}-patch+json` : "application/json";
+}
+
+async function readBody({ headers, body }: Dispatcher.ResponseData): Promise<unknown> {
+  const text = await body.text();
+  const type = z.string().default("application/json").parse(headers["content-type"]);
+  return type.startsWith("application/json") ? JSON.parse(text) : text;
 }

@@ -5,7 +5,7 @@ import { firstServiceAddress } from "../host/network-plan.ts";
 import { freePorts, isListening } from "../host/ports.ts";
 import type { Child } from "../processes/child.ts";
 import { type Component, Components } from "../processes/components.ts";
-import { ApiUnreachable, createApiClient } from "./api-client.ts";
+import { probeApi } from "./api-probe.ts";
 import { type Authority, issue, makeAuthority, makeServiceAccountKey } from "./certificates.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 
@@ -208,14 +208,6 @@ async function writeAuditPolicy(path: string): Promise<string> {
   return path;
 }
 
-async function isReady(kubeconfigPath: string): Promise<boolean> {
-  const client = await createApiClient(kubeconfigPath);
-  try {
-    return (await client.request("GET", "/readyz")).status === 200;
-  } catch (error) {
-    if (error instanceof ApiUnreachable) return false;
-    throw error;
-  } finally {
-    await client.close();
-  }
+function isReady(kubeconfigPath: string): Promise<boolean> {
+  return probeApi(kubeconfigPath, async (client) => (await client.request("GET", "/readyz")).status === 200);
 }

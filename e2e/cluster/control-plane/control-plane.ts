@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { ensureKubernetes } from "../build/binaries.ts";
 import { freePorts, isListening } from "../host/ports.ts";
 import { type Component, Components } from "../processes/components.ts";
-import { createApiClient } from "./api-client.ts";
+import { probeApi } from "./api-probe.ts";
 import { type ApiServer, type ApiServerOptions, startApiServer } from "./api-server.ts";
 import { issue } from "./certificates.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -110,11 +110,7 @@ function controllerManagerFlags(api: ApiServer, options: ControlPlaneOptions): s
 }
 
 /** Until the controller manager has made the default service account, the API server refuses every pod. */
-async function hasDefaultAccount(api: ApiServer): Promise<boolean> {
-  const client = await createApiClient(api.kubeconfigPath);
-  try {
-    return (await client.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")).status === 200;
-  } finally {
-    await client.close();
-  }
+function hasDefaultAccount(api: ApiServer): Promise<boolean> {
+  const path = "/api/v1/namespaces/default/serviceaccounts/default";
+  return probeApi(api.kubeconfigPath, async (client) => (await client.request("GET", path)).status === 200);
 }

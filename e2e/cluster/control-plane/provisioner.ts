@@ -2,7 +2,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { type ApiClient, ApiRefused, ApiUnreachable } from "./api-client.ts";
+import type { ApiClient } from "./api-client.ts";
+import { ApiRefused } from "./api-error.ts";
 
 /** Whose volumes these are: written on claims by Kubernetes, on volumes by us. */
 const provisionerName = "trainingrun.dev/directory";
@@ -77,8 +78,9 @@ export async function runProvisioner(provisioner: Provisioner, signal: AbortSign
       const seen = await provision(provisioner);
       await waitForChange(provisioner.client, seen, signal);
     } catch (error) {
-      // The API server is away, or somebody else changed an object first: look again, a little later.
-      if (!(error instanceof ApiUnreachable || error instanceof ApiRefused)) throw error;
+      // The API server is away, somebody else changed an object first, the disk is full: look again, a little later. One
+      // volume that cannot be made must not take the cluster down.
+      if (!signal.aborted) console.error("Looking at the volumes again soon:", error);
       await delay(pauseAfterErrorMs, undefined, { signal }).catch(() => {});
     }
   }
@@ -156,7 +158,7 @@ function identityOf({ namespace, name, uid }: Claim["metadata"]) {
 async function createOnce(client: ApiClient, path: string, body: object): Promise<void> {
   const answer = await client.request("POST", path, body);
   if (answer.status === 409 || answer.status < 300) return;
-  throw new ApiRefused(answer.status, `Cannot create at ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+  throw new ApiRefused(`POST ${path}`, answer.status, answer.body);
 }
 
 /** Returns at the first change after `seen`, when a watch ends or breaks, and after ten seconds at the latest. */
@@ -164,7 +166,7 @@ async function waitForChange(client: ApiClient, seen: Seen, signal: AbortSignal)
   const done = new AbortController();
   const stop = AbortSignal.any([signal, done.signal, AbortSignal.timeout(lookAgainAfterMs)]);
   const change = async (path: string, resourceVersion: string) => {
-    for await (const _line of client.watch(`${path}?watch=true&resourceVersion=${resourceVersion}`, stop)) return;
+    for await (const _line of client.lines(path, { watch: "true", resourceVersion }, stop)) return;
   };
   try {
     await Promise.race([change(claimsPath, seen.claims), change(volumesPath, seen.volumes)]);

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { clusterId } from "../cluster-directory.ts";
 
 /**
  * The control groups of a cluster: one tree named after it, in every hierarchy of the machine (cgroup v1 has one for each
@@ -18,9 +19,9 @@ export interface NodeCgroups {
   readonly daemons: string;
 }
 
-/** The name of the tree of the cluster with that number. */
-export function cgroupTree(clusterNumber: number): string {
-  return `trainingrun${clusterNumber}`;
+/** The name of the tree of a directory's cluster. */
+export function cgroupTree(directory: string): string {
+  return `trainingrun-${clusterId(directory)}`;
 }
 
 /** Makes a node's cgroups in every hierarchy. */
@@ -65,6 +66,7 @@ export async function removeCgroups(tree: string): Promise<void> {
 }
 
 async function hierarchies(): Promise<string[]> {
+  if (!existsSync(mountPoint)) return [];
   if (existsSync(join(mountPoint, "cgroup.controllers"))) return [mountPoint];
   const names = await readdir(mountPoint, { withFileTypes: true });
   // `cpu,cpuacct` and the like are mounted once and linked under each single name.

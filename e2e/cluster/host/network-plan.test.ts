@@ -29,6 +29,7 @@ describe("the plan of a network", () => {
   it("keeps machine, nodes, pods and services apart", () => {
     expect(plan).toEqual({
       number: 201,
+      range: "10.201.0.0/16",
       hostAddress: "10.201.0.1",
       nodeRange: "10.201.0.0/24",
       podRange: "10.201.64.0/18",

@@ -2,6 +2,7 @@
 export interface NetworkPlan {
   /** The second byte of all its addresses. */
   readonly number: number;
+  readonly range: string;
   /** Where the machine itself is, and with it the API server. */
   readonly hostAddress: string;
   readonly nodeRange: string;
@@ -26,6 +27,7 @@ const firstPodByte = 64;
 export function planNetwork(number: number): NetworkPlan {
   return {
     number,
+    range: `10.${number}.0.0/16`,
     hostAddress: `10.${number}.0.1`,
     nodeRange: `10.${number}.0.0/24`,
     podRange: `10.${number}.${firstPodByte}.0/18`,
@@ -38,11 +40,6 @@ export function nodeAddresses(plan: NetworkPlan, index: number): NodeAddresses {
   if (index < 0 || index >= maxNodes) throw new Error(`Cannot place node ${index}: a cluster has ${maxNodes} at most`);
   const pods = `10.${plan.number}.${firstPodByte + index}`;
   return { address: `10.${plan.number}.0.${firstNodeByte + index}`, podRange: `${pods}.0/24`, podGateway: `${pods}.1` };
-}
-
-/** The machine's own link into the network of the cluster with that number; its peer is in the switch. */
-export function linkName(clusterNumber: number): string {
-  return `trainingrun${clusterNumber}`;
 }
 
 /** The first address of a range: Kubernetes gives it to the service `kubernetes`. */

@@ -1,7 +1,9 @@
+import { clusterId } from "../cluster-directory.ts";
 import type { Child } from "../processes/child.ts";
 import { run } from "../processes/command.ts";
+import { tryHold } from "../processes/lock.ts";
 import { runIn, startAnchor } from "./namespaces.ts";
-import { freeNetworkNumber, linkName, type NetworkPlan, type NodeAddresses, nodeAddresses } from "./network-plan.ts";
+import { freeNetworkNumber, type NetworkPlan, type NodeAddresses, nodeAddresses, planNetwork } from "./network-plan.ts";
 
 /**
  * The network of a cluster:
@@ -15,32 +17,55 @@ import { freeNetworkNumber, linkName, type NetworkPlan, type NodeAddresses, node
  */
 export interface Switch {
   readonly plan: NetworkPlan;
+  /** The machine's own link into the network; its peer is in the switch. */
+  readonly link: string;
   readonly anchor: Child;
 }
 
-/** The number of a network that this machine has no other use for. */
-export async function findNetworkNumber(): Promise<number> {
-  const routes = await run("ip", ["-4", "route", "show", "table", "all"]);
-  const destinations = routes.split("\n").map((line) => line.replace(/^(local|broadcast|unreachable) /, ""));
-  return freeNetworkNumber(destinations.map((line) => line.split(" ")[0] ?? ""));
+/** The name of the machine's link into the network of a directory's cluster: 15 letters, the most that Linux takes. */
+export function linkName(directory: string): string {
+  return `tr-${clusterId(directory)}`;
 }
 
-/** Starts the switch and connects the machine to it. */
-export async function startSwitch(plan: NetworkPlan, logDirectory: string): Promise<Switch> {
+/**
+ * Takes a network that this machine has no other use for. It is held until this process ends: two clusters that start at
+ * the same instant see the same routes, and would choose the same.
+ */
+export async function takeNetwork(): Promise<NetworkPlan> {
+  const routes = await run("ip", ["-4", "route", "show", "table", "all"]);
+  const lines = routes.split("\n").map((line) => line.replace(/^(local|broadcast|unreachable) /, ""));
+  const taken = lines.map((line) => line.split(" ")[0] ?? "");
+  for (;;) {
+    const plan = planNetwork(freeNetworkNumber(taken));
+    if ((await tryHold(`network ${plan.range}`)) !== undefined) return plan;
+    taken.push(plan.range);
+  }
+}
+
+/** Starts the switch of a directory's cluster and connects the machine to it. */
+export async function startSwitch(
+  plan: NetworkPlan,
+  { directory, logDirectory }: { directory: string; logDirectory: string },
+): Promise<Switch> {
   const anchor = await startAnchor({ name: "switch", kinds: ["net"], logDirectory });
   const { pid } = anchor.identity;
-  const link = linkName(plan.number);
-  await runIn(pid, ["net"], ["ip link add cluster type bridge", "ip link set lo up", "ip link set cluster up"]);
-  await ip(`link add ${link} type veth peer name machine netns ${pid}`);
-  await runIn(pid, ["net"], ["ip link set machine master cluster up"]);
-  await ip(`addr add ${plan.hostAddress}/24 dev ${link}`);
-  await ip(`link set ${link} up`);
-  return { plan, anchor };
+  const link = linkName(directory);
+  try {
+    await runIn(pid, ["net"], ["ip link add cluster type bridge", "ip link set lo up", "ip link set cluster up"]);
+    await ip(`link add ${link} type veth peer name machine netns ${pid}`);
+    await runIn(pid, ["net"], ["ip link set machine master cluster up"]);
+    await ip(`addr add ${plan.hostAddress}/24 dev ${link}`);
+    await ip(`link set ${link} up`);
+  } catch (error) {
+    await anchor.stop();
+    throw error;
+  }
+  return { plan, link, anchor };
 }
 
 /** Connects a node's network to the switch and makes its pods reachable from the machine and from the other nodes. */
 export async function connectNode(
-  { plan, anchor }: Switch,
+  { plan, link, anchor }: Switch,
   node: { anchor: Child; index: number; count: number },
 ): Promise<NodeAddresses> {
   const own = nodeAddresses(plan, node.index);
@@ -68,9 +93,9 @@ export async function connectNode(
       "echo 1 > /proc/sys/net/ipv4/ip_forward",
     ],
   );
-  await ip(`route add ${own.podRange} via ${own.address} dev ${linkName(plan.number)}`);
+  await ip(`route add ${own.podRange} via ${own.address} dev ${link}`);
   // Every node translates the addresses of services, so any of them will do as the way there from the machine.
-  if (node.index === 0) await ip(`route add ${plan.serviceRange} via ${own.address} dev ${linkName(plan.number)}`);
+  if (node.index === 0) await ip(`route add ${plan.serviceRange} via ${own.address} dev ${link}`);
   return own;
 }
 

@@ -11,11 +11,11 @@ it("finds a directory and a process of a cluster while they are there, and nothi
   writeFileSync(file, "");
   const child = startChild({ name: "part", command: "tail", args: ["-f", file], logPath: join(directory, "log") });
   await expect
-    .poll(() => tracesOf(directory, undefined))
+    .poll(() => tracesOf(directory))
     .toEqual([`process ${child.identity.pid} (tail -f ${file})`, `directory ${directory}`]);
 
   await child.stop();
   rmSync(directory, { recursive: true });
 
-  expect(await tracesOf(directory, undefined)).toEqual([]);
+  expect(await tracesOf(directory)).toEqual([]);
 });

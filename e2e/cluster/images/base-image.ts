@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { cacheDirectory, type Report } from "../build/binaries.ts";
+import { z } from "zod";
+import { cached } from "../build/cache.ts";
 import { run, succeeds } from "../processes/command.ts";
-import { withLock } from "../processes/file-lock.ts";
+import type { BuildOptions } from "./images.ts";
 
 const suite = "bookworm";
-const packages = ["base-files", "busybox-static", "libc6", "libgcc-s1", "libstdc++6"];
+const packages = ["base-files", "busybox-static", "libc6", "libgcc-s1", "libstdc++6", "tini"];
 // What the packages' licences ask for stays; what people read does not.
 const paths = [
   "path-exclude=/usr/share/doc/*",
@@ -22,24 +22,15 @@ const timeoutMs = 10 * 60_000;
  * Makes the context that `images/base/Dockerfile` builds from: `base.tar`, a few Debian packages, and `node`, the binary
  * that this project has from npm. Packages come from wherever this machine's own apt is set up to get them.
  */
-export async function ensureBaseContext(report: Report): Promise<string> {
-  const node = nodeBinary();
-  const recipe = [suite, process.arch, node, ...packages, ...paths].join("\0");
-  const directory = join(cacheDirectory(), `base-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`);
-  if (existsSync(directory)) return directory;
-  await withLock(`${directory}.lock`, { timeoutMs, report }, async () => {
-    if (existsSync(directory)) return;
-    report(`Assembling the base image's Debian packages: usually 10 to 30 seconds, then cached in ${directory}`);
-    const unfinished = await mkdtemp(`${directory}.unfinished-`);
-    try {
-      await assemble(unfinished);
-      await copyBinary(node, join(unfinished, "node"));
-      await rename(unfinished, directory);
-    } finally {
-      await rm(unfinished, { recursive: true, force: true });
-    }
+export async function ensureBaseContext(options: BuildOptions): Promise<string> {
+  const node = await nodePackage();
+  const recipe = [suite, process.arch, node.version, ...packages, ...paths].join("\0");
+  const name = `base-${createHash("sha256").update(recipe).digest("hex").slice(0, 12)}`;
+  const what = "Assembling the base image's Debian packages: usually 10 to 30 seconds";
+  return cached({ name, what, timeoutMs, ...options }, async (unfinished) => {
+    await assemble(unfinished);
+    await copyBinary(node.binary, join(unfinished, "node"));
   });
-  return directory;
 }
 
 async function assemble(directory: string): Promise<void> {
@@ -71,10 +62,14 @@ async function aptSettings(): Promise<string> {
   return lines.filter((line) => !line.includes("IndexTargets") && !line.endsWith('"";')).join("\n");
 }
 
-function nodeBinary(): string {
+const packageSchema = z.object({ version: z.string() });
+
+async function nodePackage(): Promise<{ version: string; binary: string }> {
   const resolve = createRequire(import.meta.url).resolve;
   try {
-    return join(dirname(resolve(`node-linux-${process.arch}/package.json`)), "bin", "node");
+    const manifest = resolve(`node-linux-${process.arch}/package.json`);
+    const { version } = packageSchema.parse(JSON.parse(await readFile(manifest, "utf8")));
+    return { version, binary: join(dirname(manifest), "bin", "node") };
   } catch (error) {
     throw new Error(`Cannot make the base image: npm's package node-linux-${process.arch} is not installed`, {
       cause: error,

@@ -1,7 +1,8 @@
 import { arch, hostname, platform, release } from "node:os";
 import { z } from "zod";
+import type { ApiClient } from "../control-plane/api-client.ts";
+import { isConflict, isNotFound } from "../control-plane/api-error.ts";
 import { Backoff, pause } from "./backoff.ts";
-import { isConflict, isNotFound, type NodeClient } from "./node-client.ts";
 
 /** What a node says about itself. */
 export interface NodeDescription {
@@ -20,12 +21,12 @@ const Identified = z.object({ metadata: z.object({ uid: z.string() }) });
 
 /** A node's object and lease in the API server. */
 export class NodeObject {
-  readonly #client: NodeClient;
+  readonly #client: ApiClient;
   readonly #node: NodeDescription;
   readonly #path: string;
   #uid = "";
 
-  constructor(client: NodeClient, node: NodeDescription) {
+  constructor(client: ApiClient, node: NodeDescription) {
     this.#client = client;
     this.#node = node;
     this.#path = `/api/v1/nodes/${node.name}`;
@@ -39,7 +40,7 @@ export class NodeObject {
       this.#uid = Identified.parse(created).metadata.uid;
     } catch (error) {
       if (!isConflict(error)) throw error;
-      const labelled = await this.#client.call({ method: "PATCH", path: this.#path, body: this.#labels(), signal });
+      const labelled = await this.#patch(this.#path, this.#labels(), signal);
       this.#uid = Identified.parse(labelled).metadata.uid;
       await this.#report("True", signal);
     }
@@ -83,7 +84,7 @@ export class NodeObject {
 
   async #report(ready: "True" | "False", signal: AbortSignal): Promise<void> {
     const path = `${this.#path}/status`;
-    await this.#client.call({ method: "PATCH", path, body: { status: this.#status(ready) }, signal });
+    await this.#patch(path, { status: this.#status(ready) }, signal);
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
@@ -96,11 +97,15 @@ export class NodeObject {
       spec: { holderIdentity: name, leaseDurationSeconds: leaseSeconds, renewTime: microTime() },
     };
     try {
-      await this.#client.call({ method: "PATCH", path: `${leasesPath}/${name}`, body: lease, signal });
+      await this.#patch(`${leasesPath}/${name}`, lease, signal);
     } catch (error) {
       if (!isNotFound(error)) throw error;
       await this.#client.call({ method: "POST", path: leasesPath, body: lease, signal });
     }
+  }
+
+  #patch(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    return this.#client.call({ method: "PATCH", path, body, patch: "strategic-merge", signal });
   }
 
   #labels(): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { isNotFound, type NodeClient } from "./node-client.ts";
+import type { ApiClient } from "../control-plane/api-client.ts";
+import { isNotFound } from "../control-plane/api-error.ts";
 
 const Data = z.object({
   data: z.record(z.string(), z.string()).default({}),
@@ -24,9 +25,9 @@ export class Unavailable extends Error {
 
 /** Reads what pods refer to, always live: a node keeps no cache of what it needs once per container. */
 export class ObjectReader {
-  readonly #client: NodeClient;
+  readonly #client: ApiClient;
 
-  constructor(client: NodeClient) {
+  constructor(client: ApiClient) {
     this.#client = client;
   }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
+import type { ApiClient } from "../control-plane/api-client.ts";
 import { Backoff, pause } from "./backoff.ts";
-import type { NodeClient } from "./node-client.ts";
 import { Pod } from "./pod/pod.ts";
 
 /** Who is told what about the pods of a node. */
@@ -32,7 +32,7 @@ const WatchEvent = z.discriminatedUnion("type", [
  * pods of one node, and it is the one way of catching up that is right after every kind of error.
  */
 export async function watchPods(
-  client: NodeClient,
+  client: ApiClient,
   options: { nodeName: string; listener: PodListener; signal: AbortSignal },
 ): Promise<void> {
   const { listener, signal } = options;

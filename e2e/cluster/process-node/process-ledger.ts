@@ -1,7 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { endProcess, identify, isAlive, type ProcessIdentity } from "../processes/process-identity.ts";
+import { endMarked } from "../processes/marked-processes.ts";
+import { identify, isAlive, type ProcessIdentity } from "../processes/process-identity.ts";
 
 const Entry = z.object({ pid: z.int(), startTime: z.string() });
 const markerName = "TRAININGRUN_PROCESS_NODE";
@@ -9,6 +10,11 @@ const open = new Set<ProcessLedger>();
 const killAllOpen = () => {
   for (const ledger of open) ledger.killAll();
 };
+
+/** Where a node's record of its processes is, in the node's directory. */
+export function processesDirectory(nodeDirectory: string): string {
+  return join(nodeDirectory, "processes");
+}
 
 /**
  * Sees to it that no container outlives its node. Every container's process group is on record, in memory and on disk:
@@ -83,11 +89,7 @@ export class ProcessLedger {
   }
 
   async #endMarked(): Promise<void> {
-    if (process.platform !== "linux") return;
-    const mark = `${markerName}=${this.#directory}`;
-    const marked = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && hasVariable(name, mark));
-    const identities = marked.map((name) => identify(Number(name))).filter((identity) => identity !== undefined);
-    await Promise.all(identities.map((identity) => endProcess(identity, 0)));
+    await endMarked({ name: markerName, value: this.#directory });
   }
 }
 
@@ -102,15 +104,6 @@ export function signalIfThere(pid: number, signal: NodeJS.Signals): void {
     process.kill(pid, signal);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
-}
-
-function hasVariable(pid: string, assignment: string): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(assignment);
-  } catch {
-    // Gone since, or another user's: not ours in either case.
-    return false;
   }
 }
 

@@ -1,16 +1,15 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { createApiClient } from "../control-plane/api-client.ts";
 import type { ProcessImage } from "./container/images.ts";
 import { Gate } from "./gate.ts";
 import { startLogsServer } from "./logs/logs-server.ts";
-import { NodeClient } from "./node-client.ts";
 import { NodeObject } from "./node-object.ts";
 import { NodePods } from "./node-pods.ts";
 import { ObjectReader } from "./object-reader.ts";
 import { AddressPool, requireListenable } from "./pod/addresses.ts";
 import { PodEvents } from "./pod/pod-events.ts";
 import { watchPods } from "./pod-watch.ts";
-import { ProcessLedger } from "./process-ledger.ts";
+import { ProcessLedger, processesDirectory } from "./process-ledger.ts";
 
 export type { ProcessImage } from "./container/images.ts";
 
@@ -80,9 +79,9 @@ export async function startProcessNode(options: ProcessNodeOptions): Promise<Pro
   await requireListenable(address);
   await mkdir(directory, { recursive: true });
   await using parts = new AsyncDisposableStack();
-  const client = await NodeClient.fromKubeconfig(options.kubeconfigPath, gate);
+  const client = await createApiClient(options.kubeconfigPath, gate);
   parts.defer(() => client.close());
-  const ledger = await ProcessLedger.open(join(directory, "processes"));
+  const ledger = await ProcessLedger.open(processesDirectory(directory));
   parts.defer(() => ledger.close());
   const pods = new NodePods({
     ...{ nodeName: name, address, directory, capacity, images, client, addresses, gate, ledger, onError, signal },

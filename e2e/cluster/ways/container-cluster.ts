@@ -1,11 +1,13 @@
 import { join } from "node:path";
-import { type ClusterSettings, nodeDirectory } from "../cluster-state.ts";
+import { nodeDirectory } from "../cluster-directory.ts";
+import type { ClusterSettings } from "../cluster-state.ts";
 import { type ContainerNode, startContainerNode } from "../container-node/container-node.ts";
+import { importImage } from "../container-node/image-import.ts";
 import { startControlPlane } from "../control-plane/control-plane.ts";
 import { dnsComponent } from "../control-plane/dns.ts";
 import { cgroupTree, removeCgroups } from "../host/cgroups.ts";
-import { startSwitch } from "../host/network.ts";
-import { planNetwork } from "../host/network-plan.ts";
+import { startSwitch, takeNetwork } from "../host/network.ts";
+import { buildBusyboxImage, type Image } from "../images/images.ts";
 import { Components } from "../processes/components.ts";
 import type { RunningCluster } from "./running-cluster.ts";
 
@@ -13,22 +15,22 @@ import type { RunningCluster } from "./running-cluster.ts";
 export interface ContainerClusterOptions {
   readonly directory: string;
   readonly settings: ClusterSettings;
-  readonly clusterNumber: number;
   readonly signal: AbortSignal;
 }
 
 /** Starts a control plane, a name server and nodes that run containers. Needs root on Linux. */
 export async function startContainerCluster(options: ContainerClusterOptions): Promise<RunningCluster> {
-  const { directory, settings, clusterNumber, signal } = options;
+  const { directory, settings, signal } = options;
   const { nodeMonitorGraceSeconds, audit } = settings;
-  const plan = planNetwork(clusterNumber);
+  const plan = await takeNetwork();
   const logs = join(directory, "logs");
-  const stops = [() => removeCgroups(cgroupTree(clusterNumber))];
+  const cgroups = cgroupTree(directory);
+  const stops = [() => removeCgroups(cgroups)];
   const stop = async () => {
     for (const one of stops.toReversed()) await one();
   };
   try {
-    const network = await startSwitch(plan, logs);
+    const network = await startSwitch(plan, { directory, logDirectory: logs });
     stops.push(() => network.anchor.stop());
     const { hostAddress: address, serviceRange } = plan;
     const api = await startControlPlane({ directory, address, serviceRange, nodeMonitorGraceSeconds, audit, signal });
@@ -36,21 +38,26 @@ export async function startContainerCluster(options: ContainerClusterOptions): P
     const names = new Components(logs);
     stops.push(() => names.stop());
     const nodes: ContainerNode[] = [];
+    const images: Image[] = [];
     stops.push(async () => void (await Promise.all(nodes.map((node) => node.stop()))));
     await allOrNone(signal, [
       async (either) => names.start(await dnsComponent({ ...api, directory, address }), either),
+      async (either) => void images.push(await buildBusyboxImage({ report: console.error, signal: either })),
       ...settings.nodes.map(({ name }, index) => async (either: AbortSignal) => {
         const place = { name, index, count: settings.nodes.length, directory: nodeDirectory(directory, name) };
-        nodes[index] = await startContainerNode({ ...place, api, network, signal: either });
+        nodes[index] = await startContainerNode({ ...place, cgroupTree: cgroups, api, network, signal: either });
       }),
     ]);
+    const places = nodes.map(({ name, anchor }) => ({
+      name,
+      directory: nodeDirectory(directory, name),
+      anchor: anchor.identity,
+    }));
+    // No pod starts without it, so the cluster is not ready before.
+    await Promise.all(images.flatMap((image) => places.map((place) => importImage(place, image))));
     return {
       kubeconfigPath: api.kubeconfigPath,
-      nodes: nodes.map(({ name, anchor: { identity } }) => ({
-        name,
-        directory: nodeDirectory(directory, name),
-        anchorPid: identity.pid,
-      })),
+      nodes: places,
       processes: () => [network.anchor, ...api.processes(), ...names.children(), ...nodes.flatMap(processesOf)],
       stop,
     };

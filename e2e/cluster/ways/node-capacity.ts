@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { type ApiClient, ApiRefused, ApiUnreachable } from "../control-plane/api-client.ts";
+import type { ApiClient } from "../control-plane/api-client.ts";
 
 /** Resources that a node says it has, beyond what its kubelet finds: `{ "nvidia.com/gpu": "1" }`. */
 export type ExtendedResources = Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ export async function keepAdvertising(
       await advertise(client, nodes);
     } catch (error) {
       // An API server that is away, or a node that vanished between the two requests: the next look sees what is.
-      if (!(error instanceof ApiUnreachable || error instanceof ApiRefused)) throw error;
+      if (!signal.aborted) console.error("Looking at the nodes' resources again soon:", error);
     }
     await delay(lookAgainAfterMs, undefined, { signal }).catch(() => {});
   }

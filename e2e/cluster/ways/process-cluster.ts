@@ -1,5 +1,6 @@
 import { cpus, totalmem } from "node:os";
-import { type ClusterSettings, nodeDirectory } from "../cluster-state.ts";
+import { nodeDirectory } from "../cluster-directory.ts";
+import type { ClusterSettings } from "../cluster-state.ts";
 import { startControlPlane } from "../control-plane/control-plane.ts";
 import { claimLoopback } from "../host/loopback-claim.ts";
 import { startProcessNode } from "../process-node/process-node.ts";

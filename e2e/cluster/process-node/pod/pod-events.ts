@@ -1,9 +1,9 @@
-import type { NodeClient } from "../node-client.ts";
+import type { ApiClient } from "../../control-plane/api-client.ts";
 import type { Pod } from "./pod.ts";
 
 /** Tells people what keeps a pod from running: Warning events, as `kubectl describe pod` shows them. */
 export class PodEvents {
-  readonly #client: NodeClient;
+  readonly #client: ApiClient;
   readonly #nodeName: string;
   readonly #signal: AbortSignal;
   readonly #onError: (error: unknown) => void;
@@ -11,7 +11,7 @@ export class PodEvents {
   readonly #lastMessages = new Map<string, string>();
 
   constructor(options: {
-    client: NodeClient;
+    client: ApiClient;
     nodeName: string;
     signal: AbortSignal;
     onError: (error: unknown) => void;

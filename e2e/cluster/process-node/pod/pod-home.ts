@@ -1,6 +1,6 @@
+import type { ApiClient } from "../../control-plane/api-client.ts";
 import type { ProcessImage } from "../container/images.ts";
 import type { Gate } from "../gate.ts";
-import type { NodeClient } from "../node-client.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import type { ProcessLedger } from "../process-ledger.ts";
 import type { AddressPool } from "./addresses.ts";
@@ -13,7 +13,7 @@ export interface PodHome {
   readonly directory: string;
   readonly capacity: Readonly<Record<string, string>>;
   readonly images: Readonly<Record<string, ProcessImage>>;
-  readonly client: NodeClient;
+  readonly client: ApiClient;
   readonly objects: ObjectReader;
   readonly events: PodEvents;
   readonly addresses: AddressPool;

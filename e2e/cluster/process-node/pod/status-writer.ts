@@ -1,11 +1,12 @@
+import type { ApiClient } from "../../control-plane/api-client.ts";
+import { isNotFound, isOtherObject } from "../../control-plane/api-error.ts";
 import { Backoff, pause } from "../backoff.ts";
-import { isNotFound, isOtherObject, type NodeClient } from "../node-client.ts";
 import type { Pod } from "./pod.ts";
 import { conditionsOf, type PodSnapshot, statusFields } from "./pod-status.ts";
 
 /** What a writer is made of. */
 export interface StatusWriterOptions {
-  readonly client: NodeClient;
+  readonly client: ApiClient;
   readonly pod: Pod;
   readonly read: () => PodSnapshot;
   readonly onError: (error: unknown) => void;
@@ -67,7 +68,8 @@ export class StatusWriter {
       const text = JSON.stringify(body);
       if (text === this.#written) continue;
       const { client, signal } = this.#options;
-      await this.#retried(() => client.call({ method: "PATCH", path: `${this.#path}/status`, body, signal }));
+      const path = `${this.#path}/status`;
+      await this.#retried(() => client.call({ method: "PATCH", path, body, patch: "strategic-merge", signal }));
       this.#written = text;
     }
   }

@@ -5,37 +5,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { Gate } from "./gate.ts";
-import { isNotFound, isOtherObject, NodeClient } from "./node-client.ts";
+import { Gate } from "../process-node/gate.ts";
+import { type ApiClient, createApiClient } from "./api-client.ts";
+import { ApiUnreachable, isNotFound, isOtherObject } from "./api-error.ts";
 
 let directory: string;
 let server: Server;
-let client: NodeClient;
+let serverUrl: string;
+let client: ApiClient;
 let answer: (response: ServerResponse) => void;
 let requests = 0;
+let authorization: string | undefined;
 const gate = new Gate();
 
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "node-client-"));
+  directory = await mkdtemp(join(tmpdir(), "trainingrun-api-client-"));
   requests = 0;
-  server = createServer((_, response) => {
+  server = createServer((request, response) => {
     requests += 1;
+    authorization = request.headers.authorization;
     answer(response);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("Cannot test without a port");
-  const path = join(directory, "kubeconfig");
-  const config = {
-    "current-context": "c",
-    contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
-    clusters: [
-      { name: "c", cluster: { server: `http://127.0.0.1:${address.port}`, "insecure-skip-tls-verify": true } },
-    ],
-    users: [{ name: "u", user: {} }],
-  };
-  await writeFile(path, stringify(config));
-  client = await NodeClient.fromKubeconfig(path, gate);
+  serverUrl = `http://127.0.0.1:${address.port}`;
+  client = await createApiClient(await kubeconfig({}), gate);
 });
 
 afterEach(async () => {
@@ -43,6 +38,25 @@ afterEach(async () => {
   server.close();
   await rm(directory, { recursive: true });
 });
+
+/** A kubeconfig with a first context that leads nowhere and a current one of this user. */
+async function kubeconfig(user: object): Promise<string> {
+  const path = join(directory, "kubeconfig");
+  const config = {
+    "current-context": "here",
+    contexts: ["nowhere", "here"].map((name) => ({ name, context: { cluster: name, user: name } })),
+    clusters: [
+      { name: "nowhere", cluster: { server: "http://127.0.0.1:1" } },
+      { name: "here", cluster: { server: serverUrl, "insecure-skip-tls-verify": true } },
+    ],
+    users: [
+      { name: "nowhere", user: { token: "somebody else's" } },
+      { name: "here", user },
+    ],
+  };
+  await writeFile(path, stringify(config));
+  return path;
+}
 
 const get = { method: "GET", path: "/x" } as const;
 
@@ -86,4 +100,34 @@ test("gives the lines of an endless answer whole, and refuses one that breaks of
   };
   await expect(read()).rejects.toThrow("ended inside a line: {");
   expect(lines).toEqual(['{"a":1}', "{}"]);
+});
+
+test.each<[string, object, string | undefined]>([
+  ["nothing", {}, undefined],
+  ["a token", { token: "own" }, "Bearer own"],
+  ["a file that holds a token", { tokenFile: "token" }, "Bearer filed"],
+])("asks as the user of the current context, known by %s", async (_, user, expected) => {
+  answer = (response) => response.end("{}");
+  await writeFile(join(directory, "token"), "filed");
+  const other = await createApiClient(await kubeconfig(user));
+  await other.expect("GET", "/x");
+  await other.close();
+  expect(authorization).toBe(expected);
+});
+
+test("gives a text as it stands, whatever the status", async () => {
+  answer = (response) => response.writeHead(503, { "content-type": "text/plain" }).end("not yet");
+  expect(await client.request("GET", "/readyz")).toEqual({ status: 503, body: "not yet" });
+  await expect(client.expect("GET", "/readyz")).rejects.toThrow("the API server answered 503: not yet");
+});
+
+test.each<[string, (response: ServerResponse) => void]>([
+  [
+    "that breaks off",
+    (response) => response.writeHead(200, { "content-length": 10 }).write("{", () => response.destroy()),
+  ],
+  ["that is cut short in good order", (response) => response.end('{"kind":')],
+])("takes an answer %s for none", async (_, reply) => {
+  answer = reply;
+  await expect(client.call(get)).rejects.toThrow(ApiUnreachable);
 });
