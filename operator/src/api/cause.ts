@@ -22,6 +22,7 @@ export const chargeOfCause = {
   NodeShutdown: "Disruption",
   Deleted: "Disruption",
   Signalled: "Disruption",
+  PodDeadlineExceeded: "Disruption",
   Rejected: "Disruption",
   NoVerifiedCheckpoint: "Terminal",
   StorageUnavailable: "Nothing",

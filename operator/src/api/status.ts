@@ -5,8 +5,19 @@ import { z } from "zod";
 import { Cause } from "./cause.ts";
 import { Condition } from "./conditions.ts";
 
-/** How many entries the lists of the status hold; older ones are folded or dropped. */
-export const statusLimits = { attempts: 20, pods: 8, history: 60, checkpoints: 16, refused: 16, suspects: 4 } as const;
+/**
+ * How many entries the lists of the status hold; older ones are folded or dropped. `livePods` is as many as a run may
+ * have workers: while an attempt lives, every one of its pods is on record, so that none is missed.
+ */
+export const statusLimits = {
+  attempts: 20,
+  pods: 8,
+  livePods: 1024,
+  history: 60,
+  checkpoints: 16,
+  refused: 16,
+  suspects: 4,
+} as const;
 
 const Time = z.iso.datetime().describe("RFC 3339, UTC.");
 
@@ -63,8 +74,8 @@ export const AttemptEntry = z.object({
   generation: z.int().min(0).describe("The spec's generation that the attempt runs."),
   pods: z
     .array(z.object({ uid: z.string().max(63), node: z.string().max(253).optional() }))
-    .max(statusLimits.pods)
-    .describe("The attempt's pods, by worker."),
+    .max(statusLimits.livePods)
+    .describe("The attempt's pods, by worker: all while it lives, the first 8 once it has ended."),
   podCount: z.int().min(0).optional().describe("How many pods there were, where not all are listed."),
   startTime: Time.describe("When the number was written."),
   endTime: Time.optional().describe("When the kubelet reported the last container's end; absent while it lives."),

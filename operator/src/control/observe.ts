@@ -6,6 +6,7 @@ import { claimNameOf, podName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
 import { observePod } from "../core/observe-pod.ts";
 import type { AgentReport, Observed, ObservedNode, ObservedPod, ObservedVolume } from "../core/observed.ts";
+import { nodeNamesOf } from "../core/survey.ts";
 import { isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
@@ -53,7 +54,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       run,
       pods: present,
       gone: missing.gone,
-      nodes: await observeNodes(present, { ...sources, bound }),
+      nodes: await observeNodes(nodeNamesOf(run, present), { ...sources, bound }),
       volume: await observeVolume(run, { ...sources, bound }),
       reports,
       refusals: sources.refusals.of(run.metadata.uid),
@@ -124,8 +125,7 @@ export function judgeMissing(raw: KubeObject | undefined, uid: string): Observed
   return observePod(raw) ?? "Unreadable";
 }
 
-async function observeNodes(present: readonly ObservedPod[], live: Live): Promise<readonly ObservedNode[]> {
-  const names = [...new Set(present.flatMap(({ node }) => node ?? []))].sort();
+async function observeNodes(names: readonly string[], live: Live): Promise<readonly ObservedNode[]> {
   return await Promise.all(
     names.map(async (name) => {
       if (live.caches.nodes === undefined) return unseenNode(name, "Unknown");

@@ -1,30 +1,41 @@
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import { statusLimits, type TrainingRunStatus } from "../api/status.ts";
 import type { AttemptFacts } from "./facts.ts";
+import { openEntry } from "./ledger.ts";
 
 type Catalogue = Pick<TrainingRunStatus, "latestVerified" | "best" | "checkpoints" | "refused">;
 
 /**
  * Mirrors what the agent of the open attempt knows. Without its answer, the records of an ended one add to what
- * status holds. A recorded checkpoint that is refused later stays on record as long as no other is known: it is
- * how a lost volume is told from a first start (I10).
+ * status holds. The newest on record stays as `latestVerified` as long as no other is known, even if it is refused:
+ * it is how a lost volume is told from a first start (I10). `checkpoints` and `best` hold only what can be resumed from.
  */
 export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): Catalogue {
   const refused = mergeRefused(facts.refused, withoutVerified(status.refused ?? [], facts));
   const isRefused = ({ digest }: { digest: string }) => refused.some((entry) => entry.digest === digest);
-  const recorded = facts.catalogue ?? status.checkpoints ?? [];
+  // An agent that restores, or cannot read the log, tells of none: then what is on record stands, but for the refused.
+  const onRecord = noneLeft(status, facts) ? {} : status;
+  const recorded = facts.catalogue.length > 0 ? facts.catalogue : (onRecord.checkpoints ?? []);
   const checkpoints = uniqueByDigest([...(facts.latestVerified ? [facts.latestVerified] : []), ...recorded])
     .filter((entry) => !isRefused(entry))
     .slice(0, statusLimits.checkpoints);
   const latest = [facts.latestVerified, status.latestVerified].find((entry) => entry && !isRefused(entry));
   const latestVerified = latest ?? checkpoints[0] ?? status.latestVerified;
-  const best = [facts.best, status.best].find((entry) => entry && !isRefused(entry));
+  const best = facts.catalogue.length > 0 ? [facts.best] : [facts.best, onRecord.best];
   return {
     ...(latestVerified ? { latestVerified } : {}),
-    ...(best ? { best } : {}),
-    ...(checkpoints.length > 0 ? { checkpoints } : {}),
+    best: best.find((entry) => entry && !isRefused(entry)) ?? undefined,
+    checkpoints: checkpoints.length > 0 ? checkpoints : undefined,
     refused: refused.length > 0 ? refused : undefined,
   };
+}
+
+/**
+ * The restore looked at every checkpoint and none verified; its record has room for the first few alone. Where the
+ * user chose one that is not there, nothing is said of the others.
+ */
+function noneLeft(status: TrainingRunStatus, facts: AttemptFacts): boolean {
+  return facts.noneVerified && openEntry(status)?.from === undefined;
 }
 
 function mergeRefused(found: readonly RefusedSummary[], known: readonly RefusedSummary[]): RefusedSummary[] {
@@ -34,7 +45,7 @@ function mergeRefused(found: readonly RefusedSummary[], known: readonly RefusedS
 
 /** What one node could not verify and the present one has: it was the node, not the checkpoint. */
 function withoutVerified(refused: readonly RefusedSummary[], { catalogue }: AttemptFacts): RefusedSummary[] {
-  return refused.filter((entry) => !catalogue?.some(({ digest }) => digest === entry.digest));
+  return refused.filter((entry) => !catalogue.some(({ digest }) => digest === entry.digest));
 }
 
 function uniqueByDigest<T extends Pick<CheckpointSummary, "digest">>(entries: readonly T[]): T[] {

@@ -1,55 +1,24 @@
 import { describe, expect, test } from "vitest";
-import { at, ended, podWith, running, waiting } from "../../test/pod-builder.ts";
+import {
+  dead,
+  deleted,
+  digest,
+  disruption,
+  done,
+  failed,
+  member as pod,
+  preempted,
+  served,
+  skewed,
+  text,
+} from "../../test/ended-pods.ts";
+import { at, ended, waiting } from "../../test/pod-builder.ts";
 import type { Fields } from "../../test/run-builder.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import { classify, type EndedAttempt, type Member, rows } from "./cause.ts";
-import type { ObservedNode } from "./observed.ts";
 
-const digest = `sha256:${"a".repeat(64)}`;
 const other = `sha256:${"b".repeat(64)}`;
-const text = (record: unknown) => ({ message: JSON.stringify(record) });
-const done = text({ kind: "done", attempt: 1, step: 100, checkpoint: digest, metrics: [] });
-const served = (verdict: string | null) =>
-  text({
-    kind: "served",
-    attempt: 1,
-    latestVerified: null,
-    best: null,
-    done: verdict,
-    refused: [],
-    verificationFailures: 0,
-  });
-const preempted = text({
-  kind: "preempted",
-  attempt: 1,
-  step: 7,
-  finalCheckpoint: "Saved",
-  checkpoint: digest,
-  graceUsedSeconds: 1,
-});
-const failed = (failure: string) =>
-  text({ kind: "restore-failed", attempt: 1, failure, message: `words of ${failure}`, refused: [] });
-const disruption = (reason: string) => [{ type: "DisruptionTarget", status: "True", reason, message: "said so" }];
 const entry: AttemptEntry = { number: 1, generation: 1, pods: [], startTime: at(0) };
-
-function pod(status: Fields, metadata: Fields = {}, node?: ObservedNode): Member {
-  return { kind: "Pod", pod: podWith({ status, metadata }), node, report: undefined };
-}
-
-function dead(trainer: Fields, agent: Fields = ended("agent", 0), rest: Fields = {}): Fields {
-  return { phase: "Failed", containerStatuses: [trainer], initContainerStatuses: [agent], ...rest };
-}
-
-const deleted = { deletionTimestamp: at(130), deletionGracePeriodSeconds: 30 };
-/** Deleted, by the API server's clock, a minute after the trainer ended by the node's. */
-const skewed = { deletionTimestamp: at(190), deletionGracePeriodSeconds: 30 };
-const absent: ObservedNode = {
-  name: "node-a",
-  presence: "Absent",
-  ready: "Unknown",
-  readySince: null,
-  outOfService: false,
-};
 
 type Case = readonly [row: number, title: string, members: Member[], expected: Fields, attempt?: Partial<EndedAttempt>];
 
@@ -66,6 +35,16 @@ const cases: readonly Case[] = [
     [pod(dead(ended("trainer", 0, done), ended("agent", 0, served(digest))), deleted)],
     { cause: "Complete" },
     { stop: { attempt: 1, cause: "Suspended", time: at(0) } },
+  ],
+  [
+    1,
+    "a done record that the agent verified before it was killed and started again",
+    [
+      pod(
+        dead(ended("trainer", 0, done), { ...ended("agent", 137), lastState: ended("agent", 1, served(digest)).state }),
+      ),
+    ],
+    { cause: "Complete" },
   ],
   [
     2,
@@ -113,118 +92,10 @@ const cases: readonly Case[] = [
   ],
   [
     4,
-    "an eviction through the API",
-    [pod(dead(ended("trainer", 143), undefined, { conditions: disruption("EvictionByEvictionAPI") }), deleted)],
-    { cause: "Drained" },
+    "a pod gone without a trace",
+    [{ kind: "Gone", uid: "x", bound: true, node: undefined }],
+    { cause: "Deleted", reason: "GoneWithoutTrace" },
   ],
-  [
-    4,
-    "a taint that drives pods away",
-    [pod(dead(ended("trainer", 143), undefined, { conditions: disruption("DeletionByTaintManager") }), deleted)],
-    { cause: "NodeLost" },
-  ],
-  [
-    4,
-    "a pod collected after its node",
-    [pod(dead(running("trainer"), running("agent"), { conditions: disruption("DeletionByPodGC") }))],
-    { cause: "NodeLost" },
-  ],
-  [
-    4,
-    "node pressure",
-    [
-      pod(
-        dead(ended("trainer", 137), undefined, { reason: "Evicted", conditions: disruption("TerminationByKubelet") }),
-      ),
-    ],
-    { cause: "NodePressure" },
-  ],
-  [
-    4,
-    "node pressure without the condition",
-    [pod(dead(ended("trainer", 137), undefined, { reason: "Evicted" }))],
-    { cause: "NodePressure", reason: "Evicted" },
-  ],
-  [
-    4,
-    "a node that shuts down",
-    [
-      pod(
-        dead(ended("trainer", 143), undefined, {
-          reason: "Terminated",
-          conditions: disruption("TerminationByKubelet"),
-        }),
-      ),
-    ],
-    { cause: "NodeShutdown" },
-  ],
-  [
-    4,
-    "a kubelet that makes room for a critical pod",
-    [pod(dead(ended("trainer", 143), undefined, { reason: "Preempting" }))],
-    { cause: "Preempted" },
-  ],
-  [
-    4,
-    "a deletion by somebody",
-    [pod(dead(ended("trainer", 143)), deleted)],
-    { cause: "Deleted", charge: "Disruption" },
-  ],
-  [
-    4,
-    "an exit in the very second of a deletion",
-    [pod(dead(ended("trainer", 1)), { deletionTimestamp: at(130), deletionGracePeriodSeconds: 30 })],
-    { cause: "Deleted" },
-  ],
-  [
-    4,
-    "a deletion by somebody, although the node's clock says the trainer ended before it",
-    [pod(dead(ended("trainer", 143)), skewed)],
-    { cause: "Deleted", charge: "Disruption" },
-  ],
-  [
-    4,
-    "a trainer killed at the end of its grace period on a node whose clock is late",
-    [pod(dead(ended("trainer", 137)), skewed)],
-    { cause: "Deleted" },
-  ],
-  [
-    4,
-    "a trainer that wrote that it was stopped and ended in its own way on a node whose clock is late",
-    [pod(dead(ended("trainer", 1, preempted)), skewed)],
-    { cause: "Deleted", exitCode: 1 },
-  ],
-  [
-    4,
-    "a SIGTERM that came with no deletion and no word of the node",
-    [pod(dead(ended("trainer", 143, preempted)))],
-    { cause: "Signalled", charge: "Disruption", reason: "SignalReceived", exitCode: 143 },
-  ],
-  [
-    4,
-    "a node that was started again under its containers",
-    [pod(dead(ended("trainer", 255, { reason: "Unknown" })))],
-    { cause: "NodeLost", reason: "Unknown" },
-  ],
-  [
-    4,
-    "a node that was deleted",
-    [pod({ phase: "Running", containerStatuses: [running("trainer")] }, {}, absent)],
-    { cause: "NodeLost", reason: "NodeGone" },
-  ],
-  [
-    4,
-    "a node that a person took out of service",
-    [pod({ phase: "Running" }, {}, { ...absent, presence: "Present", outOfService: true })],
-    { cause: "NodeLost", reason: "NodeOutOfService" },
-  ],
-  [
-    4,
-    "a container that its node lost track of",
-    [pod(dead(ended("trainer", 137, { reason: "ContainerStatusUnknown" })))],
-    { cause: "NodeLost" },
-  ],
-  [4, "a pod gone without a trace", [{ kind: "Gone", uid: "x" }], { cause: "Deleted", reason: "GoneWithoutTrace" }],
   [
     4,
     "a crash of one member of a gang while another is preempted",
@@ -361,6 +232,33 @@ const cases: readonly Case[] = [
     "a crash",
     [pod(dead(ended("trainer", 1, { message: "Traceback" })))],
     { cause: "Crashed", charge: "Failure", reason: "NonZeroExit", message: "Traceback", exitCode: 1 },
+  ],
+  [
+    11,
+    "a crash beside an agent whose first restore failed, and that was started again and killed",
+    [
+      pod(
+        dead(ended("trainer", 1), {
+          ...ended("agent", 137),
+          lastState: ended("agent", 1, failed("StorageUnavailable")).state,
+        }),
+      ),
+    ],
+    { cause: "Crashed", charge: "Failure" },
+  ],
+  [
+    11,
+    "a crash after a suspension was written and before the pod was deleted",
+    [pod(dead(ended("trainer", 1)))],
+    { cause: "Crashed", charge: "Failure" },
+    { stop: { attempt: 1, cause: "Suspended", time: at(0) } },
+  ],
+  [
+    4,
+    "node pressure after a suspension was written and before the pod was deleted",
+    [pod(dead(ended("trainer", 137), undefined, { reason: "Evicted" }))],
+    { cause: "NodePressure", charge: "Disruption" },
+    { stop: { attempt: 1, cause: "Suspended", time: at(0) } },
   ],
   [
     9,

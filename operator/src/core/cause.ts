@@ -2,7 +2,8 @@ import type { RestoreFailure } from "@trainingrun/checkpoint/contract/terminatio
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
 import type { AttemptEntry, Stop } from "../api/status.ts";
-import { disruptionOf } from "./disruption.ts";
+import { disruptionOf, vanished } from "./disruption.ts";
+import { isWanted } from "./ledger.ts";
 import type { AgentReport, ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
 /** Why an attempt ended and what that costs, ready for the ledger. */
@@ -14,10 +15,10 @@ export type Ending = Readonly<{
   exitCode?: number;
 }>;
 
-/** One pod of an ended attempt: as it was last seen, or gone without a trace. */
+/** One pod of an ended attempt: as it was last seen, or gone without a trace, and whether it had been given a node. */
 export type Member =
   | Readonly<{ kind: "Pod"; pod: ObservedPod; node: ObservedNode | undefined; report: AgentReport | undefined }>
-  | Readonly<{ kind: "Gone"; uid: string }>;
+  | Readonly<{ kind: "Gone"; uid: string; bound: boolean; node: ObservedNode | undefined }>;
 
 /** What the classifier looks at besides the pods. */
 export type EndedAttempt = Readonly<{
@@ -70,8 +71,8 @@ export const rows: readonly Row[] = [
   },
   {
     title: "our own stop",
-    match: (_member, { stop, entry, noneVerified }) =>
-      stop === undefined
+    match: (member, { stop, entry, noneVerified }) =>
+      stop === undefined || endedBefore(stop, member)
         ? null
         : {
             ...ending(stop.cause, stop.reason ?? stop.cause, stop.message ?? ""),
@@ -82,10 +83,7 @@ export const rows: readonly Row[] = [
   {
     title: "a disruption",
     match: (member) => {
-      if (member.kind === "Gone") {
-        return ending("Deleted", "GoneWithoutTrace", "The pod disappeared before its end could be seen.");
-      }
-      const disruption = disruptionOf(member.pod, member.node);
+      const disruption = member.kind === "Gone" ? vanished(member.node) : disruptionOf(member.pod, member.node);
       return disruption === null
         ? null
         : withExit(ending(disruption.cause, disruption.reason, disruption.message), trainerEnd(member));
@@ -166,10 +164,12 @@ export const rows: readonly Row[] = [
   },
 ];
 
+const neverThere: Member = { kind: "Gone", uid: "", bound: false, node: undefined };
+
 /** Names the end of an attempt by the first row that any of its pods matches. */
 export function classify(attempt: EndedAttempt): Ending {
   // An attempt that was stopped before it had a pod is judged by the stop alone.
-  const members: readonly Member[] = attempt.members.length > 0 ? attempt.members : [{ kind: "Gone", uid: "" }];
+  const members: readonly Member[] = attempt.members.length > 0 ? attempt.members : [neverThere];
   for (const row of rows) {
     for (const member of members) {
       const found = row.match(member, attempt);
@@ -192,6 +192,15 @@ const causeOfFailure = {
   LogUnreadable: "Crashed",
   AgentDefect: "Crashed",
 } as const satisfies Record<RestoreFailure, Cause>;
+
+/** What was wished of an attempt is not why it ended, where its trainer had ended before anybody deleted its pod. */
+function endedBefore(stop: Stop, member: Member): boolean {
+  return isWanted(stop.cause) && trainerEnd(member) !== null && !isDeleted(member);
+}
+
+function isDeleted(member: Member): boolean {
+  return member.kind === "Gone" || member.pod.deletionRequestedAt !== null;
+}
 
 /** The restore's verdict, where it refused to hand over, of this attempt's agent or restore container. */
 export function restoreFailure(member: Member, attempt: number) {
@@ -231,9 +240,12 @@ function doneRecord(member: Member) {
 /** Digest of the final checkpoint that the agent has verified: by its record, or by its last answer. */
 function verdictOf(member: Member): string | null {
   if (member.kind === "Gone") return null;
-  const { record } = member.pod.agent;
-  const recorded = record?.kind === "served" && record.attempt === member.pod.attempt ? record.done : null;
-  return recorded ?? member.report?.state.done ?? null;
+  const { record, earlierRecord } = member.pod.agent;
+  // What is verified stays so, whatever became of the agent that said it.
+  const recorded = [record, earlierRecord].flatMap((said) =>
+    said?.kind === "served" && said.attempt === member.pod.attempt && said.done !== null ? [said.done] : [],
+  );
+  return recorded[0] ?? member.report?.state.done ?? null;
 }
 
 function trainerEnd(member: Member): ContainerEnd | null {

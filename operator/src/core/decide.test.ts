@@ -1,56 +1,15 @@
 import { describe, expect, test } from "vitest";
+import { boundClaim, condition, decideOn, held, kinds, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running, waiting } from "../../test/pod-builder.ts";
-import { type Fields, runWith, start } from "../../test/run-builder.ts";
-import { createWorld, settings } from "../../test/world.ts";
+import { runWith, start } from "../../test/run-builder.ts";
+import { createWorld } from "../../test/world.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
-import { decide } from "./decide.ts";
-import type { Decision } from "./decision.ts";
-import type { Observed, ObservedPod } from "./observed.ts";
+import type { ObservedPod } from "./observed.ts";
 
-const bound = {
-  kind: "Present",
-  claimName: "mnist-0123abcd",
-  uid: "c",
-  phase: "Bound",
-  runUid: runWith().metadata.uid,
-  accessModes: [],
-  deletionRequested: false,
-  problem: "",
-} as const;
 const absent = { kind: "Absent", claimName: "mnist-0123abcd" } as const;
-const held = { finalizers: ["trainingrun.dev/final-save"] };
 const digest = `sha256:${"a".repeat(64)}`;
 const saved = { step: 40, attempt: 1, digest, bytes: 1, time: at(0), tiers: ["Volume"], metrics: [] };
 
-/** A run whose attempt 1 lives in the pod `pod-1`. */
-function living(fields: { status?: Fields; spec?: Fields; metadata?: Fields } = {}) {
-  const entry = { number: 1, generation: 1, pods: [{ uid: "pod-1", node: "node-a" }], startTime: at(0) };
-  return runWith({
-    ...fields,
-    metadata: { ...held, ...fields.metadata },
-    status: { attempt: 1, attempts: [entry], ...fields.status },
-  });
-}
-
-function decideOn(observed: Partial<Observed>): Decision {
-  return decide(
-    {
-      now: start + 60_000,
-      run: runWith(),
-      pods: [],
-      gone: [],
-      nodes: [],
-      volume: bound,
-      reports: [],
-      refusals: [],
-      ...observed,
-    },
-    settings,
-  );
-}
-
-const kinds = ({ actions }: Decision) => actions.map(({ kind }) => kind);
-const condition = ({ status }: Decision, type: string) => status.conditions?.find((each) => each.type === type);
 const training: ObservedPod = podWith({
   status: { containerStatuses: [running("trainer")], initContainerStatuses: [running("agent")] },
 });
@@ -112,7 +71,7 @@ describe("the claim", () => {
   });
 
   test("of an earlier run with the same name is not adopted", () => {
-    const decision = decideOn({ volume: { ...bound, runUid: "another" } });
+    const decision = decideOn({ volume: { ...boundClaim, runUid: "another" } });
     expect(kinds(decision)).toEqual([]);
     expect(condition(decision, "Progressing")).toMatchObject({ reason: "ClaimForeign" });
   });

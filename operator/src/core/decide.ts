@@ -1,5 +1,5 @@
 import { managedBy } from "../api/names.ts";
-import type { TrainingRunStatus } from "../api/status.ts";
+import { statusLimits, type TrainingRunStatus } from "../api/status.ts";
 import { decideNext } from "./begin.ts";
 import { releaseDeadline } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
@@ -75,9 +75,13 @@ function recordPods(status: TrainingRunStatus, { entry, members }: Survey, { pod
   const lifted = { ...status, attempt: Math.max(status.attempt ?? 0, ...numbers) };
   const [newest, ...earlier] = lifted.attempts ?? [];
   if (entry === null || newest === undefined || members.length === 0) return lifted;
-  const recorded = members.map(({ pod: { uid, node } }) => ({ uid, ...(node === null ? {} : { node }) }));
-  const kept = newest.pods.filter(({ uid }) => !recorded.some((pod) => pod.uid === uid));
-  return { ...lifted, attempts: [{ ...newest, pods: [...recorded, ...kept] }, ...earlier] };
+  const known = newest.pods.length > 0 ? newest.pods : members.map(({ pod: { uid } }) => ({ uid }));
+  // Their places say which worker each is, so they keep them.
+  const recorded = known.map((each) => {
+    const node = members.find(({ pod }) => pod.uid === each.uid)?.pod.node ?? null;
+    return node === null ? each : { ...each, node };
+  });
+  return { ...lifted, attempts: [{ ...newest, pods: recorded.slice(0, statusLimits.livePods) }, ...earlier] };
 }
 
 function mirror(observed: Observed, status: TrainingRunStatus, facts: AttemptFacts | null): Draft {

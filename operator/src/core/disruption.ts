@@ -20,6 +20,8 @@ const byPodReason: Readonly<Record<string, Cause>> = {
   NodeShutdown: "NodeShutdown",
   Preempting: "Preempted",
   NodeLost: "NodeLost",
+  // activeDeadlineSeconds of the template's pod, not of the run: the user's slice of time, which the program did not end.
+  DeadlineExceeded: "PodDeadlineExceeded",
 };
 
 /** Of the kubelet, and of containerd for a container that ran before its node was started again. */
@@ -48,17 +50,29 @@ export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): 
   if (pod.phase === "Failed" && podCause !== undefined) {
     return { cause: podCause, reason: pod.reason, message: pod.message };
   }
+  const lost = lossOf(node);
+  if (lost !== null) return lost;
+  const { state } = pod.trainer;
+  if (state.kind === "Terminated" && lostTrackReasons.includes(state.reason)) {
+    return { cause: "NodeLost", reason: state.reason, message: `Node ${pod.node} lost track of the container.` };
+  }
+  return stoppedFromOutside(pod);
+}
+
+/** What took a pod away that is gone from the API: its node where that is known to be lost, or somebody. */
+export function vanished(node: ObservedNode | undefined): Disruption {
+  const message = "The pod disappeared before its end could be seen.";
+  return lossOf(node) ?? { cause: "Deleted", reason: "GoneWithoutTrace", message };
+}
+
+function lossOf(node: ObservedNode | undefined): Disruption | null {
   if (node?.presence === "Absent") {
     return { cause: "NodeLost", reason: "NodeGone", message: `Node ${node.name} was deleted.` };
   }
   if (node?.outOfService) {
     return { cause: "NodeLost", reason: "NodeOutOfService", message: `Node ${node.name} is tainted out-of-service.` };
   }
-  const { state } = pod.trainer;
-  if (state.kind === "Terminated" && lostTrackReasons.includes(state.reason)) {
-    return { cause: "NodeLost", reason: state.reason, message: `Node ${pod.node} lost track of the container.` };
-  }
-  return stoppedFromOutside(pod);
+  return null;
 }
 
 /**

@@ -24,8 +24,10 @@ export type AttemptFacts = Readonly<{
   progress: Progress | null;
   latestVerified: CheckpointSummary | null;
   best: CheckpointSummary | null;
-  /** All verified checkpoints, newest first; null when only records are left to go by. */
-  catalogue: readonly CheckpointSummary[] | null;
+  /** All verified checkpoints that the agent tells of, newest first; empty as well while it cannot know. */
+  catalogue: readonly CheckpointSummary[];
+  /** The restore found nothing that verifies. */
+  noneVerified: boolean;
   refused: readonly RefusedSummary[];
   /** Present problems of the storage; null when the agent has not answered. */
   problems: AgentState["problems"] | null;
@@ -36,7 +38,7 @@ export function factsOf(pod: ObservedPod, report: AgentReport | undefined): Atte
   const state = report?.podUid === pod.uid && report.state.attempt === pod.attempt ? report.state : null;
   const agent = recordOf(pod.agent.record ?? pod.restore?.record, pod.attempt);
   const trainer = recordOf(pod.trainer.record, pod.attempt);
-  const served = agent?.kind === "served" ? agent : null;
+  const served = servedOf(agent) ?? servedOf(recordOf(pod.agent.earlierRecord, pod.attempt));
   return {
     opened: served?.resumedFrom !== undefined || Boolean(state?.restored),
     resumedFrom: served?.resumedFrom ?? resumeOf(state),
@@ -49,14 +51,19 @@ export function factsOf(pod: ObservedPod, report: AgentReport | undefined): Atte
     progress: state?.progress ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),
     best: served?.best ?? state?.best ?? null,
-    catalogue: state === null ? null : state.checkpoints.filter(({ verified }) => verified).map(summary),
-    refused: [...(agent?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
+    catalogue: (state?.checkpoints ?? []).filter(({ verified }) => verified).map(summary),
+    noneVerified: agent?.kind === "restore-failed" && agent.failure === "NoVerifiedCheckpoint",
+    refused: [...((agent ?? served)?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
     problems: state?.problems ?? null,
   };
 }
 
 function recordOf<R extends AgentRecord | TrainerRecord>(record: R | null | undefined, attempt: number): R | null {
   return record?.attempt === attempt ? record : null;
+}
+
+function servedOf(record: AgentRecord | null) {
+  return record?.kind === "served" ? record : null;
 }
 
 function resumeOf(state: AgentState | null): AttemptFacts["resumedFrom"] {

@@ -28,8 +28,8 @@ function withFacts(
   { entry, facts }: { entry: AttemptEntry; facts: AttemptFacts },
 ): TrainingRunStatus {
   const base = nextBase(status.base, entry, facts);
-  const rolledBack = status.base !== undefined && base !== status.base;
-  const known = rolledBack ? onNewLineage(status, facts) : status;
+  const leftBehind = status.base !== undefined && base !== status.base;
+  const known = leftBehind ? onNewLineage(status, facts) : status;
   const catalogue = nextCatalogue(known, facts);
   const retry = known.retry ?? freshBudget(run.spec.retry);
   const described = bookLostSteps(
@@ -41,17 +41,21 @@ function withFacts(
     ...catalogue,
     ...(base ? { base } : {}),
     ...progressOf(known, facts),
-    retry: refill(retry, run.spec.retry, catalogue.latestVerified?.step),
+    // By what the agent says of its own lineage: status may still hold the newest of one that was left.
+    retry: refill(retry, run.spec.retry, facts.latestVerified?.step),
   };
 }
 
-/** What was newest in the lineage that the user left is not newest in the one they chose. */
-function onNewLineage(status: TrainingRunStatus, facts: AttemptFacts): TrainingRunStatus {
-  const chosen = status.checkpoints?.find(({ digest }) => digest === facts.resumedFrom?.digest);
+/** What was newest in the lineage that was left is not newest in the one that begins, and progress counts from its base. */
+function onNewLineage(status: TrainingRunStatus, { resumedFrom }: AttemptFacts): TrainingRunStatus {
+  const chosen = status.checkpoints?.find(({ digest }) => digest === resumedFrom?.digest);
+  const fromNothing = resumedFrom === null;
   return {
     ...status,
     ...(chosen ? { latestVerified: chosen } : {}),
-    ...(status.retry ? { retry: rebase(status.retry, facts.resumedFrom?.step ?? 0) } : {}),
+    // From step 0 nothing of what was on record can be resumed from any more.
+    ...(fromNothing ? { latestVerified: undefined, best: undefined, checkpoints: undefined } : {}),
+    ...(status.retry ? { retry: rebase(status.retry, resumedFrom?.step ?? 0) } : {}),
   };
 }
 

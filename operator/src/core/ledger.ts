@@ -68,6 +68,7 @@ export function endEntry(
     endTime: timeOf(end),
     cause: ending.cause,
     charge: ending.charge,
+    ...folded(entry.pods),
     ...(ending.reason === "" ? {} : { reason: ending.reason.slice(0, 63) }),
     ...(ending.message === "" ? {} : { message: ending.message.slice(0, 1024) }),
     ...(ending.exitCode === undefined ? {} : { exitCode: ending.exitCode }),
@@ -77,6 +78,12 @@ export function endEntry(
     attempts: [ended, ...earlier],
     totals: count(status.totals ?? emptyTotals, ended, { end, trainingEnd: trainerEndedAt ?? end }),
   };
+}
+
+/** Every pod of a living attempt is on record, so that none is missed; of an ended one the first few are enough. */
+function folded(pods: AttemptEntry["pods"]): Pick<AttemptEntry, "pods" | "podCount"> {
+  if (pods.length <= statusLimits.pods) return { pods };
+  return { pods: pods.slice(0, statusLimits.pods), podCount: pods.length };
 }
 
 /** Whether an attempt brought a step that no attempt from the same checkpoint had brought before. */

@@ -1,5 +1,6 @@
-import { expect, test } from "vitest";
-import { ended, podWith, rawPod, running } from "../../test/pod-builder.ts";
+import { describe, expect, test } from "vitest";
+import { failed, served } from "../../test/ended-pods.ts";
+import { ended, podWith, rawPod, running, waiting } from "../../test/pod-builder.ts";
 import { runWith } from "../../test/run-builder.ts";
 import { observePod } from "./observe-pod.ts";
 import { trainingPod } from "./pod.ts";
@@ -24,4 +25,19 @@ test("the only container stays the trainer when admission puts another one besid
 
 test("a pod in which nothing says which container trains is not read", () => {
   expect(observePod(rawPod({ spec: { containers: [mesh, { name: "train" }] } }))).toBeNull();
+});
+
+describe("the record of a container that was started again", () => {
+  const lastState = ended("agent", 1, failed("StorageUnavailable")).state;
+  const earlier = { kind: "restore-failed", failure: "StorageUnavailable" };
+
+  test.each([
+    ["that runs is of its earlier life", running("agent"), null, earlier],
+    ["that ended with a record is the newer one", ended("agent", 0, served(null)), { kind: "served" }, earlier],
+    ["that ended without one is of its earlier life", ended("agent", 137), null, earlier],
+    ["that has not begun again is its end", waiting("agent", "CrashLoopBackOff"), earlier, null],
+  ])("%s", (_title, state, record, earlierRecord) => {
+    const { agent } = podWith({ status: { initContainerStatuses: [{ ...state, lastState }] } });
+    expect({ record: agent.record, earlierRecord: agent.earlierRecord }).toMatchObject({ record, earlierRecord });
+  });
 });

@@ -139,9 +139,18 @@ function told({ containers }: Pod["spec"]): string | undefined {
 function readContainer<R>(name: string, status: Status | undefined, schema: z.ZodType<R>): ObservedContainer<R> {
   const state = readState(status?.state);
   const previousEnd = readEnd(status?.lastState);
-  const present = state.kind === "Terminated" ? readRecord(state.message, schema) : null;
   const startedAt = previousEnd?.startedAt ?? (state.kind === "Waiting" ? null : state.startedAt);
-  return { name, state, previousEnd, startedAt, record: present ?? readRecord(previousEnd?.message, schema) };
+  // A container that waits to be started again has no other state than its end; one that was started again has.
+  const waits = state.kind === "Waiting";
+  const end = waits ? previousEnd : state.kind === "Terminated" ? state : null;
+  return {
+    name,
+    state,
+    previousEnd,
+    startedAt,
+    record: readRecord(end?.message, schema),
+    earlierRecord: waits ? null : readRecord(previousEnd?.message, schema),
+  };
 }
 
 function readState(state: State | undefined): ObservedContainer<never>["state"] {

@@ -18,7 +18,7 @@ export type Observed = Readonly<{
   pods: readonly ObservedPod[];
   /** Pod uids of the newest ledger entry that the cache lacks and that a live read did not find under their name. */
   gone: readonly string[];
-  /** One entry per node name that a pod of the run is bound to. */
+  /** One entry per name of `nodeNamesOf`: nodes of the run's pods, also of recorded ones that are gone. */
   nodes: readonly ObservedNode[];
   volume: ObservedVolume;
   /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
@@ -38,8 +38,10 @@ export type ObservedContainer<Record> = Readonly<{
   previousEnd: ContainerEnd | null;
   /** When it first ran in this pod, as far as the kubelet still knows. */
   startedAt: Instant | null;
-  /** The record in its termination message, of its present or else its previous end; null when there is none. */
+  /** The record in its termination message, once its newest life has ended; null before, and when it left none. */
   record: Record | null;
+  /** What the life before its newest one left. It tells what was done by then, and never how the attempt ends. */
+  earlierRecord: Record | null;
 }>;
 
 /** A container that has ended. */

@@ -1,6 +1,8 @@
 import { timeOf } from "./instant.ts";
+import { podName } from "./names.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
+import type { Survey } from "./survey.ts";
 
 /** Waiting reasons with which a container does not begin by itself; the kubelet's other ones pass. */
 const stuck: readonly string[] = [
@@ -23,7 +25,7 @@ export function obstacleOf(observed: Observed, pod: ObservedPod): Obstacle | nul
 }
 
 /** The node of a pod has gone silent: what is waited for, since when, and what would end the wait. */
-export function silentNode({ nodes }: Observed, pod: ObservedPod): Obstacle | null {
+export function silentNode({ nodes }: Observed, pod: Pick<ObservedPod, "name" | "node">): Obstacle | null {
   const node = nodes.find(({ name }) => name === pod.node);
   if (node === undefined || node.presence !== "Present" || node.ready === "True") return null;
   const since = node.readySince === null ? "" : ` since ${timeOf(node.readySince)}`;
@@ -31,6 +33,16 @@ export function silentNode({ nodes }: Observed, pod: ObservedPod): Obstacle | nu
     reason: "NodeSilent",
     message: `Node ${node.name} has not been ready${since}, so it is not known whether the pod ${pod.name} still runs. Waiting for the node, its deletion, or its taint node.kubernetes.io/out-of-service.`,
   };
+}
+
+/** A pod of the open attempt is gone from the API, but its silent node may run it still; null where none is. */
+export function unseenPod(observed: Observed, { entry, unseen }: Survey): Obstacle | null {
+  const [pod] = unseen;
+  if (entry === null || pod === undefined) return null;
+  const name = podName(observed.run, entry.number, entry.pods.indexOf(pod));
+  const silent = silentNode(observed, { name, node: pod.node ?? null });
+  if (silent === null) return null;
+  return { ...silent, message: `${silent.message} Its object was removed by force, which stops no container.` };
 }
 
 function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {

@@ -16,6 +16,14 @@ export function podEnd(pod: ObservedPod, node: ObservedNode | undefined, now: In
   return { kind: "Alive" };
 }
 
+/**
+ * Whether a pod that is gone from the API may still run: taking its object away by force stops no container, and a
+ * silent node has not heard of it. Once it is ready again, its kubelet ends what the API no longer has.
+ */
+export function mayRunUnseen(node: ObservedNode | undefined): boolean {
+  return node?.presence === "Present" && node.ready !== "True" && !node.outOfService;
+}
+
 /** True once the trainer has run: from then on an edit waits for the next attempt. */
 export function hasStarted({ trainer }: ObservedPod): boolean {
   return trainer.state.kind !== "Waiting" || trainer.previousEnd !== null;

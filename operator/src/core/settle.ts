@@ -1,14 +1,14 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { backoffMs } from "./backoff.ts";
-import { charge, freshBudget } from "./budget.ts";
-import { classify, type Ending } from "./cause.ts";
+import { charge, freshBudget, rebase } from "./budget.ts";
+import { classify, type Ending, type Member } from "./cause.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
 import { advanced, endEntry, isWanted } from "./ledger.ts";
-import { newSuspect, stuckStep } from "./lineage.ts";
+import { assumedBase, choiceOf, newSuspect, stuckStep } from "./lineage.ts";
 import type { Observed } from "./observed.ts";
 import { membersOf, type Survey } from "./survey.ts";
 
@@ -35,7 +35,26 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
     trainerEndedAt: trainerEndedAt.length === 0 ? null : Math.max(...trainerEndedAt),
   });
   const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending)] };
-  return follow(observed, counted, ending);
+  return follow(observed, withChoiceTaken(observed.run, counted, members), ending);
+}
+
+/** Consumes a choice with the end of the attempt that may have taken it, and tells how to make it again. */
+function withChoiceTaken(run: TrainingRun, draft: Draft, members: readonly Member[]): Draft {
+  const { status } = draft;
+  const entry = status.attempts?.[0];
+  if (entry === undefined) return draft;
+  const leader = members.find((member) => uidOf(member) === entry.pods[0]?.uid);
+  const base = assumedBase(status.base, { entry, leader });
+  if (base === null) return draft;
+  const step = choiceOf(run) === base.from ? run.spec.resume.from?.step : undefined;
+  const retry = status.retry && step !== undefined ? { retry: rebase(status.retry, step) } : {};
+  const message = `Nothing was heard of attempt ${entry.number}, so the chosen ${base.from} counts as taken: what was trained since is kept. To take it again, remove spec.resume.from and then set it again.`;
+  const event: RunEvent = { type: "Warning", reason: "ResumeChoiceUncertain", message: message.slice(0, 1024) };
+  return { ...draft, status: { ...status, base, ...retry }, events: [...draft.events, event] };
+}
+
+function uidOf(member: Member): string {
+  return member.kind === "Gone" ? member.uid : member.pod.uid;
 }
 
 function follow(observed: Observed, draft: Draft, ending: Ending): Draft {

@@ -14,13 +14,16 @@ import { membersOf, type Survey } from "./survey.ts";
 export function stopFor(observed: Observed, status: TrainingRunStatus, scene: Survey): Stop | null {
   const { entry } = scene;
   if (entry === null || scene.ended !== null || status.stop?.attempt === entry.number) return null;
-  const why = wish(observed, status, scene) ?? ownEnd(observed, status, scene);
+  const wished = wish(observed, status, scene);
+  // What ended the trainer first is the cause: a wish that comes while its agent finishes only stops what is left.
+  const ended = wished === null ? isOver(observed, scene) : hasEnded(scene);
+  const why = ended ? asItEnded(observed, status, scene) : wished;
   return why === null ? null : { attempt: entry.number, ...why, time: timeOf(observed.now) };
 }
 
 type Why = Omit<Stop, "attempt" | "time">;
 
-function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, members }: Survey): Why | null {
+function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, members, unseen }: Survey): Why | null {
   if (run.metadata.deletionTimestamp !== undefined) {
     return { cause: "RunDeleted", message: "The run was deleted." };
   }
@@ -33,20 +36,26 @@ function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, member
     };
   }
   const edited = entry !== null && entry.generation !== run.metadata.generation;
-  if (edited && !members.some(({ pod }) => hasStarted(pod))) {
+  if (edited && unseen.length === 0 && !members.some(({ pod }) => hasStarted(pod))) {
     return { cause: "Superseded", message: "The spec was edited before the trainer had started." };
   }
   return null;
 }
 
 /** The attempt is over but something of the template's, or a trainer that waits for a restore, keeps its pod alive. */
-function ownEnd(observed: Observed, status: TrainingRunStatus, scene: Survey): Why | null {
-  const members = membersOf(scene, observed);
-  const over = members.some(
+function isOver(observed: Observed, scene: Survey): boolean {
+  return membersOf(scene, observed).some(
     (member) => member.kind === "Pod" && (lingers(member.pod) || restoreFailure(member, member.pod.attempt) !== null),
   );
-  if (!over || scene.entry === null) return null;
-  const { cause, reason, message, exitCode } = classify(endedAttempt(observed.run, status, members));
+}
+
+function hasEnded({ members }: Survey): boolean {
+  return members.some(({ pod }) => pod.trainer.state.kind === "Terminated");
+}
+
+function asItEnded(observed: Observed, status: TrainingRunStatus, scene: Survey): Why {
+  const attempt = endedAttempt(observed.run, status, membersOf(scene, observed));
+  const { cause, reason, message, exitCode } = classify(attempt);
   return {
     cause,
     ...(reason === "" ? {} : { reason: reason.slice(0, 63) }),

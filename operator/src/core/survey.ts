@@ -1,11 +1,16 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import type { Member } from "./cause.ts";
 import { openEntry } from "./ledger.ts";
-import type { Instant, Observed, ObservedPod } from "./observed.ts";
-import { type PodEnd, podEnd } from "./pod-end.ts";
+import { podName } from "./names.ts";
+import type { Instant, Observed, ObservedNode, ObservedPod } from "./observed.ts";
+import { mayRunUnseen, type PodEnd, podEnd } from "./pod-end.ts";
 
 /** A pod with the judgement whether it can still run. */
 export type SurveyedPod = Readonly<{ pod: ObservedPod; end: PodEnd }>;
+
+/** A pod as the ledger has it. */
+export type RecordedPod = AttemptEntry["pods"][number];
 
 /** The run's pods by the part they play. Pods that the run does not own play none (I7). */
 export type Survey = Readonly<{
@@ -14,8 +19,10 @@ export type Survey = Readonly<{
   members: readonly SurveyedPod[];
   /** Every other pod of the run: of closed attempts, or beside a recorded one. They are not counted again. */
   others: readonly SurveyedPod[];
-  /** Uids of recorded pods that are certainly gone. */
-  gone: readonly string[];
+  /** Recorded pods that are certainly gone. */
+  gone: readonly RecordedPod[];
+  /** Recorded pods that are gone from the API, and that a silent node may still run (nodeLost: Wait). */
+  unseen: readonly RecordedPod[];
   /** A recorded pod is neither seen nor known to be gone: the picture is too old to decide on. */
   unsure: boolean;
   /** Set once nothing of the open attempt can run any more. */
@@ -29,20 +36,31 @@ export function survey(observed: Observed, status: TrainingRunStatus): Survey {
     .filter(({ ownerUid }) => ownerUid === observed.run.metadata.uid)
     .toSorted((a, b) => a.attempt - b.attempt || a.worker - b.worker || (a.uid < b.uid ? -1 : 1))
     .map((pod) => ({ pod, end: endOf(pod, observed) }));
-  const recorded = entry?.pods.map(({ uid }) => uid) ?? [];
+  const recorded = entry?.pods ?? [];
+  const isRecorded = (uid: string) => recorded.some((pod) => pod.uid === uid);
   const isMember = ({ pod }: SurveyedPod) =>
-    entry !== null && pod.attempt === entry.number && (recorded.length === 0 || recorded.includes(pod.uid));
+    pod.attempt === entry?.number && (recorded.length === 0 ? isNamedByUs(pod, observed.run) : isRecorded(pod.uid));
   const members = owned.filter(isMember);
   const seen = new Set(members.map(({ pod }) => pod.uid));
-  const gone = recorded.filter((uid) => !seen.has(uid) && observed.gone.includes(uid));
+  const missing = recorded.filter(({ uid }) => !seen.has(uid));
+  const removed = missing.filter(({ uid }) => observed.gone.includes(uid));
+  const unseen = removed.filter(({ node }) => waitsFor(nodeOf(node, observed), observed.run));
+  const gone = removed.filter((pod) => !unseen.includes(pod));
   return {
     entry,
     members,
     others: owned.filter((each) => !isMember(each)),
     gone,
-    unsure: recorded.some((uid) => !seen.has(uid) && !gone.includes(uid)),
-    ended: endOfAttempt(members, { gone, now: observed.now }),
+    unseen,
+    unsure: missing.length > removed.length,
+    ended: unseen.length > 0 ? null : endOfAttempt(members, { gone, now: observed.now }),
   };
+}
+
+/** The nodes that a decision about the run may depend on: of its pods, and of the recorded ones that are gone. */
+export function nodeNamesOf(run: TrainingRun, pods: readonly ObservedPod[]): string[] {
+  const recorded = openEntry(run.status)?.pods ?? [];
+  return [...new Set([...pods, ...recorded].flatMap(({ node }) => node ?? []))].toSorted();
 }
 
 /** The attempt's pods as the classifier wants them. */
@@ -52,25 +70,42 @@ export function membersOf(scene: Survey, observed: Observed): Member[] {
       ({ pod }): Member => ({
         kind: "Pod",
         pod,
-        node: observed.nodes.find(({ name }) => name === pod.node),
+        node: nodeOf(pod.node, observed),
         report: observed.reports.find(({ podUid }) => podUid === pod.uid),
       }),
     ),
-    ...scene.gone.map((uid): Member => ({ kind: "Gone", uid })),
+    ...scene.gone.map(
+      ({ uid, node }): Member => ({
+        kind: "Gone",
+        uid,
+        bound: node !== undefined,
+        node: nodeOf(node, observed),
+      }),
+    ),
   ];
 }
 
-function endOf(pod: ObservedPod, { nodes, now }: Observed): PodEnd {
-  return podEnd(
-    pod,
-    nodes.find(({ name }) => name === pod.node),
-    now,
-  );
+function endOf(pod: ObservedPod, observed: Observed): PodEnd {
+  return podEnd(pod, nodeOf(pod.node, observed), observed.now);
+}
+
+/** A copy of a pod carries its labels and its owner, but never its name: so there is one pod for each worker. */
+function isNamedByUs({ name, attempt, worker }: ObservedPod, run: TrainingRun): boolean {
+  return name === podName(run, attempt, worker);
+}
+
+/** With Fence the log is trusted to fence what still runs; with Wait nothing begins beside it. */
+function waitsFor(node: ObservedNode | undefined, { spec }: TrainingRun): boolean {
+  return spec.nodeLost.policy === "Wait" && mayRunUnseen(node);
+}
+
+function nodeOf(name: string | null | undefined, { nodes }: Observed): ObservedNode | undefined {
+  return nodes.find((node) => node.name === name);
 }
 
 function endOfAttempt(
   members: readonly SurveyedPod[],
-  { gone, now }: { gone: readonly string[]; now: Instant },
+  { gone, now }: { gone: readonly RecordedPod[]; now: Instant },
 ): Survey["ended"] {
   if (members.length === 0) return gone.length > 0 ? { at: now, unreported: true } : null;
   const ends = members.flatMap(({ end }) => (end.kind === "Ended" ? [end] : []));

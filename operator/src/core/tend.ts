@@ -6,12 +6,15 @@ import { type Addition, add, type Draft } from "./draft.ts";
 import { deletePod, tidyPods } from "./housekeeping.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
-import { obstacleOf, silentNode } from "./obstacle.ts";
+import { obstacleOf, silentNode, unseenPod } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
 
 /** A trainer that has not reported a step this long after its restore may not know the contract at all. */
 const firstStepPatienceMs = 120_000;
+/** No pod is left whose node's changes would wake the run, so the node is looked at this often. */
+const unseenRetryMs = 15_000;
 /** An agent that has not answered this long after the trainer began is called silent. */
 const agentPatienceMs = 60_000;
 
@@ -29,6 +32,7 @@ export function decideLive(
   if (entry === null) return tidied;
   if (tidied.status.stop?.attempt === entry.number)
     return add(tidied, observed, stopping(observed, tidied.status, scene));
+  if (scene.unseen.length > 0) return add(tidied, observed, unseen(observed, scene));
   const [first] = scene.members;
   if (first === undefined) {
     return entry.pods.length === 0
@@ -45,18 +49,34 @@ function creating(
   const refusal = refusalOf(observed, plan.entry);
   if (refusal === null) return { state: "Pending", actions: creations(observed, plan) };
   const left = refusal.at + refusalRetryMs - observed.now;
-  const said = plan.status.conditions?.some(({ type, reason }) => type === "Progressing" && reason === refusal.reason);
   return {
     state: "Pending",
-    statements: [progressing("False", refusal.reason, refusal.message)],
-    events: said ? [] : [{ type: "Warning", reason: refusal.reason, message: refusal.message }],
+    ...said(observed, refusal),
     ...(left > 0 ? { waits: [left] } : { actions: creations(observed, plan), waits: [refusalRetryMs] }),
   };
 }
 
-function stopping(observed: Observed, { stop }: TrainingRunStatus, { members }: Survey): Addition {
-  const alive = members.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
-  const silent = alive.map((pod) => silentNode(observed, pod)).find((obstacle) => obstacle !== null);
+/** The attempt has not ended as long as its pod may run where nobody sees it: never two pods at once. */
+function unseen(observed: Observed, scene: Survey): Addition {
+  const obstacle = unseenPod(observed, scene);
+  return { state: "Fencing", ...(obstacle === null ? {} : said(observed, obstacle)), waits: [unseenRetryMs] };
+}
+
+/** An obstacle as a condition, and as an event where it is new. */
+function said({ run }: Observed, { reason, message }: Obstacle): Pick<Addition, "statements" | "events"> {
+  const known = run.status.conditions?.some((condition) => {
+    return condition.type === "Progressing" && condition.reason === reason;
+  });
+  return {
+    statements: [progressing("False", reason, message)],
+    events: known ? [] : [{ type: "Warning", reason, message }],
+  };
+}
+
+function stopping(observed: Observed, { stop }: TrainingRunStatus, scene: Survey): Addition {
+  const alive = scene.members.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
+  const silent =
+    alive.map((pod) => silentNode(observed, pod)).find((obstacle) => obstacle !== null) ?? unseenPod(observed, scene);
   const message =
     `The attempt is being stopped (${stop?.cause}) and saves a final checkpoint. ${stop?.message ?? ""}`.trim();
   return {
@@ -65,20 +85,14 @@ function stopping(observed: Observed, { stop }: TrainingRunStatus, { members }: 
       silent ? progressing("False", silent.reason, silent.message) : progressing("False", "Stopping", message),
     ],
     actions: alive.flatMap(deletePod),
+    waits: scene.unseen.length > 0 ? [unseenRetryMs] : [],
   };
 }
 
 function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {
   const obstacle = obstacleOf(observed, pod);
   if (obstacle !== null) {
-    const said = observed.run.status.conditions?.some(
-      ({ type, reason }) => type === "Progressing" && reason === obstacle.reason,
-    );
-    return {
-      state: pod.trainer.state.kind === "Running" ? "Running" : "Pending",
-      statements: [progressing("False", obstacle.reason, obstacle.message)],
-      events: said ? [] : [{ type: "Warning", reason: obstacle.reason, message: obstacle.message }],
-    };
+    return { state: pod.trainer.state.kind === "Running" ? "Running" : "Pending", ...said(observed, obstacle) };
   }
   if (pod.deletionRequestedAt !== null) {
     return {

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "vitest";
+import { dead, done, failed, preempted } from "../../test/ended-pods.ts";
+import { decideOn, kinds, living } from "../../test/observed-builder.ts";
+import { at, ended, podWith, running, waiting } from "../../test/pod-builder.ts";
+import { start } from "../../test/run-builder.ts";
+
+const finishing = (trainer: Record<string, unknown>) =>
+  podWith({ status: { containerStatuses: [trainer], initContainerStatuses: [running("agent")] } });
+const over = (trainer: Record<string, unknown>) =>
+  podWith({
+    metadata: { deletionTimestamp: at(150), deletionGracePeriodSeconds: 30 },
+    status: dead(trainer, ended("agent", 0, { finishedAt: at(120) })),
+  });
+
+const wishes = [
+  { wish: "a suspension", fields: { spec: { suspend: true } } },
+  { wish: "the run's deadline", fields: { spec: { activeDeadlineSeconds: 30 }, status: { startTime: at(0) } } },
+  { wish: "the run's deletion", fields: { metadata: { deletionTimestamp: at(59) } } },
+];
+const ends = [
+  { end: "crashed", trainer: ended("trainer", 1, { finishedAt: at(50) }), cause: "Crashed" },
+  { end: "ran out of memory", trainer: ended("trainer", 137, { reason: "OOMKilled" }), cause: "OutOfMemory" },
+  { end: "exited without a word", trainer: ended("trainer", 0, { finishedAt: at(50) }), cause: "Incomplete" },
+  { end: "was signalled", trainer: ended("trainer", 143, preempted), cause: "Signalled" },
+  { end: "finished", trainer: ended("trainer", 0, done), cause: "Unverified" },
+];
+
+describe("a wish that comes while the agent finishes", () => {
+  test.each(wishes.flatMap((wish) => ends.map((end) => ({ ...wish, ...end }))))(
+    "$wish does not change why a trainer ended that $end",
+    ({ fields, trainer, cause }) => {
+      const run = living(fields);
+      const first = decideOn({ run, pods: [finishing(trainer)] });
+      expect(first.status.stop?.cause ?? cause).toBe(cause);
+      const second = decideOn({ run: { ...run, status: first.status }, pods: [over(trainer)] });
+      expect(second.status.attempts?.find(({ number }) => number === 1)).toMatchObject({ cause });
+    },
+  );
+
+  test("ends in Suspended, with the crash charged and its exit code kept", () => {
+    const run = living({ spec: { suspend: true } });
+    const crashed = ended("trainer", 3, { message: "Traceback", finishedAt: at(50) });
+    const first = decideOn({ run, pods: [finishing(crashed)] });
+    const second = decideOn({ run: { ...run, status: first.status }, pods: [over(crashed)] });
+    expect(second.status).toMatchObject({
+      state: "Suspended",
+      retry: { failures: 1, failuresLeft: 2 },
+      attempts: [{ cause: "Crashed", charge: "Failure", exitCode: 3, message: "Traceback" }],
+    });
+  });
+});
+
+describe("a restore that failed in an earlier life of the agent", () => {
+  const agent = (state: Record<string, unknown>) => ({
+    ...state,
+    lastState: ended("agent", 1, failed("StorageUnavailable")).state,
+  });
+
+  test("does not end an attempt that goes on, however long nobody looked", () => {
+    const pod = podWith({
+      status: { containerStatuses: [running("trainer")], initContainerStatuses: [agent(running("agent"))] },
+    });
+    const decision = decideOn({ run: living(), pods: [pod], now: start + 3_600_000 });
+    expect(decision.status.stop).toBeUndefined();
+    expect(kinds(decision)).toEqual([]);
+  });
+
+  test("ends it where the agent has not begun again", () => {
+    const pod = podWith({
+      status: {
+        containerStatuses: [running("trainer")],
+        initContainerStatuses: [agent(waiting("agent", "CrashLoopBackOff"))],
+      },
+    });
+    expect(decideOn({ run: living(), pods: [pod] }).status.stop).toMatchObject({ cause: "StorageUnavailable" });
+  });
+});
