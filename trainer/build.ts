@@ -6,15 +6,16 @@
  *   *.mjs                   chunks that they share, or load only when they need them
  *   *.wasm                  the WebAssembly backend
  *   mnist-digits.bin        the digits, packed
- *   node_modules/           native packages, which cannot be bundled: BLAKE3, and with --native TensorFlow (620 MB), whose
+ *   node_modules/           native packages, which cannot be bundled: BLAKE3, and with --native TensorFlow (690 MB), whose
  *                           addon trainer/native/build.ts must have built before
  */
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { z } from "zod";
+import { copyPackageTree } from "./copy-package-tree.ts";
 
 const root = resolve(import.meta.dirname, "..");
 
@@ -23,6 +24,7 @@ type NativePackage = "@tensorflow/tfjs-node" | "@tensorflow/tfjs-node-gpu" | nul
 
 /** Writes the bundles and what they need below `outdir`, which is emptied first. */
 export async function buildTrainer(outdir: string, native: NativePackage): Promise<void> {
+  if (native !== null) requireAddon(native);
   rmSync(outdir, { recursive: true, force: true });
   await bundle(outdir);
   const wasm = join(packageDirectory("@tensorflow/tfjs-backend-wasm", import.meta.filename), "dist");
@@ -71,23 +73,30 @@ function copyBlake3(target: string): void {
   const scope = dirname(dirname(main));
   mkdirSync(target, { recursive: true });
   for (const name of readdirSync(scope).filter((entry) => entry.startsWith("blake-hash"))) {
-    cpSync(join(scope, name), join(target, name), { recursive: true, dereference: true });
+    copyPackageTree(join(scope, name), join(target, name));
   }
 }
 
 const PackageManifest = z.object({ dependencies: z.record(z.string(), z.string()).default({}) });
 
-/** Copies an installed package and all that it depends on, each once, with links replaced by what they lead to. */
+/** Copies an installed package and all that it depends on, each once. */
 function copyWithDependencies(name: string, { from, to }: { from: string; to: string }): void {
   const target = join(to, name);
   if (existsSync(target)) return;
   const source = packageDirectory(name, from);
-  cpSync(source, target, { recursive: true, dereference: true });
+  copyPackageTree(source, target);
   const { dependencies } = PackageManifest.parse(JSON.parse(readFileSync(join(source, "package.json"), "utf8")));
   for (const dependency of Object.keys(dependencies)) {
     if (existsSync(join(source, "node_modules", dependency))) continue;
     copyWithDependencies(dependency, { from: join(source, "package.json"), to });
   }
+}
+
+/** Without its addon the package would be taken for absent, and the image would train on WebAssembly without a word. */
+function requireAddon(name: NonNullable<NativePackage>): void {
+  if (existsSync(join(packageDirectory(name, import.meta.filename), "lib", "napi-v8", "tfjs_binding.node"))) return;
+  const build = `node trainer/native/build.ts${name.endsWith("-gpu") ? " --gpu" : ""}`;
+  throw new Error(`Cannot bundle the trainer with ${name} because its addon must be built first: ${build}.`);
 }
 
 function packageDirectory(name: string, from: string): string {
