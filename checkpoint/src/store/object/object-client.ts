@@ -202,7 +202,7 @@ export class ObjectClient {
     for (let tried = 1; ; tried += 1) {
       this.#throwIfStopped(what);
       const client = await this.#client();
-      const deadline = AbortSignal.timeout(requestMs + (bytes / bytesPerSecond) * 1000);
+      const deadline = AbortSignal.timeout(Math.ceil(requestMs + (bytes / bytesPerSecond) * 1000));
       const signal = this.#signal === undefined ? deadline : AbortSignal.any([deadline, this.#signal]);
       const exchange: Exchange = { signal, status: null, errorText: "" };
       try {

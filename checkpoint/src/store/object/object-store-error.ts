@@ -39,10 +39,12 @@ export function mayPass({ status, code }: RequestFailure): boolean {
 /** The failure in words that name the store, what was tried, and what to do. */
 export function describeFailure(failure: RequestFailure, { what, where }: { what: string; where: string }) {
   const { problem, remedy } = explain(failure);
-  const answer = failure.status === null ? failure.code || failure.message : `${failure.status} ${failure.code}`.trim();
   const detail =
     failure.message === "" || failure.message === failure.code ? "" : ` (${failure.message.slice(0, 200)})`;
-  return new ObjectStoreError(problem, `Cannot ${what} in ${where} because it answered ${answer}${detail}: ${remedy}`, {
+  const word = failure.code || "an error";
+  const because =
+    failure.status === null ? `the connection failed with ${word}` : `it answered ${failure.status} ${word}`;
+  return new ObjectStoreError(problem, `Cannot ${what} in ${where} because ${because}${detail}: ${remedy}`, {
     cause: failure.cause,
   });
 }
