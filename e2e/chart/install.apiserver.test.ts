@@ -16,13 +16,13 @@ let server: ChartServer;
 
 beforeAll(async () => {
   server = await startChartServer();
+  await server.helm("install", {});
 }, 15 * 60_000);
 
 afterAll(() => server.stop());
 
 describe("the chart on a real API server", () => {
   test("is installed and upgraded, with every object valid in the server's eyes", async () => {
-    await server.helm("install", {});
     await server.helm("upgrade", { podDisruptionBudget: { enabled: true }, controller: { workers: 8 } });
     const kinds = "deployment,service,serviceaccount,pdb";
     const found = await kubectl(["get", kinds, "-n", release.namespace, "-l", ofTheChart, "-o", "name"]);
@@ -85,6 +85,14 @@ describe("every example", () => {
   test.each(examples)("%s is accepted, no field unknown", async (file) => {
     const args = ["apply", "--dry-run=server", "--validate=strict", "-n", "team-a", "-f", example(file)];
     expect(await kubectl(args)).toContain("trainingrun.trainingrun.dev/");
+  });
+
+  test("of the README is accepted as well", async () => {
+    const readme = await readFile(join(directory, "../README.md"), "utf8");
+    const manifests = [...readme.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text]) => text ?? "");
+    expect(manifests).toHaveLength(1);
+    const args = ["apply", "--dry-run=server", "--validate=strict", "-n", "team-b", "-f", "-"];
+    expect(await kubectl(args, manifests[0])).toContain("trainingrun.trainingrun.dev/mnist");
   });
 
   test("is refused when a field is misspelt, so that the check above can fail", async () => {
