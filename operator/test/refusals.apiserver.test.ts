@@ -67,6 +67,7 @@ describe("an operator that is refused something", () => {
     life.proxy.fail(to("PATCH", "/pods/"), forbidden);
     await api.direct.remove({ resource: pods, namespace, name: "mnist-1-0" }, { preconditions: { uid } }, forever);
     expect(await isTold("AttemptEnded")).toContain("Attempt 1 ended: Deleted");
+    expect(await isTold("WriteRefused")).toContain("Cannot PATCH pods");
   });
 
   it("says that an attempt begins only once its pod could be created", async () => {

@@ -1,7 +1,7 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { Decision, RunEvent } from "../core/decision.ts";
 import type { Observed } from "../core/observed.ts";
-import { isConflict, isNotFound } from "../kubernetes/api-error.ts";
+import { isConflict, isNotFound, isRefusal } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
 import type { EventRecorder } from "../kubernetes/event-recorder.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
@@ -82,13 +82,17 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
 
 /** Publishes what the pass has made true, and what the API server would not have. */
 async function tell(applied: Applied, { raw, decision }: Pass, place: Place): Promise<void> {
-  const { status, done } = applied;
+  const { status, done, stopped } = applied;
   if (status.kind !== "Whole") {
     const event = { type: "Warning", reason: "StatusRefused", message: refusalWords(status) } as const;
     await publish(event, raw, place);
   }
   const pass = { events: decision.events, statusStands: status.kind !== "Refused", decided: decision.actions, done };
   for (const event of place.runEvents.due(raw.metadata.uid, pass)) await publish(event, raw, place);
+  // A refused creation is observed, so the next decision tells of it in its own words.
+  if (stopped?.refusal === undefined && isRefusal(stopped?.error)) {
+    await publish({ type: "Warning", reason: "WriteRefused", message: stopped.error.message }, raw, place);
+  }
 }
 
 function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): PassOutcome {
