@@ -1,13 +1,14 @@
-import { execFileSync } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { down } from "../cluster/cluster.ts";
 import { projectDirectory } from "../cluster/images/project-images.ts";
+import { tryHold } from "../cluster/processes/lock.ts";
 import { type Installation, install } from "../harness/installation.ts";
 import { RunAccess } from "../harness/run-access.ts";
 import { weightsDigest } from "../harness/run-volume.ts";
+import { commitOfTree } from "../measure/commit.ts";
 import { checksOf } from "./checks.ts";
 import { type WatchedRun, watchRun } from "./interrupted-run.ts";
 import { printLedger } from "./ledger.ts";
@@ -22,6 +23,8 @@ import { scrapeProducts } from "./scrape.ts";
  */
 
 const directory = join(projectDirectory, ".build", "demo");
+// Beside the cluster, not in it: what is in a cluster's directory is the cluster's.
+const scrapeDirectory = join(projectDirectory, ".build", "demo-prometheus");
 const reportPath = join(projectDirectory, "demo-report.html");
 const namespace = "default";
 const limitMs = 45 * 60_000;
@@ -38,12 +41,21 @@ const plan = [
 async function demo(signal: AbortSignal): Promise<boolean> {
   const stages = stageCounter(5);
   stages("a Kubernetes cluster with the operator on it");
+  // The report of an earlier demo must not be taken for this one's.
+  await rm(reportPath, { force: true });
   const installation = await install({ directory, report: (line) => console.log(`  ${line}`), signal });
-  console.log(`  kubectl: export KUBECONFIG=${installation.cluster.kubeconfigPath}`);
-  const manifestPath = join("examples", "mnist.yaml");
-  await removeOldRuns(installation, signal);
+  try {
+    console.log(`  kubectl: export KUBECONFIG=${installation.cluster.kubeconfigPath}`);
+    await removeOldRuns(installation, signal);
+    return await show(installation, stages, signal);
+  } finally {
+    await installation.api.close();
+  }
+}
 
-  const scraping = await scrapeProducts({ installation, directory: join(directory, "prometheus"), signal });
+async function show(installation: Installation, stages: Stages, signal: AbortSignal): Promise<boolean> {
+  const manifestPath = join("examples", "mnist.yaml");
+  const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, signal });
   try {
     stages(`kubectl apply -f ${manifestPath}, and ${plan.length} interruptions`);
     await installation.kubectl("apply", "-f", join(projectDirectory, manifestPath));
@@ -56,13 +68,12 @@ async function demo(signal: AbortSignal): Promise<boolean> {
 
     stages("what Prometheus saw");
     const scraped = await scraping.read(signal);
-    for (const { query, value } of scraped) console.log(`  ${query} = ${value}`);
+    for (const { query, value, expected } of scraped) console.log(`  ${query} = ${value} (expected: ${expected})`);
 
     stages("the comparison");
     return await conclude({ installation, interrupted, undisturbed, scraped });
   } finally {
     await scraping.stop();
-    await installation.api.close();
   }
 }
 
@@ -85,8 +96,8 @@ async function conclude(seen: {
   scraped: DemoReport["scraped"];
 }): Promise<boolean> {
   printLedger(seen.interrupted.run);
-  const checks = checksOf({ ...seen, planned: plan.length });
-  const report = describeReport({ ...seen, checks, way: seen.installation.cluster.way, commit: commit() });
+  const checks = checksOf({ ...seen, planned: plan.map(({ kind }) => kind) });
+  const report = describeReport({ ...seen, checks, way: seen.installation.cluster.way, commit: commitOfTree() });
   await writeFile(reportPath, renderReport(report));
   console.log(`  interrupted  ${seen.interrupted.weights}\n  undisturbed  ${seen.undisturbed.weights}`);
   for (const { what, held, seen: value } of checks) console.log(`  ${held ? "held  " : "BROKEN"}  ${what}: ${value}`);
@@ -101,7 +112,9 @@ async function removeOldRuns({ api }: Installation, signal: AbortSignal): Promis
   }
 }
 
-function stageCounter(total: number): (what: string) => void {
+type Stages = (what: string) => void;
+
+function stageCounter(total: number): Stages {
   const started = performance.now();
   let stage = 0;
   return (what) => {
@@ -110,28 +123,40 @@ function stageCounter(total: number): (what: string) => void {
   };
 }
 
-function commit(): string {
-  return execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: projectDirectory, encoding: "utf8" }).trim();
-}
-
 async function main(command: string): Promise<number> {
   if (command === "down") {
     await down({ directory });
+    await rm(scrapeDirectory, { recursive: true, force: true });
     console.log("The demo's cluster is gone.");
     return 0;
   }
+  // Two demos at once would delete each other's runs.
+  const hold = await tryHold(`the demo of ${projectDirectory}`);
+  if (hold === undefined) throw new Error("Cannot begin because another `make demo` of this tree is at work");
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
-  const held = await demo(AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]));
-  console.log(held ? "\nThe demo held." : "\nThe demo did NOT hold.");
-  return held ? 0 : 1;
+  try {
+    const held = await demo(AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]));
+    console.log(held ? "\nThe demo held." : "\nThe demo did NOT hold.");
+    return held ? 0 : 1;
+  } catch (error) {
+    console.error(`\nThe demo stopped: ${wordsOf(stop.signal.aborted ? stop.signal.reason : error)}`);
+    console.error(`Logs: ${relative(process.cwd(), directory)}/*.log and below nodes/, those of pods by kubectl.`);
+    console.error("Its cluster may still run: `make demo-down` removes it, `make demo` tries again.");
+    return 1;
+  } finally {
+    hold.release();
+  }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 try {
   process.exitCode = await main(z.enum(["up", "down"]).parse(process.argv[2] ?? "up"));
 } catch (error) {
-  console.error(`\nThe demo stopped: ${error instanceof Error ? error.message : String(error)}`);
-  console.error("Its cluster may still run: `make demo-down` removes it, `make demo` tries again.");
+  console.error(wordsOf(error));
   process.exitCode = 1;
 }

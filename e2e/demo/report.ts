@@ -10,7 +10,7 @@ export type DemoReport = Readonly<{
   refused: readonly { step: number; attempt: number; reason: string; message: string; node: string }[];
   verified: readonly { step: number; attempt: number; bytes: number; digest: string }[];
   weights: { interrupted: string; undisturbed: string };
-  scraped: readonly { query: string; value: string }[];
+  scraped: readonly { query: string; value: string; expected: string; met: boolean }[];
   checks: readonly Check[];
 }>;
 
@@ -102,8 +102,8 @@ ${table(
 )}
 <h2>Prometheus</h2>
 ${table(
-  ["query", "value"],
-  report.scraped.map((one) => [one.query, one.value]),
+  ["query", "value", "expected"],
+  report.scraped.map((one) => [one.query, one.value, one.expected]),
 )}
 <h2>What had to hold</h2>
 ${table(

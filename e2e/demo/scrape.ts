@@ -5,28 +5,36 @@ import { z } from "zod";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { type Installation, systemNamespace } from "../harness/installation.ts";
 import { PodView } from "../harness/run-view.ts";
-import { startPrometheus } from "./prometheus.ts";
+import { type Prometheus, startPrometheus } from "./prometheus.ts";
 import type { DemoReport } from "./report.ts";
 
 /** A real Prometheus that scrapes the operator and every agent while they live. */
 export type Scraping = Readonly<{
-  /** Runs every query; `nothing` for one without a sample. Waits a little for series that a last scrape still brings. */
+  /** Runs every query; `nothing` for one without a sample. Waits a little for what a last scrape still brings. */
   read: (signal: AbortSignal) => Promise<DemoReport["scraped"]>;
   stop: () => Promise<void>;
 }>;
 
-/** What the demo asks; each must have an answer. */
-const queries = [
-  'sum(trainingrun_attempts_total{run="mnist"})',
-  'sum(trainingrun_disruptions_total{run="mnist"})',
-  'sum(trainingrun_failures_total{run="mnist"})',
-  'sum(trainingrun_lost_steps_total{run="mnist"})',
-  'max(trainingrun_verified_step{run="mnist"})',
-  'count(max_over_time(up{job="agents"}[1h]) == 1)',
-  "sum(max_over_time(trainingrun_agent_checkpoints_verified_total[1h]))",
-  'sum(max_over_time(trainingrun_agent_restore_refused_checkpoints{reason="BytesDiffer"}[1h]))',
-  "max(max_over_time(trainingrun_agent_restore_seconds[1h]))",
-] as const;
+/** What the demo asks of Prometheus, and what the answer has to be. */
+const queries: readonly Readonly<{ query: string; expected: string; met: (value: number) => boolean }>[] = [
+  exactly('sum(trainingrun_attempts_total{run="mnist"})', 6),
+  exactly('sum(trainingrun_disruptions_total{run="mnist"})', 3),
+  exactly('sum(trainingrun_failures_total{run="mnist"})', 1),
+  atLeast('sum(trainingrun_lost_steps_total{run="mnist"})', 0),
+  atLeast('max(trainingrun_verified_step{run="mnist"})', 1),
+  atLeast('count(max_over_time(up{job="agents"}[1h]) == 1)', 1),
+  atLeast("sum(max_over_time(trainingrun_agent_checkpoints_verified_total[1h]))", 1),
+  atLeast('sum(max_over_time(trainingrun_agent_restore_refused_checkpoints{reason="BytesDiffer"}[1h]))', 1),
+  atLeast("max(max_over_time(trainingrun_agent_restore_seconds[1h]))", 0),
+];
+
+function exactly(query: string, value: number) {
+  return { query, expected: `${value}`, met: (seen: number) => seen === value };
+}
+
+function atLeast(query: string, value: number) {
+  return { query, expected: `at least ${value}`, met: (seen: number) => seen >= value };
+}
 
 /** Whom to scrape: which pods, and the port their metrics are on. */
 const jobs = [
@@ -46,7 +54,12 @@ export async function scrapeProducts(options: {
   const { installation, directory, signal } = options;
   await mkdir(directory, { recursive: true });
   const end = new AbortController();
-  const discovery = discoverUntil(AbortSignal.any([signal, end.signal]), { api: installation.api, directory });
+  let broken: unknown = null;
+  const discovery = discoverUntil(AbortSignal.any([signal, end.signal]), { api: installation.api, directory }).catch(
+    (error: unknown) => {
+      broken = error;
+    },
+  );
   const prometheus = await startPrometheus({
     directory,
     signal,
@@ -64,13 +77,9 @@ export async function scrapeProducts(options: {
   const read = async (within: AbortSignal) => {
     const deadline = performance.now() + waitForSeriesMs;
     for (;;) {
-      const scraped = await Promise.all(
-        queries.map(async (query) => ({
-          query,
-          value: (await prometheus.query(query, within)).map(({ value }) => value).join(", ") || "nothing",
-        })),
-      );
-      if (scraped.every(({ value }) => value !== "nothing") || performance.now() > deadline) return scraped;
+      if (broken !== null) throw new Error(`Cannot tell Prometheus whom to scrape: ${broken}`, { cause: broken });
+      const scraped = await Promise.all(queries.map((one) => ask(prometheus, one, within)));
+      if (scraped.every(({ met }) => met) || performance.now() > deadline) return scraped;
       await wait(500, undefined, { signal: within });
     }
   };
@@ -80,6 +89,16 @@ export async function scrapeProducts(options: {
     await prometheus.stop();
   };
   return { read, stop };
+}
+
+async function ask(
+  prometheus: Prometheus,
+  { query, expected, met }: (typeof queries)[number],
+  signal: AbortSignal,
+): Promise<DemoReport["scraped"][number]> {
+  const values = await prometheus.query(query, signal);
+  // Every query has one value; several would mean that it did not ask what it seems to.
+  return { query, value: values.join(", ") || "nothing", expected, met: values.length === 1 && met(Number(values[0])) };
 }
 
 const Pods = z.object({ items: z.array(PodView) });
