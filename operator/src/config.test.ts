@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, readConfig } from "./config.ts";
+import { ConfigError, readConfig, readReleaseConfig } from "./config.ts";
 
 const least = { KUBERNETES_SERVICE_HOST: "10.0.0.1", AGENT_IMAGE: "agent:1" };
 
@@ -59,5 +59,41 @@ describe("the configuration", () => {
     const refused = expect(() => readConfig(environment, args));
     refused.toThrow(ConfigError);
     expect(() => readConfig(environment, args)).toThrow(words);
+  });
+});
+
+describe("the configuration of release", () => {
+  const place = {
+    KUBERNETES_SERVICE_HOST: "10.0.0.1",
+    OPERATOR_NAMESPACE: "trainingrun-system",
+    OPERATOR_DEPLOYMENT: "operator",
+    OPERATOR_SELECTOR: "a=b",
+  };
+
+  it("needs only to know the operator, and no agent", () => {
+    expect(readReleaseConfig(place, ["--watch-namespaces=a"])).toEqual({
+      credentials: {
+        kind: "ServiceAccount",
+        directory: "/var/run/secrets/kubernetes.io/serviceaccount",
+        server: "https://10.0.0.1:443",
+      },
+      watchNamespaces: ["a"],
+      operator: { namespace: "trainingrun-system", deployment: "operator", selector: "a=b" },
+      timeoutSeconds: 120,
+    });
+  });
+
+  it.each([
+    [{ ...place, OPERATOR_DEPLOYMENT: "" }, [], "OPERATOR_DEPLOYMENT must name the operator's Deployment"],
+    [
+      { ...place, OPERATOR_NAMESPACE: "A" },
+      [],
+      "OPERATOR_NAMESPACE must name the namespace of the operator's Deployment",
+    ],
+    [{ ...place, TIMEOUT_SECONDS: "0" }, [], "TIMEOUT_SECONDS must be a whole number from 1 to 3600"],
+    [{ OPERATOR_NAMESPACE: "a" }, [], "OPERATOR_SELECTOR must be the label selector of the operator's pods"],
+    [place, ["--workers=1"], "Known flags: --kubeconfig"],
+  ])("refuses %j %j", (environment, args, words) => {
+    expect(() => readReleaseConfig(environment, args)).toThrow(words);
   });
 });

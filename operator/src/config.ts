@@ -143,10 +143,12 @@ const Settings = z
   })
   .refine(hasServer, noServer);
 
+const namesNamespace = "must name the namespace of the operator's Deployment";
+
 const ReleaseSettings = z
   .object({
     ...Place.shape,
-    OPERATOR_NAMESPACE: z.string("must name the namespace of the operator's Deployment").regex(Name),
+    OPERATOR_NAMESPACE: z.string(namesNamespace).regex(Name, namesNamespace),
     OPERATOR_DEPLOYMENT: z.string("must name the operator's Deployment").min(1),
     OPERATOR_SELECTOR: z.string("must be the label selector of the operator's pods").min(1),
     TIMEOUT_SECONDS: whole(1, 3_600, 120),
