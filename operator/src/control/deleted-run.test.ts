@@ -12,6 +12,7 @@ const alive = podWith({
   status: { containerStatuses: [running("trainer")], initContainerStatuses: [running("agent")] },
 });
 const over = podWith({
+  metadata: { deletionTimestamp: "2026-01-01T00:10:32Z", deletionGracePeriodSeconds: 30 },
   status: { phase: "Failed", containerStatuses: [ended("trainer", 143)], initContainerStatuses: [ended("agent", 0)] },
 });
 const deletePod = { kind: "DeletePod", name: "mnist-1-0", uid: "pod-1" };
