@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { debianPackages, lostParts, missingPackages } from "./debian-packages.ts";
+import { debianPackages, lostParts, missingFor, missingPackages } from "./debian-packages.ts";
 
 describe("Debian's packages", () => {
   it("are all missing on a machine that has none of their files", () => {
@@ -10,6 +10,19 @@ describe("Debian's packages", () => {
     const missing = missingPackages((path) => path === "/usr/local/bin/containerd").map(({ name }) => name);
     expect(missing).toHaveLength(debianPackages.length - 1);
     expect(missing).not.toContain("containerd");
+  });
+
+  it.each([
+    { sentence: "of the parts that are needed", needed: ["cluster"], names: ["openssl"] },
+    {
+      sentence: "but what the images can do without",
+      needed: ["images"],
+      names: ["buildah", "mmdebstrap", "busybox-static"],
+    },
+    { sentence: "of no part when none is needed", needed: [], names: [] },
+  ] as const)("are asked for by name: those $sentence", ({ needed, names }) => {
+    expect(missingFor(needed, () => false)).toEqual(names);
+    expect(missingFor(needed, () => true)).toEqual([]);
   });
 
   it("are named with what cannot be done without them", () => {

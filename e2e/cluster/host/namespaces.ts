@@ -21,9 +21,23 @@ export async function startAnchor(options: {
     logPath: `${options.logDirectory}/${options.name}.log`,
   });
   // It becomes `sleep` only after it is in its namespaces.
-  const probe = async () => readFileSync(`/proc/${child.identity.pid}/comm`, "utf8").trim() === "sleep";
-  await waitFor(child, { what: "its namespaces", probe, timeoutMs: 10_000 });
+  const probe = async () => commandOf(child.identity.pid) === "sleep";
+  try {
+    await waitFor(child, { what: "its namespaces", probe, timeoutMs: 30_000 });
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
   return child;
+}
+
+/** The name of the program that a process runs; undefined when it has ended. */
+function commandOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Arguments of `nsenter` that run a command in the namespaces of a process. */

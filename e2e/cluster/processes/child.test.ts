@@ -39,6 +39,13 @@ describe("a part of the cluster", () => {
     await expect(wait).rejects.toThrow(/waited for readiness, but it ended with exit code 3[\s\S]*no such etcd/);
   });
 
+  it("that has ended is not taken for ready because another answers in its place", async () => {
+    const child = shell("displaced", "echo address already in use; exit 1");
+    await expect.poll(() => child.ending()).toBe("exit code 1");
+    const wait = waitFor(child, { what: "its port", probe: async () => true, timeoutMs: 10_000 });
+    await expect(wait).rejects.toThrow(/waited for its port, but it ended with exit code 1[\s\S]*already in use/);
+  });
+
   it("that never gets ready fails when the time is up, and still runs", async () => {
     const child = shell("slow", "exec sleep 600");
     const wait = waitFor(child, { what: "readiness", probe: async () => false, timeoutMs: 100 });

@@ -82,9 +82,12 @@ export async function waitFor(
   wait: { what: string; probe: () => Promise<boolean>; timeoutMs: number; signal?: AbortSignal | undefined },
 ): Promise<void> {
   const end = performance.now() + wait.timeoutMs;
-  while (!(await wait.probe())) {
+  for (;;) {
     wait.signal?.throwIfAborted();
+    const isReady = await wait.probe();
+    // A child that has ended is not ready, even if something answers: another program may have its port.
     const ending = child.ending();
+    if (ending === undefined && isReady) return;
     if (ending === undefined && performance.now() < end) {
       await delay(50, undefined, { signal: wait.signal });
       continue;

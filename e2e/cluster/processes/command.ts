@@ -52,7 +52,7 @@ export async function run(command: string, args: readonly string[], options: Com
   child.stdin.end(options.input ?? "");
   const ending = await new Promise<string | undefined>((resolve) => {
     child.once("error", (error) =>
-      resolve(limit.aborted ? `it ran for more than ${timeoutMs / 1000} s` : error.message),
+      resolve(limit.aborted ? `it ran for more than ${timeoutMs / 1000} s` : describeStart(error)),
     );
     child.once("close", (code, killedBy) => resolve(code === 0 ? undefined : `it ended with ${killedBy ?? code}`));
   });
@@ -62,6 +62,11 @@ export async function run(command: string, args: readonly string[], options: Com
     throw new CommandFailed(`Cannot run \`${shown}\`: ${ending}\n${lastLines(everything, keptErrorLines)}`);
   }
   return output;
+}
+
+function describeStart(error: Error): string {
+  if (!("code" in error && error.code === "ENOENT")) return error.message;
+  return "there is no such command here; `make setup` installs what is missing on Debian";
 }
 
 /** Whether a command exists on PATH and answers with exit code 0. */

@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
+import { down, up } from "../cluster.ts";
 import { createApiClient } from "../control-plane/api-client.ts";
 import { takeGivenCluster } from "./given-cluster.ts";
 
@@ -67,4 +68,21 @@ it.each([
 it("refuses a context that is not there, and names those that are", async () => {
   const take = takeGivenCluster(directory, "three");
   await expect(take).rejects.toThrow(/Cannot use context "three" of .*: it has one, two$/);
+});
+
+it("is one cluster for all who want one in a directory at once, and gone after `down`", async () => {
+  const place = join(directory, "shared");
+  const report = () => {};
+  const states = await Promise.all([1, 2, 3].map(() => up({ directory: place, way: "given", context: "one", report })));
+  // One of the three asked the API server; the others took what it found.
+  expect([new Set(states.map((state) => JSON.stringify(state))).size, asked.length]).toEqual([1, 1]);
+  await expect(up({ directory: place, way: "processes", report })).rejects.toThrow("by way of given runs there");
+  await down({ directory: place, report });
+  expect(existsSync(place)).toBe(false);
+});
+
+it("leaves nothing of a cluster that could not be taken", async () => {
+  const place = join(directory, "refused");
+  await expect(up({ directory: place, context: "three", report: () => {} })).rejects.toThrow('context "three"');
+  expect(existsSync(place)).toBe(false);
 });
