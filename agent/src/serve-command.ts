@@ -85,7 +85,10 @@ async function keep(environment: AgentEnvironment, serving: Serving & { keeper: 
     const last = stop.aborted;
     await keeper.look({ signal: end, learned });
     // After the signal every second is the next attempt's: what may go can be removed by its agent.
-    if (!last) await keeper.prune(end);
+    if (!last) {
+      await keeper.prune(end);
+      await keeper.compact(end);
+    }
     await learned();
     if (last && (keeper.settled || end.aborted)) break;
     await pace.next(last ? end : stop);

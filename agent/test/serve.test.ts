@@ -1,5 +1,6 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { recordBytes } from "@trainingrun/checkpoint/log/record.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AgentProcess, buildAgentOnce, Pod, removeAgent } from "./agent-process.ts";
@@ -165,6 +166,21 @@ test("what was committed just before the signal is verified after it", async () 
   trainer.leave({ kind: "preempted", ...record, graceUsedSeconds: 4 });
   expect(await agent.end("SIGTERM")).toBe(0);
   expect(agent.record()).toMatchObject({ latestVerified: { step: 20, digest: saved.manifest.digest }, done: null });
+});
+
+test("the log of an attempt that goes on and on is not read from its beginning for ever", async () => {
+  await using scene = disposable(await serving());
+  const { pod, trainer } = scene;
+  const common = { version: 1, writer: "w", attempt: 1, time: "2030-01-01T12:00:00Z" } as const;
+  const nothing = { ...common, kind: "done", manifest: `blake3:${"0".repeat(64)}` } as const;
+  for (let number = 2; number <= 1001; number += 1) {
+    const name = `${String(number).padStart(12, "0")}.json`;
+    writeFileSync(join(pod.root, "checkpoints/log", name), recordBytes(nothing));
+  }
+  const opened = async () => (await trainer.state()).opened;
+  await expect
+    .poll(opened, { timeout: 45_000 })
+    .toMatchObject({ attempt: 1, podUid: "pod-1", base: null, number: 1002 });
 });
 
 test("a save is asked for by a file that stays until the trainer takes it, for this pod only", async () => {

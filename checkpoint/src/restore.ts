@@ -41,7 +41,6 @@ export type RestoreOutcome =
     }>;
 
 const maxRounds = 20;
-const spareRecords = 1_000;
 
 /**
  * Chooses where an attempt starts and opens the attempt there:
@@ -242,7 +241,7 @@ class Restore {
   async #opened(state: RunState): Promise<RestoreOutcome> {
     try {
       await sweep(this.#store, state);
-      await compactLog(this.#store, { spare: spareRecords, ...this.#options() });
+      await compactLog(this.#store, this.#options());
     } catch (error) {
       if (!(error instanceof StorageUnavailableError)) throw error;
       this.#warnings.add(`Leftovers stay until the next restore: ${error.message}`);

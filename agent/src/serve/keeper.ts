@@ -7,6 +7,7 @@ import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { finishVerified } from "@trainingrun/checkpoint/finish.ts";
 import { appendRecord, FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { compactLog, renewOpen } from "@trainingrun/checkpoint/log/compact.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RecordDraft } from "@trainingrun/checkpoint/log/record.ts";
@@ -50,6 +51,7 @@ export class Keeper {
   #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
   #plan: RetentionPlan | null = null;
   #prunedOn: string | null = null;
+  #compactedOn: number | null = null;
   #fenced = false;
 
   constructor({ environment, store, restored, metrics }: Options) {
@@ -111,6 +113,22 @@ export class Keeper {
       this.#plan = pruned.plan;
       // A plan that removed something may have left more for the next look.
       this.#prunedOn = pruned.removed.length === 0 ? `${pruned.state.last} ${this.#verified.size}` : null;
+    } catch (error) {
+      this.#endIfFenced(error);
+    }
+  }
+
+  /** Keeps the log short, so that the next reader need not read all that a long attempt has said. */
+  async compact(signal: AbortSignal): Promise<void> {
+    if (this.#fenced || this.#compactedOn === this.#state.last || this.#operations.pausing("compact", "log")) return;
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_POD_UID: podUid } = this.#environment;
+    try {
+      const removed = await this.#operations.attempt("compact", "log", async () => {
+        await renewOpen(this.#store, { attempt, podUid, signal });
+        return compactLog(this.#store, { signal });
+      });
+      // One call removes a bounded part: there may be more.
+      if (removed === 0) this.#compactedOn = this.#state.last;
     } catch (error) {
       this.#endIfFenced(error);
     }

@@ -80,7 +80,7 @@ export class AgentMetrics {
   }
 
   /** An operation on the storage failed and will be tried again. */
-  countError(operation: "read-log" | "verify" | "refuse" | "prune" | "done" | "record"): void {
+  countError(operation: "read-log" | "verify" | "refuse" | "prune" | "compact" | "done" | "record"): void {
     this.#errors.inc({ operation });
   }
 

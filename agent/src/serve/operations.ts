@@ -2,7 +2,7 @@ import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import type { Problem } from "./knowledge.ts";
 
 /** What the agent does to the volume. */
-export type Operation = "read-log" | "verify" | "refuse" | "prune" | "done";
+export type Operation = "read-log" | "verify" | "refuse" | "prune" | "compact" | "done";
 
 type Failure = Readonly<{ problem: Problem; failures: number; notBefore: number }>;
 

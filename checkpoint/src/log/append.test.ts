@@ -9,7 +9,7 @@ import { directoryName } from "../directory-name.ts";
 import { DirectoryStore } from "../store/directory-store.ts";
 import type { Store } from "../store/store.ts";
 import { appendRecord, appendRecordAfter } from "./append.ts";
-import { compactLog } from "./compact.ts";
+import { compactLog, renewOpen } from "./compact.ts";
 import { readLog } from "./read.ts";
 import { type OpenDraft, parseRecord, type RecordDraft } from "./record.ts";
 
@@ -114,19 +114,49 @@ describe("appending to the log", () => {
     const create = store.createRecord.bind(store);
     store.createRecord = async (number, bytes) => {
       store.createRecord = create;
-      // It sleeps here: attempts 2 and 3 come, and the log is pruned up to the last open.
+      // It sleeps here: attempts 2 to 4 come, and the log is pruned up to the last open but one.
       const other = new DirectoryStore(store.root, store.runUid);
-      await openAs(other, 2);
-      await openAs(other, 3);
-      await compactLog(other, { spare: 0 });
+      for (const attempt of [2, 3, 4]) await openAs(other, attempt);
+      expect(await compactLog(other)).toBe(2);
       return create(number, bytes);
     };
-    expect(await appendRecord(store, commit(1, 10))).toMatchObject({ kind: "fenced", by: { attempt: 3 } });
+    expect(await appendRecord(store, commit(1, 10))).toMatchObject({ kind: "fenced", by: { attempt: 4 } });
     // Its record lies below the newest open, where no reader looks.
-    expect(await store.recordNumbers()).toEqual([2, 3]);
+    expect(await store.recordNumbers()).toEqual([2, 3, 4]);
     const { state } = await readLog(new DirectoryStore(store.root, store.runUid));
     expect(state.checkpoints).toEqual([]);
-    expect(state.opened?.attempt).toBe(3);
+    expect(state.opened?.attempt).toBe(4);
+  });
+
+  const renewals = [
+    { what: "carried by it", order: ["create", "renew"], outcome: /^appended$/ },
+    {
+      what: "below it unseen",
+      order: ["renew", "create"],
+      outcome: /^Cannot tell whether log record 3 of run .* stands/,
+    },
+  ];
+  test.each(renewals)("tells a commit that a renewal of its own attempt buried, and is $what", async (row) => {
+    const store = await temporaryStore();
+    await openAs(store, 1);
+    await appendRecord(store, commit(1, 5));
+    const other = new DirectoryStore(store.root, store.runUid);
+    const renew = async () => {
+      for (let renewal = 0; renewal < 3; renewal += 1)
+        await renewOpen(other, { attempt: 1, podUid: "pod-1", after: 0 });
+      await compactLog(other);
+    };
+    const create = store.createRecord.bind(store);
+    store.createRecord = async (number, bytes) => {
+      if (row.order[0] === "renew") await renew();
+      const created = await create(number, bytes);
+      if (row.order[0] === "create") await renew();
+      return created;
+    };
+    const said = appendRecord(store, commit(1, 10)).then(({ kind }) => kind, String);
+    expect((await said).replace("StorageUnavailableError: ", "")).toMatch(row.outcome);
+    const { state } = await readLog(new DirectoryStore(store.root, store.runUid));
+    expect(state.checkpoints.map(({ step }) => step)).toEqual(row.order[0] === "create" ? [5, 10] : [5]);
   });
 
   test("refuses what would count for nothing, and says why", async () => {

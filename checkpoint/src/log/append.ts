@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { limits } from "../limits.ts";
 import { StorageUnavailableError, type Store } from "../store/store.ts";
-import { carry, voidReason } from "./fold.ts";
+import { carry, find, voidReason } from "./fold.ts";
 import { type ReadLog, readLog } from "./read.ts";
 import { type LogRecord, type OpenDraft, parseRecord, type RecordDraft, recordBytes, recordVersion } from "./record.ts";
 import type { Fence, Opened, RunState } from "./state.ts";
@@ -98,7 +98,9 @@ async function wins(store: Store, number: number, record: LogRecord): Promise<bo
 
 /**
  * A number below a pruned prefix is free again, and a writer that slept through the pruning would win it unseen. So
- * whoever won looks whether its record is where readers look; if not, a newer `open` is.
+ * whoever won looks whether its record is where readers look; if not, a newer `open` is. Where that one
+ * is a renewal by the writer's own attempt, what it carries tells; a commit that it does not carry may have been deleted
+ * since, and is not tried again.
  */
 async function confirm(
   store: Store,
@@ -107,7 +109,12 @@ async function confirm(
   const log = await readLog(store, options(won.signal));
   if (includes(log, won)) return { kind: "appended", number: won.number, state: log.state };
   const fence = fenceOf(log.state);
-  if (fence !== null && fence.number > won.number) return fenced(log.state, won.draft, fence);
+  if (fence !== null && fence.attempt > won.draft.attempt && fence.number > won.number) {
+    return fenced(log.state, won.draft, fence);
+  }
+  if (won.draft.kind === "commit" && find(log.state, won.draft.manifest) !== undefined) {
+    return { kind: "appended", number: won.number, state: log.state };
+  }
   throw new StorageUnavailableError(
     `Cannot tell whether log record ${won.number} of run ${store.runUid} stands because it was created and is not there now`,
   );

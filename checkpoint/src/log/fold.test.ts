@@ -193,3 +193,11 @@ function emptyIf(builder: LogBuilder, whole: RunState): RunState {
   expect(whole).toEqual({ ...emptyState, last: builder.records.length });
   return whole;
 }
+
+test("a log of a hundred thousand records is folded at once, not checkpoint by checkpoint", () => {
+  const built = log().open(1);
+  for (let step = 1; step <= 50_000; step += 1) built.commit(1, step);
+  for (let step = 1; step < 50_000; step += 1) built.delete(1, digestOf(step, 1));
+  const { checkpoints, deleted } = fold(built.records);
+  expect([checkpoints.length, deleted.length]).toEqual([1, 49_999]);
+});

@@ -101,11 +101,14 @@ function fenceReason({ fence, opened }: Ledger, attempt: number): string | null 
   return opened?.attempt === attempt ? null : `record ${fence.number}, the open of attempt ${attempt}, is damaged`;
 }
 
-function openVoidReason({ opened, checkpoints, refused }: Ledger, record: Extract<Judged, { kind: "open" }>) {
+function openVoidReason({ opened, checkpoints, refused, done }: Ledger, record: Extract<Judged, { kind: "open" }>) {
   if (record.attempt === opened?.attempt) {
     if (record.podUid !== opened.podUid) return `pod ${opened.podUid} has opened attempt ${opened.attempt}`;
-    // The pod that opened may choose again only while nothing was built on its first choice.
-    if (checkpoints.values().some(({ attempt }) => attempt === opened.attempt)) return "it has commits already";
+    // What an open carries has no room for it.
+    if (done !== null) return "the run is done";
+    // The pod that opened may renew its open at any time, and choose again only while nothing was built on its choice.
+    const isBuiltOn = checkpoints.values().some(({ attempt }) => attempt === opened.attempt);
+    if (record.base !== opened.base && isBuiltOn) return "it has commits already";
   }
   if (record.base === null) return null;
   if (!checkpoints.has(record.base)) return `its base ${record.base} is no checkpoint of this log`;

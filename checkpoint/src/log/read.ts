@@ -14,6 +14,9 @@ const maxRereads = 4;
 const maxReadTries = 3;
 const retryMs = 50;
 
+/** Records are small and many: most of the time for one is the wait for the volume. */
+const readsAtOnce = 16;
+
 /** Records never change under their number, so each is read and parsed once per store. */
 const parsed = new WeakMap<Store, Map<number, NumberedRecord>>();
 
@@ -54,18 +57,22 @@ async function readDown(
   const records: NumberedRecord[] = [];
   const listed = new Set(numbers);
   const lowest = numbers[0] ?? 1;
-  for (let number = numbers.at(-1) ?? 0; number >= lowest; number -= 1) {
+  for (let top = numbers.at(-1) ?? 0; top >= lowest; top -= readsAtOnce) {
     signal?.throwIfAborted();
-    const entry = listed.has(number) ? await readEntry(store, number, signal) : null;
-    if (entry === null) {
+    const batch = Array.from({ length: Math.min(readsAtOnce, top - lowest + 1) }, (_, index) => top - index);
+    const read = await Promise.all(
+      batch.map((number) => (listed.has(number) ? fetchEntry(store, number, signal) : null)),
+    );
+    for (const [index, number] of batch.entries()) {
+      const entry = read[index]?.() ?? null;
       // A listing may miss a name that was created while it ran, and a pruned one may be gone: look again. What is
       // missing after that is damage, and counts for nothing.
-      if (!lastTry) return null;
-      records.push({ number, damaged: "it is missing" });
-      continue;
+      if (entry === null && !lastTry) return null;
+      records.push(entry ?? { number, damaged: "it is missing" });
+      if (entry !== null && "record" in entry && entry.record.kind === "open") {
+        return withAnnouncements(store, records.reverse());
+      }
     }
-    records.push(entry);
-    if ("record" in entry && entry.record.kind === "open") break;
   }
   return withAnnouncements(store, records.reverse());
 }
@@ -83,32 +90,40 @@ async function withAnnouncements(store: Store, records: NumberedRecord[]): Promi
   });
 }
 
-async function readEntry(
+/**
+ * Reads one record and leaves the parsing for later: below the newest `open` nothing is looked at, though it may be read
+ * on the way.
+ */
+async function fetchEntry(
   store: Store,
   number: number,
   signal: AbortSignal | undefined,
-): Promise<NumberedRecord | null> {
+): Promise<() => NumberedRecord | null> {
   const known = parsed.get(store) ?? new Map<number, NumberedRecord>();
   parsed.set(store, known);
   const cached = known.get(number);
-  if (cached !== undefined) return cached;
-  const entry = await readAndParse(store, number, signal);
-  if (entry !== null && "record" in entry) known.set(number, entry);
-  return entry;
+  if (cached !== undefined) return () => cached;
+  const bytes = await readBytes(store, number, signal);
+  if (bytes === null) return () => null;
+  if (bytes instanceof DamagedFileError) return () => ({ number, damaged: bytes.message, unreadable: true });
+  return () => {
+    const entry = parseRecord(number, bytes);
+    if ("record" in entry) known.set(number, entry);
+    return entry;
+  };
 }
 
-async function readAndParse(
+async function readBytes(
   store: Store,
   number: number,
   signal: AbortSignal | undefined,
-): Promise<NumberedRecord | null> {
+): Promise<Uint8Array | DamagedFileError | null> {
   for (let tries = 1; ; tries += 1) {
     try {
-      const bytes = await store.readRecord(number, limits.recordBytes);
-      return bytes === null ? null : parseRecord(number, bytes);
+      return await store.readRecord(number, limits.recordBytes);
     } catch (error) {
       if (!(error instanceof DamagedFileError)) throw error;
-      if (tries === maxReadTries) return { number, damaged: error.message, unreadable: true };
+      if (tries === maxReadTries) return error;
       await pause(retryMs, undefined, signal === undefined ? {} : { signal });
     }
   }

@@ -1,6 +1,6 @@
 import { candidates, lineage } from "../../src/candidates.ts";
 import { directoryName } from "../../src/directory-name.ts";
-import { carry } from "../../src/log/fold.ts";
+import { carry, find } from "../../src/log/fold.ts";
 import type { LogRecord } from "../../src/log/record.ts";
 import { retain } from "../../src/retention.ts";
 import { digestOf } from "../log-builder.ts";
@@ -13,6 +13,7 @@ export const mistakes = [
   "opens on an old choice under the next number",
   "trusts a number that it won",
   "writes a commit without looking for a fence",
+  "renews its open under the next number with an old fold",
 ] as const;
 export type Mistake = (typeof mistakes)[number];
 
@@ -32,7 +33,7 @@ export function moves(world: World, index: number, mistake: Mistake | null): Wor
   if (!opened) return [];
   if (actor.role === "trainer") return trainerMoves(world, actor, { become, mistake });
   if (actor.role === "prune") return pruneMoves(world, actor, { become, mistake });
-  return compactMoves(world, actor, become);
+  return compactMoves(world, actor, { become, mistake });
 }
 
 type Become = (change: Partial<Actor>, next?: World) => World;
@@ -96,8 +97,13 @@ function trainerMoves(world: World, actor: Actor, { become, mistake }: Context):
     return [next === null ? become({ phase: "written" }) : become({ phase: "won" }, next)];
   }
   if (phase !== "won") return [];
-  const isSure = mistake === "trusts a number that it won" || stands(world, seen + 1, record);
-  return [become({ phase: isSure ? "acknowledged" : "stopped" })];
+  if (mistake === "trusts a number that it won" || stands(world, seen + 1, record)) {
+    return [become({ phase: "acknowledged" })];
+  }
+  // A renewal of its own attempt's open may have pruned the record, and carries what it said.
+  const state = read(world);
+  const isCarried = state.opened?.attempt === attempt && find(state, manifest) !== undefined;
+  return [become({ phase: isCarried ? "acknowledged" : "stopped" })];
 }
 
 /** Plans from what it reads, wins a tombstone right after it, and only then removes bytes, one by one. */
@@ -129,9 +135,28 @@ function pruneMoves(world: World, actor: Actor, { become, mistake }: Context): W
   return [become({ targets: rest }, { ...world, bytes: world.bytes.filter((digest) => digest !== first) })];
 }
 
-/** Prunes the log below the open that it has read, lowest first, sleeping between any two. */
-function compactMoves(world: World, { phase, seen }: Actor, become: Become): World[] {
-  if (phase === "start") return [become({ phase: "compacting", seen: read(world).opened?.number ?? 0 })];
+/**
+ * Renews its attempt's open from what it has read, and prunes the log below the open that it has read, lowest first,
+ * sleeping between any two steps.
+ */
+function compactMoves(world: World, actor: Actor, { become, mistake }: Context): World[] {
+  const { attempt, pod, phase, seen, left } = actor;
+  if (phase === "start") {
+    const { opened, last } = read(world);
+    if (opened === null) return [];
+    const compacting = become({ phase: "compacting", seen: opened.number });
+    const isOurs = opened.attempt === attempt && opened.podUid === pod;
+    return left > 0 && isOurs ? [compacting, become({ phase: "renewing", seen: last, left: left - 1 })] : [compacting];
+  }
+  if (phase === "renewing") {
+    const state = truth(world, Math.min(seen, world.all.length));
+    const draft = { podUid: pod, node: "n", base: state.opened?.base ?? null, generation: 1, state: carry(state) };
+    const record: LogRecord = { ...common, kind: "open", writer: `${pod}-again`, attempt, ...draft };
+    const stubborn = mistake === "renews its open under the next number with an old fold";
+    const next = create(world, stubborn ? world.all.length + 1 : seen + 1, record);
+    return [become({ phase: next === null ? "start" : "renewed" }, next ?? world)];
+  }
+  if (phase === "renewed") return [become({ phase: "start" })];
   if (phase !== "compacting" || world.pruned + 1 >= seen) return [];
   return [become({}, { ...world, pruned: world.pruned + 1 })];
 }

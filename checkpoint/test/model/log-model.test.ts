@@ -33,8 +33,28 @@ const casts: { what: string; actors: Actor[]; reached: string[] }[] = [
   },
   {
     what: "writers that sleep while the log is pruned under them",
-    actors: [running, worker("trainer", 1), worker("prune", 1), restorer(2), restorer(3), worker("compact", 3)],
+    actors: [
+      running,
+      worker("trainer", 1),
+      worker("prune", 1),
+      restorer(2),
+      restorer(3),
+      { ...worker("compact", 3), left: 0 },
+    ],
     reached: ["compact 3 compacting", "trainer 1 stopped", "prune 1 stopped", "a stale writer won a pruned number"],
+  },
+  {
+    what: "an attempt that renews its open and prunes the log while it saves, prunes and is succeeded",
+    actors: [running, worker("trainer", 1), worker("prune", 1), worker("compact", 1), restorer(2)],
+    reached: [
+      "compact 1 renewed",
+      "compact 1 compacting",
+      "trainer 1 acknowledged",
+      "trainer 1 stopped",
+      "prune 1 pruned",
+      "restore 2 opened",
+      "a stale writer won a pruned number",
+    ],
   },
 ];
 
