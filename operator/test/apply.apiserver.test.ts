@@ -186,18 +186,26 @@ describe("writing a decision to a real API server", () => {
       await write({ attempt: 1, attempts: [entry], conditions: [condition({}), condition({ type: "Failed" })] });
       const words = condition({ reason: "no word", message: "Something else." });
       const failed = condition({ type: "Failed", status: "True", reason: "no word" });
-      const told = { ...ended, message: "x".repeat(2_000), exitCode: 1, lastStep: 7 };
+      const told = { ...ended, message: "x".repeat(2_000), exitCode: 1, lastStep: 7, lostSteps: 3 };
       const before = await stored();
       const applied = await write({ attempt: 1, attempts: [told], conditions: [words, failed] }, [], before);
       expect(applied.status).toMatchObject({ kind: "Reduced", fields: ["attempts", "conditions"] });
       const after = await stored();
-      expect(after.status?.attempts).toEqual([{ ...entry, endTime: time, charge: "Failure", lastStep: 7 }]);
+      expect(after.status?.attempts).toEqual([{ ...ended, lastStep: 7, lostSteps: 3 }]);
       expect(after.status?.conditions).toEqual([
         condition({}),
         { ...failed, reason: "StatusRefused", message: expect.stringContaining("an event of the run says why") },
       ]);
       await write({ attempt: 1, attempts: [told], conditions: [words, failed] }, [], after);
       expect((await stored()).metadata.resourceVersion).toBe(after.metadata.resourceVersion);
+    });
+
+    it("counts an attempt without its cause where the CRD is older than the cause", async () => {
+      const unknown = { ...ended, cause: "Rebalanced" as "Crashed" };
+      const applied = await write({ attempt: 1, attempts: [unknown] });
+      expect(applied.status).toMatchObject({ kind: "Reduced", fields: ["attempts", "attempts.cause"] });
+      const { cause: _, ...counted } = ended;
+      expect((await stored()).status).toEqual({ attempt: 1, attempts: [counted] });
     });
 
     it("falls back to the smallest one where the server names no field", async () => {

@@ -10,6 +10,9 @@ const worded = ["attempts", "stop", "conditions"] as const;
 /** The fields of a status that have a smaller form. The others are small already: numbers, times and a choice. */
 export const reducibleFields: readonly string[] = [...mirrored, ...worded];
 
+/** The causes of the ledger, which a CRD older than this program may not know. Left out only where they are named. */
+export const causeField = "attempts.cause";
+
 /**
  * The decided status with some fields made small: what is only mirrored keeps its stored value, and what control
  * rests on loses its words, never its numbers. So every attempt stays numbered and counted (I8, I9).
@@ -20,23 +23,24 @@ export function reducedStatus(
   fields: readonly string[],
 ): TrainingRunStatus {
   const isNamed = (field: string) => fields.includes(field);
+  const bare = (entry: AttemptEntry) => bareEntry(entry, stored.attempts ?? [], isNamed(causeField));
   return {
     ...decided,
     ...Object.fromEntries(mirrored.filter(isNamed).map((field) => [field, stored[field]])),
-    ...(isNamed("attempts") ? { attempts: decided.attempts?.map((entry) => bareEntry(entry, stored)) } : {}),
+    ...(isNamed("attempts") ? { attempts: decided.attempts?.map(bare) } : {}),
     ...(isNamed("stop") ? { stop: decided.stop && bareStop(decided.stop) } : {}),
     ...(isNamed("conditions") ? { conditions: decided.conditions?.map((each) => plain(each, stored)) } : {}),
   };
 }
 
-/** An entry that changed, with what accounting and the next attempt need of it. */
-function bareEntry(entry: AttemptEntry, { attempts }: TrainingRunStatus): AttemptEntry {
-  const known = attempts?.find(({ number }) => number === entry.number);
+/** An entry that changed, without what only explains it. What is counted by later on stays, such as lost steps. */
+function bareEntry(entry: AttemptEntry, stored: readonly AttemptEntry[], isCauseRefused: boolean): AttemptEntry {
+  const known = stored.find(({ number }) => number === entry.number);
   if (known !== undefined && mergePatchOf(known, entry) === undefined) return known;
-  const { cause: _cause, reason: _reason, message: _message, exitCode: _exitCode, ...unexplained } = entry;
-  const { firstStepTime: _first, lostSteps: _lost, finalCheckpoint: _final, ...unmeasured } = unexplained;
-  const { graceUsedSeconds: _grace, recoverySeconds: _recovery, ...bare } = unmeasured;
-  return bare;
+  const { reason: _reason, message: _message, exitCode: _exitCode, ...unexplained } = entry;
+  const { finalCheckpoint: _final, graceUsedSeconds: _grace, recoverySeconds: _recovery, ...bare } = unexplained;
+  const { cause: _cause, ...uncaused } = bare;
+  return isCauseRefused ? uncaused : bare;
 }
 
 function bareStop({ attempt, cause, time }: Stop): Stop {

@@ -5,7 +5,7 @@ import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { mergePatchOf } from "../kubernetes/merge-patch.ts";
 import type { Resource } from "../kubernetes/resource.ts";
 import { trainingRuns } from "./caches.ts";
-import { reducedStatus, reducibleFields } from "./reduced-status.ts";
+import { causeField, reducedStatus, reducibleFields } from "./reduced-status.ts";
 import { withStoredEntries } from "./stored-entries.ts";
 
 //   whole ── refused ──► the fields it named, small ── refused ──► all fields, small ── refused ──► Refused
@@ -46,7 +46,8 @@ export async function writeStatus(
   const whole = await put(decided, withStoredEntries(decided, { read: stored, stored: raw.status }));
   if (whole.kind === "Taken") return { kind: "Whole", raw: whole.raw };
   const { refusal } = whole;
-  for (const fields of [namedFields(refusal), reducibleFields]) {
+  const named = namedFields(refusal);
+  for (const fields of [named, [...new Set([...named, ...reducibleFields])]]) {
     if (fields.length === 0) continue;
     const small = await put(reducedStatus(stored, decided, fields));
     if (small.kind === "Taken") return { kind: "Reduced", raw: small.raw, refusal, fields };
@@ -90,5 +91,9 @@ async function putStatus(
 
 /** The fields of the status that the server's refusal names, of those that have a smaller form. */
 function namedFields({ fields }: ApiError): readonly string[] {
-  return reducibleFields.filter((field) => fields.some((path) => /^status\.(\w+)/.exec(path)?.[1] === field));
+  // status.attempts[3].cause names `attempts` and `attempts.cause`.
+  const paths = fields.map((path) => path.replace(/^status\./, "").replaceAll(/\[\d+\]/g, ""));
+  return [...reducibleFields, causeField].filter((field) =>
+    paths.some((path) => path === field || path.startsWith(`${field}.`)),
+  );
 }
