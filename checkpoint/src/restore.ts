@@ -122,6 +122,11 @@ class Restore {
     return this.#open(adopted.state, choice);
   }
 
+  failed(failure: RestoreFailure, because: string): RestoreOutcome {
+    const message = `Cannot restore attempt ${this.#request.attempt} because ${because}`.slice(0, 1024);
+    return { kind: "failed", failure, message, refused: this.#refused(), warnings: [...this.#warnings] };
+  }
+
   /** Hands the base over again, from bytes matched again (I2). A base that is lost by now is for another attempt to replace. */
   async #repeated(state: RunState, { base }: Opened): Promise<RestoreOutcome> {
     const ref = base === null ? undefined : find(state, base);
@@ -145,11 +150,6 @@ class Restore {
     if (damaged.length === 0) return;
     const numbers = damaged.slice(0, 10).join(", ");
     this.#warnings.add(`Records of the log are missing or damaged, and count for nothing: ${numbers}`);
-  }
-
-  failed(failure: RestoreFailure, because: string): RestoreOutcome {
-    const message = `Cannot restore attempt ${this.#request.attempt} because ${because}`.slice(0, 1024);
-    return { kind: "failed", failure, message, refused: this.#refused(), warnings: [...this.#warnings] };
   }
 
   async #adopt(state: RunState) {
