@@ -78,7 +78,9 @@ async function append(
 /** An `open` carries the state right below it, so it is made anew for every number that it is tried under. */
 function complete(draft: AnyDraft, state: RunState, writer: string): LogRecord {
   const filled = { time: draft.time ?? new Date().toISOString(), writer, version: recordVersion } as const;
-  return draft.kind === "open" ? { ...draft, ...filled, state: carry(state) } : { ...draft, ...filled };
+  if (draft.kind !== "open") return { ...draft, ...filled };
+  const { imported, ...open } = draft;
+  return { ...open, ...filled, state: carry(state, imported) };
 }
 
 /** Creates the number, or finds that it was created by a reply that never arrived. */
@@ -125,7 +127,7 @@ function includes({ records }: ReadLog, { number, writer }: { number: number; wr
 }
 
 function refusal(state: RunState, draft: AnyDraft): FencedBy | Void | null {
-  const reason = voidReason(state, draft);
+  const reason = reasonAgainst(state, draft);
   if (reason === null) return null;
   const { opened } = state;
   const fence = fenceOf(state);
@@ -136,13 +138,18 @@ function refusal(state: RunState, draft: AnyDraft): FencedBy | Void | null {
   return { kind: "void", message: describe(draft, reason), state };
 }
 
+/** Why the draft would count for nothing as the next record. */
+function reasonAgainst(state: RunState, draft: AnyDraft): string | null {
+  return voidReason(state, draft.kind === "open" ? { ...draft, state: carry(state, draft.imported) } : draft);
+}
+
 /** Who holds the log: the open attempt, or one whose damaged `open` lies above it. */
 function fenceOf({ opened, fence }: RunState): Opened | Fence | null {
   return fence === null || fence.attempt === opened?.attempt ? opened : fence;
 }
 
 function fenced(state: RunState, draft: AnyDraft, by: Opened | Fence): FencedBy {
-  const reason = voidReason(state, draft) ?? `attempt ${by.attempt} has opened the log`;
+  const reason = reasonAgainst(state, draft) ?? `attempt ${by.attempt} has opened the log`;
   return { kind: "fenced", by, message: describe(draft, reason) };
 }
 

@@ -1,7 +1,7 @@
 import { directoryName } from "../directory-name.ts";
 import { Ledger } from "./ledger.ts";
 import type { LogRecord, NumberedRecord } from "./record.ts";
-import { type CarriedState, type CheckpointRef, emptyState, type RunState } from "./state.ts";
+import { type CarriedState, type CheckpointRef, emptyState, type Imported, type RunState } from "./state.ts";
 
 /**
  * The state of a run from its records in order (I1). It may start at any `open`, which carries what lies below:
@@ -37,14 +37,17 @@ export function voidReason(state: RunState, record: Judged): string | null {
 
 /** What a record must say to be judged; drafts have it too. */
 export type Judged = {
-  [K in LogRecord["kind"]]: Omit<Extract<LogRecord, { kind: K }>, "version" | "writer" | "time" | "state">;
+  [K in LogRecord["kind"]]: Omit<Extract<LogRecord, { kind: K }>, "version" | "writer" | "time">;
 }[LogRecord["kind"]];
 
-/** What an `open` appended to this state has to carry. */
-export function carry(state: RunState): CarriedState {
+/** What an `open` appended to this state has to carry. What the log itself knows goes before what is imported. */
+export function carry(state: RunState, imported?: Imported): CarriedState {
+  const known = new Set(state.attempts.map(({ attempt }) => attempt));
+  const isNew = imported !== undefined && find(state, imported.checkpoint.digest) === undefined;
+  const links = imported?.attempts.filter(({ attempt }) => !known.has(attempt)) ?? [];
   return {
-    attempts: [...state.attempts],
-    checkpoints: [...state.checkpoints],
+    attempts: [...links, ...state.attempts],
+    checkpoints: isNew ? [imported.checkpoint, ...state.checkpoints] : [...state.checkpoints],
     refused: [...state.refused],
   };
 }
@@ -101,7 +104,7 @@ function fenceReason({ fence, opened }: Ledger, attempt: number): string | null 
   return opened?.attempt === attempt ? null : `record ${fence.number}, the open of attempt ${attempt}, is damaged`;
 }
 
-function openVoidReason({ opened, checkpoints, refused, done }: Ledger, record: Extract<Judged, { kind: "open" }>) {
+function openVoidReason({ opened, checkpoints, done }: Ledger, record: Extract<Judged, { kind: "open" }>) {
   if (record.attempt === opened?.attempt) {
     if (record.podUid !== opened.podUid) return `pod ${opened.podUid} has opened attempt ${opened.attempt}`;
     // What an open carries has no room for it.
@@ -110,7 +113,9 @@ function openVoidReason({ opened, checkpoints, refused, done }: Ledger, record: 
     const isBuiltOn = checkpoints.values().some(({ attempt }) => attempt === opened.attempt);
     if (record.base !== opened.base && isBuiltOn) return "it has commits already";
   }
-  if (record.base === null) return null;
-  if (!checkpoints.has(record.base)) return `its base ${record.base} is no checkpoint of this log`;
-  return refused.has(record.base) ? `its base ${record.base} is refused` : null;
+  const { base, state } = record;
+  if (base === null) return null;
+  // Its bytes may lie in another tier, so what counts is what this `open` carries, and not what the log held before it.
+  if (!state.checkpoints.some(({ digest }) => digest === base)) return `its base ${base} is no checkpoint of this log`;
+  return state.refused.some(({ digest }) => digest === base) ? `its base ${base} is refused` : null;
 }

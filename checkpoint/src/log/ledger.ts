@@ -1,6 +1,6 @@
 import type { Digest } from "../contract/digest.ts";
 import type { LogRecord, NumberedRecord } from "./record.ts";
-import type { AttemptLink, CheckpointRef, Fence, Opened, Refusal, RunState } from "./state.ts";
+import type { AttemptLink, CarriedState, CheckpointRef, Fence, Opened, Refusal, RunState } from "./state.ts";
 
 /**
  * A run's state while it is folded: the same as {@link RunState}, kept so that a record costs the same however long
@@ -71,13 +71,12 @@ export class Ledger {
     const { attempt, time } = record;
     switch (record.kind) {
       case "open": {
-        const { podUid, node, base, generation } = record;
+        const { podUid, node, base, generation, state } = record;
+        this.#carryOver(state);
         this.#attempts = this.#linked(attempt, base);
         this.opened = { attempt, podUid, node, base, generation, number, time };
         this.fence = { attempt, number };
         this.done = null;
-        for (const { directory } of this.deleted.values()) this.directories.delete(directory);
-        this.deleted.clear();
         return;
       }
       case "commit": {
@@ -100,6 +99,20 @@ export class Ledger {
       default:
         record satisfies never;
     }
+  }
+
+  /** A reader may start at any `open`, so what it carries is the state from there on, for those who started below too. */
+  #carryOver({ attempts, checkpoints, refused }: CarriedState): void {
+    this.#attempts = attempts;
+    this.checkpoints.clear();
+    this.refused.clear();
+    this.deleted.clear();
+    this.directories.clear();
+    for (const ref of checkpoints) {
+      this.checkpoints.set(ref.digest, ref);
+      this.directories.add(ref.directory);
+    }
+    for (const refusal of refused) this.refused.set(refusal.digest, refusal);
   }
 
   #delete(digest: Digest): void {

@@ -4,7 +4,7 @@ import { AttemptNumber, Digest, Metrics, Step, Time } from "../contract/digest.t
 import { algorithmOf, hashBytes } from "../hash.ts";
 import { limits } from "../limits.ts";
 import { parseStrictJson } from "../strict-json.ts";
-import { CarriedState } from "./state.ts";
+import { CarriedState, type Imported } from "./state.ts";
 
 /** The version of records that this program writes, and the only one that it reads. */
 export const recordVersion = 1;
@@ -26,7 +26,7 @@ export const OpenRecord = z.object({
   /** The checkpoint that was verified and is resumed from; null to begin at step 0. */
   base: Digest.nullable(),
   generation: z.int().min(0),
-  /** The fold of all records below this one. */
+  /** The fold of all records below this one, and what its opener knew of its base from another tier. */
   state: CarriedState,
 });
 
@@ -78,8 +78,8 @@ type Draft<R> = R extends unknown ? Omit<R, "version" | "writer" | "time"> & { w
 /** A record before it is appended: version, writer and time are filled in where absent. */
 export type RecordDraft = Draft<Exclude<LogRecord, { kind: "open" }>>;
 
-/** An `open` before it is appended: what it carries is taken from the log. */
-export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state">;
+/** An `open` before it is appended: what it carries is taken from the log, and where it says so from another tier's. */
+export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state"> & { imported?: Imported };
 
 /** What stands under one number of the log. */
 export type NumberedRecord =

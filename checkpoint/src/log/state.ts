@@ -43,6 +43,12 @@ export const CarriedState = z.object({
 });
 export type CarriedState = z.infer<typeof CarriedState>;
 
+/**
+ * What an `open` takes over from another tier's log: the base it resumes from, whose bytes may lie there alone, and the
+ * links that lead from it down to the run's beginning.
+ */
+export type Imported = Readonly<{ checkpoint: CheckpointRef; attempts: readonly AttemptLink[] }>;
+
 /** The attempt that holds the log. */
 export type Opened = Readonly<{
   attempt: number;
