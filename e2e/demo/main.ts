@@ -1,5 +1,6 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { parse } from "yaml";
 import { z } from "zod";
 import { down } from "../cluster/cluster.ts";
@@ -7,7 +8,7 @@ import { projectDirectory } from "../cluster/images/project-images.ts";
 import { tryHold } from "../cluster/processes/lock.ts";
 import { type Installation, install } from "../harness/installation.ts";
 import { RunAccess } from "../harness/run-access.ts";
-import { weightsDigest } from "../harness/run-volume.ts";
+import { backendOf, weightsDigest } from "../harness/run-volume.ts";
 import { commitOfTree } from "../measure/commit.ts";
 import { checksOf } from "./checks.ts";
 import { type WatchedRun, watchRun } from "./interrupted-run.ts";
@@ -20,6 +21,10 @@ import { scrapeProducts } from "./scrape.ts";
 /*
  * make demo: a real cluster, the chart, one training that is interrupted in every way and one that is not, and a comparison
  * of what they ended with. Exits 0 only when every promise held.
+ *
+ *   node e2e/demo/main.ts [--native] [up | down]
+ *
+ * With --native the trainings run on TensorFlow itself instead of WebAssembly.
  */
 
 const directory = join(projectDirectory, ".build", "demo");
@@ -38,33 +43,36 @@ const plan = [
   { kind: "damaged checkpoint", at: 0.76 },
 ] as const;
 
-async function demo(signal: AbortSignal): Promise<boolean> {
+type Settings = Readonly<{ native: boolean; signal: AbortSignal }>;
+
+async function demo({ native, signal }: Settings): Promise<boolean> {
   const stages = stageCounter(5);
   stages("a Kubernetes cluster with the operator on it");
   // The report of an earlier demo must not be taken for this one's.
   await rm(reportPath, { force: true });
-  const installation = await install({ directory, report: (line) => console.log(`  ${line}`), signal });
+  const report = (line: string) => console.log(`  ${line}`);
+  const installation = await install({ directory, report, signal, native });
   try {
     console.log(`  kubectl: export KUBECONFIG=${installation.cluster.kubeconfigPath}`);
     await removeOldRuns(installation, signal);
-    return await show(installation, stages, signal);
+    return await show(installation, stages, { native, signal });
   } finally {
     await installation.api.close();
   }
 }
 
-async function show(installation: Installation, stages: Stages, signal: AbortSignal): Promise<boolean> {
+async function show(installation: Installation, stages: Stages, { native, signal }: Settings): Promise<boolean> {
   const manifestPath = join("examples", "mnist.yaml");
   const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, signal });
   try {
     stages(`kubectl apply -f ${manifestPath}, and ${plan.length} interruptions`);
     await installation.kubectl("apply", "-f", join(projectDirectory, manifestPath));
-    const interrupted = await watch(installation, "mnist", { plan, signal });
+    const interrupted = await watch(installation, "mnist", { plan, native, signal });
 
     stages("the same training undisturbed");
     const manifest = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));
     await new RunAccess(installation.api, { namespace, name: "mnist-undisturbed" }).create(manifest);
-    const undisturbed = await watch(installation, "mnist-undisturbed", { plan: [], signal });
+    const undisturbed = await watch(installation, "mnist-undisturbed", { plan: [], native, signal });
 
     stages("what Prometheus saw");
     const scraped = await scraping.read(signal);
@@ -80,13 +88,19 @@ async function show(installation: Installation, stages: Stages, signal: AbortSig
 async function watch(
   { api }: Installation,
   name: string,
-  { plan, signal }: Pick<Parameters<typeof watchRun>[0], "plan" | "signal">,
+  { plan, native, signal }: Pick<Parameters<typeof watchRun>[0], "plan"> & Settings,
 ): Promise<WatchedRun & { weights: string }> {
   const view = new LiveView();
   const watched = await watchRun({ api, access: new RunAccess(api, { namespace, name }), view, plan, signal });
   view.say(`the run ended: ${watched.run.status.state}`);
   const final = watched.run.status.latestVerified;
-  return { ...watched, weights: final === undefined ? "none" : await weightsDigest(watched.volume, final) };
+  if (final === undefined) return { ...watched, weights: "none" };
+  const { backend, device } = await backendOf(watched.volume, final);
+  view.say(`its backend: ${backend} ${JSON.stringify(device)}`);
+  if (native && !backend.startsWith("tensorflow-")) {
+    throw new Error(`Cannot show TensorFlow at work because the training ran on another backend: ${backend}`);
+  }
+  return { ...watched, weights: await weightsDigest(watched.volume, final) };
 }
 
 async function conclude(seen: {
@@ -123,7 +137,7 @@ function stageCounter(total: number): Stages {
   };
 }
 
-async function main(command: string): Promise<number> {
+async function main({ command, native }: { command: "up" | "down"; native: boolean }): Promise<number> {
   if (command === "down") {
     await down({ directory });
     await rm(scrapeDirectory, { recursive: true, force: true });
@@ -137,7 +151,7 @@ async function main(command: string): Promise<number> {
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   try {
-    const held = await demo(AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]));
+    const held = await demo({ native, signal: AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]) });
     console.log(held ? "\nThe demo held." : "\nThe demo did NOT hold.");
     return held ? 0 : 1;
   } catch (error) {
@@ -155,7 +169,14 @@ function wordsOf(error: unknown): string {
 }
 
 try {
-  process.exitCode = await main(z.enum(["up", "down"]).parse(process.argv[2] ?? "up"));
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { native: { type: "boolean", default: false } },
+  });
+  process.exitCode = await main({
+    command: z.enum(["up", "down"]).parse(positionals[0] ?? "up"),
+    native: values.native,
+  });
 } catch (error) {
   console.error(wordsOf(error));
   process.exitCode = 1;

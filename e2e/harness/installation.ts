@@ -24,16 +24,26 @@ type Options = Readonly<{
   signal: AbortSignal;
   /** How long the controller manager waits before it calls a silent node lost. */
   nodeMonitorGraceSeconds?: number;
+  /** The trainer computes by TensorFlow itself instead of WebAssembly; the first time its addon is built. */
+  native?: boolean;
 }>;
 
 /** Where the chart is installed. */
 export const systemNamespace = "trainingrun-system";
 const releaseName = "trainingrun";
 const installTimeoutMs = 180_000;
+const nativeTimeoutMs = 20 * 60_000;
 
 /** From nothing to a running operator: cluster, images, chart. Repeats what is missing only. */
-export async function install({ directory, report, signal, ...options }: Options): Promise<Installation> {
-  await bundleProjectImages({ report, signal });
+export async function install({
+  directory,
+  report,
+  signal,
+  native = false,
+  ...options
+}: Options): Promise<Installation> {
+  if (native) await buildNativeAddon({ report, signal });
+  await bundleProjectImages({ report, signal, bundleArgs: native ? { trainer: ["--native"] } : {} });
   const cluster = await up({ directory, report, signal, processImages: processImages(), ...options });
   try {
     if (cluster.way !== "processes")
@@ -54,6 +64,13 @@ export async function install({ directory, report, signal, ...options }: Options
     await down({ directory });
     throw error;
   }
+}
+
+/** TensorFlow's addon for Node, from package registries. */
+async function buildNativeAddon({ report, signal }: Pick<Options, "report" | "signal">): Promise<void> {
+  report("Building TensorFlow's addon: a minute or more the first time, then it is there already");
+  const program = join(projectDirectory, "trainer", "native", "build.ts");
+  report((await run(process.execPath, [program], { timeoutMs: nativeTimeoutMs, signal })).trim());
 }
 
 async function installChart(cluster: ClusterState, report: Report): Promise<void> {

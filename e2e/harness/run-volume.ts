@@ -63,6 +63,18 @@ export async function weightsDigest(
   return weights.digest;
 }
 
+const Environment = z.object({ backend: z.string(), device: z.record(z.string(), z.union([z.string(), z.number()])) });
+
+/** What computed the checkpoint of a step, such as `tensorflow-cpu`, and what is known of it, by its `environment.json`. */
+export async function backendOf(
+  volume: RunVolume,
+  checkpoint: Readonly<{ step: number; attempt: number }>,
+): Promise<z.infer<typeof Environment>> {
+  return Environment.parse(
+    JSON.parse(await readFile(join(checkpointDirectory(volume, checkpoint), "environment.json"), "utf8")),
+  );
+}
+
 /** Flips the lowest bit of the middle byte of a checkpoint's weights, behind everyone's back. Returns what it did. */
 export async function flipOneBit(
   volume: RunVolume,
