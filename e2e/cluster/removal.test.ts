@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { down } from "./cluster.ts";
 import { clusterMark, nodeDirectory } from "./cluster-directory.ts";
 import { type ClusterState, writeState } from "./cluster-state.ts";
-import { cgroupTree, findCgroups, makeNodeCgroups, startedIn } from "./host/cgroups.ts";
+import { cgroupTree, findCgroups, makeNodeCgroups, removeCgroups, startedIn } from "./host/cgroups.ts";
 import { remainsOf } from "./host/traces.ts";
 import { processesDirectory } from "./process-node/process-ledger.ts";
 import { identify, isAlive, type ProcessIdentity } from "./processes/process-identity.ts";
@@ -23,8 +23,9 @@ beforeEach(() => {
   mkdirSync(directory);
 });
 
-afterEach(() => {
+afterEach(async () => {
   for (const child of children.splice(0)) child.kill("SIGKILL");
+  for (const at of [directory, `${directory}-2`]) await removeCgroups(cgroupTree(at));
   rmSync(parent, { recursive: true, force: true });
 });
 
