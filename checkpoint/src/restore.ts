@@ -12,11 +12,12 @@ import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
 import { type LogRecord, type NumberedRecord, UnknownRecordVersionError } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
-import type { CheckpointRef, Opened, RunState } from "./log/state.ts";
+import { type CheckpointRef, emptyState, type Opened, type RunState } from "./log/state.ts";
 import { UnknownFormatError } from "./manifest.ts";
 import { StorageUnavailableError, type Store } from "./store/store.ts";
 import { sweep } from "./sweep.ts";
-import { type Verdict, verifyCheckpoint } from "./verify.ts";
+import { importedFor, mergeStates } from "./tiers/merged-state.ts";
+import { VerifiedCopies } from "./tiers/verified-copies.ts";
 
 /** Who restores, and what the operator knows. */
 export type RestoreRequest = Readonly<{
@@ -26,6 +27,8 @@ export type RestoreRequest = Readonly<{
   node: string;
   generation: number;
   expected: Expected;
+  /** The run's second tier, where it has one: it must be readable, and helps where the volume has lost something. */
+  objectStore?: Store | null;
   signal?: AbortSignal;
 }>;
 
@@ -43,7 +46,7 @@ export type RestoreOutcome =
 const maxRounds = 20;
 
 /**
- * Chooses where an attempt starts and opens the attempt there:
+ * Chooses where an attempt starts and opens the attempt there, in every tier's log:
  *
  *     fold ─► adopt ─► verify candidates, newest first ─► refuse what failed ─► open ─► sweep
  *       ▲                                                                        │
@@ -52,14 +55,14 @@ const maxRounds = 20;
  * Before `open` nothing has changed but refusals and adoptions, which are true whoever says them: it may be killed at any
  * instant and repeated. Throws only when aborted, or for a defect of this program.
  */
-export async function restoreRun(store: Store, request: RestoreRequest): Promise<RestoreOutcome> {
-  const restore = new Restore(store, request);
+export async function restoreRun(volume: Store, request: RestoreRequest): Promise<RestoreOutcome> {
+  const restore = new Restore(volume, request);
   try {
     for (let round = 0; round < maxRounds; round += 1) {
       const outcome = await restore.round();
       if (outcome !== "moved") return outcome;
     }
-    return restore.failed("StorageUnavailable", `the log of run ${store.runUid} moved ${maxRounds} times`);
+    return restore.failed("StorageUnavailable", `the log of run ${volume.runUid} moved ${maxRounds} times`);
   } catch (error) {
     if (error instanceof StorageUnavailableError) return restore.failed("StorageUnavailable", error.message);
     if (isIncompatible(error)) return restore.failed("Incompatible", error.message);
@@ -82,44 +85,49 @@ function describeUnread(entry: NumberedRecord, refusal: string): string {
 type Failure = Readonly<{ ref: CheckpointRef; reason: string; message: string }>;
 type Choice = Readonly<{ chosen: CheckpointRef | null; failures: readonly Failure[]; nodeSuspect: boolean }>;
 
+/** One tier as it is now. */
+type View = { readonly store: Store; state: RunState; readonly records: readonly NumberedRecord[] };
+
 /** One restore: what it has verified outlives the rounds, so that no checkpoint is read twice. */
 class Restore {
-  readonly #store: Store;
+  readonly #volume: Store;
+  readonly #objectStore: Store | null;
   readonly #request: RestoreRequest;
   readonly #started = performance.now();
-  readonly #verdicts = new Map<string, Verdict>();
   readonly #warnings = new Set<string>();
+  readonly #copies: VerifiedCopies;
   #failures: readonly Failure[] = [];
 
-  constructor(store: Store, request: RestoreRequest) {
-    this.#store = store;
+  constructor(volume: Store, request: RestoreRequest) {
+    this.#volume = volume;
+    this.#objectStore = request.objectStore ?? null;
     this.#request = request;
+    const warn = (message: string) => void this.#warnings.add(message);
+    this.#copies = new VerifiedCopies({ volume, objectStore: this.#objectStore, warn, ...this.#options() });
   }
 
   async round(): Promise<RestoreOutcome | "moved"> {
-    const { attempt, podUid } = this.#request;
-    const { state: before, records } = await readLog(this.#store, this.#options());
-    const { opened, fence } = before;
-    this.#warnOfDamage(before);
-    if (fence !== null && fence.attempt > attempt) return this.#fenced(`attempt ${fence.attempt} is open`);
-    if (fence?.attempt === attempt && opened?.attempt !== attempt) {
-      return this.#fenced(`record ${fence.number} of the log, the open of this attempt, is damaged`);
+    const views = await this.#readTiers();
+    for (const view of views) {
+      const fence = this.#fenceIn(view);
+      if (fence !== null) return this.#fenced(fence);
     }
-    if (opened?.attempt === attempt) {
-      if (opened.podUid !== podUid) return this.#fenced(`pod ${opened.podUid} has opened this attempt`);
-      // Our own open, and the trainer has built on it: this process was restarted, and nothing is to be chosen.
-      if (before.checkpoints.some((ref) => ref.attempt === attempt)) return this.#repeated(before, opened);
+    const { attempt } = this.#request;
+    const before = merged(views);
+    // Our own open, and the trainer has built on it: this process was restarted, and nothing is to be chosen.
+    if (before.opened?.attempt === attempt && before.checkpoints.some((ref) => ref.attempt === attempt)) {
+      return this.#repeated(views, before.opened);
     }
-    const adopted = await this.#adopt(before);
-    if (adopted.kind === "fenced") return this.#fenced(adopted.fence.message);
-    const choice = await this.#choose(adopted.state);
+    const adoption = await this.#adopt(views);
+    if (adoption !== null) return this.#fenced(adoption);
+    const choice = await this.#choose(merged(views));
     this.#failures = choice.failures;
     if (choice.nodeSuspect) return this.#nodeSuspect();
-    const refusal = choice.chosen === null ? await this.#whyNotFromZero(adopted.state) : null;
-    const unread = records.find((entry) => "unreadable" in entry);
+    const refusal = choice.chosen === null ? await this.#whyNotFromZero(views) : null;
+    const unread = views.flatMap(({ records }) => records).find((entry) => "unreadable" in entry);
     if (refusal !== null && unread !== undefined) return this.failed("LogUnreadable", describeUnread(unread, refusal));
     if (refusal !== null) return this.failed("NoVerifiedCheckpoint", refusal);
-    return this.#open(adopted.state, choice);
+    return this.#open(views, choice);
   }
 
   failed(failure: RestoreFailure, because: string): RestoreOutcome {
@@ -127,44 +135,71 @@ class Restore {
     return { kind: "failed", failure, message, refused: this.#refused(), warnings: [...this.#warnings] };
   }
 
+  /** All tiers, or an error: one that cannot be read is not an empty one. The volume first. */
+  async #readTiers(): Promise<[View, ...View[]]> {
+    const views: View[] = [];
+    for (const store of this.#stores) {
+      const { state, records } = await readLog(store, this.#options());
+      this.#warnOfDamage(store, state);
+      views.push({ store, state, records });
+    }
+    const [volume, ...others] = views;
+    if (volume === undefined) throw new Error("Cannot restore without a volume");
+    return [volume, ...others];
+  }
+
+  /** Why this pod may not open that log, or null where it may. */
+  #fenceIn({ state: { opened, fence } }: View): string | null {
+    const { attempt, podUid } = this.#request;
+    if (fence !== null && fence.attempt > attempt) return `attempt ${fence.attempt} is open`;
+    if (fence?.attempt === attempt && opened?.attempt !== attempt) {
+      return `record ${fence.number} of the log, the open of this attempt, is damaged`;
+    }
+    if (opened?.attempt !== attempt || opened.podUid === podUid) return null;
+    return `pod ${opened.podUid} has opened this attempt`;
+  }
+
   /** Hands the base over again, from bytes matched again (I2). A base that is lost by now is for another attempt to replace. */
-  async #repeated(state: RunState, { base }: Opened): Promise<RestoreOutcome> {
-    const ref = base === null ? undefined : find(state, base);
-    const verdict = ref === undefined ? null : await this.#verify(ref);
+  async #repeated(views: readonly View[], { base }: Opened): Promise<RestoreOutcome> {
+    const ref = base === null ? undefined : find(merged(views), base);
+    const verdict = ref === undefined ? null : await this.#copies.verify(ref);
     if (ref !== undefined && verdict?.ok === false) {
       this.#failures = [{ ref, reason: verdict.reason, message: verdict.message }];
       return this.#fenced(`it has commits already and its base does not verify any more: ${verdict.message}`);
     }
-    await this.#secureOpen();
-    return this.#restored(state);
+    for (const { store } of views) await this.#secureOpen(store);
+    return this.#restored(ref);
   }
 
   /** An earlier life of this pod may have left its open in sight and not on the disk (I1). */
-  async #secureOpen(): Promise<void> {
+  async #secureOpen(store: Store): Promise<void> {
     const { attempt } = this.#request;
     const isOwn = (record: LogRecord) => record.kind === "open" && record.attempt === attempt;
-    await secureRecord(this.#store, isOwn, this.#options());
+    await secureRecord(store, isOwn, this.#options());
   }
 
-  #warnOfDamage({ damaged }: RunState): void {
+  #warnOfDamage({ tier }: Store, { damaged }: RunState): void {
     if (damaged.length === 0) return;
     const numbers = damaged.slice(0, 10).join(", ");
-    this.#warnings.add(`Records of the log are missing or damaged, and count for nothing: ${numbers}`);
+    this.#warnings.add(`Records of the ${logOf[tier]} are missing or damaged, and count for nothing: ${numbers}`);
   }
 
-  async #adopt(state: RunState) {
+  /** Takes in what the last attempt left on the volume without a record. Says who fenced it, or null. */
+  async #adopt([volume]: readonly [View, ...View[]]): Promise<string | null> {
     // An attempt's own directories are its trainer's to commit: it may be between rename and append right now.
-    if (state.opened?.attempt === this.#request.attempt) return { kind: "adopted", state } as const;
-    const verify = (directory: string) => this.#verify({ directory, digest: null });
-    const adoption = await adopt(this.#store, state, { verify, ...this.#options() });
-    if (adoption.kind === "adopted") for (const warning of adoption.warnings) this.#warnings.add(warning);
-    return adoption;
+    if (volume.state.opened?.attempt === this.#request.attempt) return null;
+    const verify = (directory: string) => this.#copies.look({ directory, digest: null });
+    const adoption = await adopt(this.#volume, volume.state, { verify, ...this.#options() });
+    if (adoption.kind === "fenced") return adoption.fence.message;
+    for (const warning of adoption.warnings) this.#warnings.add(warning);
+    volume.state = adoption.state;
+    return null;
   }
 
   async #choose(state: RunState): Promise<Choice> {
     const failures: Failure[] = [];
     for (const ref of this.#candidates(state)) {
-      const verdict = await this.#verify(ref);
+      const verdict = await this.#copies.verify(ref);
       if (verdict.ok) return { chosen: ref, failures, nodeSuspect: false };
       failures.push({ ref, reason: verdict.reason, message: verdict.message });
       // What is not there at all is missing from every node; anything else a bad node may only seem to see.
@@ -185,17 +220,10 @@ class Restore {
     return all.filter((ref) => !ref.unhealthy);
   }
 
-  async #verify(ref: { directory: string; digest: string | null }): Promise<Verdict> {
-    const known = this.#verdicts.get(ref.directory);
-    if (known !== undefined && (!known.ok || ref.digest === null || known.manifest.digest === ref.digest)) return known;
-    const verdict = await verifyCheckpoint(this.#store, ref, this.#options());
-    this.#verdicts.set(ref.directory, verdict);
-    return verdict;
-  }
-
   /** Why step 0 would lose something without being asked to (I10), or null where the run may begin there. */
-  async #whyNotFromZero(state: RunState): Promise<string | null> {
+  async #whyNotFromZero(views: readonly View[]): Promise<string | null> {
     const { expected } = this.#request;
+    const state = merged(views);
     if (expected.base !== null) {
       return `the chosen base ${expected.base.digest ?? `step ${expected.base.step}`} is not there or does not verify`;
     }
@@ -209,51 +237,76 @@ class Restore {
     if (state.damaged.length > 0) return `records ${state.damaged.slice(0, 10).join(", ")} of the log are damaged`;
     // An opened log knows all that was ever committed; one that is empty beside checkpoints was lost.
     if (state.opened !== null) return null;
-    const found = (await this.#store.names()).find((name) => parseDirectoryName(name) !== null);
-    return found === undefined ? null : `${found} exists and the log does not know it`;
+    for (const { store } of views) {
+      const found = (await store.names()).find((name) => parseDirectoryName(name) !== null);
+      if (found !== undefined) return `${found} exists and the ${logOf[store.tier]} does not know it`;
+    }
+    return null;
   }
 
-  async #open(state: RunState, { chosen, failures }: Choice): Promise<RestoreOutcome | "moved"> {
-    const { attempt, podUid, node, generation } = this.#request;
-    let now = state;
-    for (const { ref, reason, message } of failures) {
-      const draft = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
-      const outcome = await appendRecord(this.#store, draft, this.#options());
-      if (outcome.kind === "fenced") return this.#fenced(outcome.message);
-      now = outcome.state;
+  async #open(views: readonly View[], { chosen, failures }: Choice): Promise<RestoreOutcome | "moved"> {
+    for (const view of views) {
+      const fence = await this.#refuse(view, failures);
+      if (fence !== null) return this.#fenced(fence);
     }
     const base = chosen?.digest ?? null;
+    const now = merged(views);
     // Something newer may have been committed while the refusals were written.
     if ((this.#candidates(now)[0]?.digest ?? null) !== base) return "moved";
-    if (now.opened?.attempt === attempt && now.opened.base === base) {
-      await this.#secureOpen();
-      return this.#opened(now);
+    // The volume first: should this process die in between, the next one finds its own open there and goes on.
+    for (const view of views) {
+      const outcome = await this.#openTier(view, { base, now });
+      if (outcome !== "opened") return outcome;
     }
-    const outcome = await appendRecordAfter(
-      this.#store,
-      { kind: "open", attempt, podUid, node, base, generation },
-      { after: now.last, ...this.#options() },
-    );
+    await this.#tidy(views);
+    return this.#restored(chosen ?? undefined);
+  }
+
+  /** Refuses, in that tier's log, what it knows and no copy of which verified. Says who fenced it, or null. */
+  async #refuse(view: View, failures: readonly Failure[]): Promise<string | null> {
+    const { attempt, node } = this.#request;
+    for (const { ref, reason, message } of failures) {
+      if (find(view.state, ref.digest) === undefined) continue;
+      const draft = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
+      const outcome = await appendRecord(view.store, draft, this.#options());
+      if (outcome.kind === "fenced") return outcome.message;
+      view.state = outcome.state;
+    }
+    return null;
+  }
+
+  async #openTier(
+    view: View,
+    { base, now }: { base: string | null; now: RunState },
+  ): Promise<RestoreOutcome | "moved" | "opened"> {
+    const { attempt, podUid, node, generation } = this.#request;
+    const { opened, last } = view.state;
+    if (opened?.attempt === attempt && opened.base === base) {
+      await this.#secureOpen(view.store);
+      return "opened";
+    }
+    const draft = { kind: "open", attempt, podUid, node, base, generation, ...importedFor(now, base) } as const;
+    const outcome = await appendRecordAfter(view.store, draft, { after: last, ...this.#options() });
     if (outcome.kind === "fenced") return this.#fenced(outcome.message);
-    return outcome.kind === "appended" ? this.#opened(outcome.state) : "moved";
+    if (outcome.kind !== "appended") return "moved";
+    view.state = outcome.state;
+    return "opened";
   }
 
-  async #opened(state: RunState): Promise<RestoreOutcome> {
-    try {
-      await sweep(this.#store, state);
-      await compactLog(this.#store, this.#options());
-    } catch (error) {
-      if (!(error instanceof StorageUnavailableError)) throw error;
-      this.#warnings.add(`Leftovers stay until the next restore: ${error.message}`);
+  async #tidy(views: readonly View[]): Promise<void> {
+    for (const { store, state } of views) {
+      try {
+        await sweep(store, state);
+        await compactLog(store, this.#options());
+      } catch (error) {
+        if (!(error instanceof StorageUnavailableError)) throw error;
+        this.#warnings.add(`Leftovers stay until the next restore: ${error.message}`);
+      }
     }
-    return this.#restored(state);
   }
 
-  #restored(state: RunState): RestoreOutcome {
+  #restored(ref: CheckpointRef | undefined): RestoreOutcome {
     const { runUid, attempt, podUid } = this.#request;
-    const base = state.opened?.base ?? null;
-    const ref = base === null ? undefined : find(state, base);
-    const verified = [...this.#verdicts.values()].flatMap((verdict) => (verdict.ok ? verdict.bytes : []));
     const restored: Restored = {
       version: 1,
       run: runUid,
@@ -261,7 +314,7 @@ class Restore {
       podUid,
       resume: ref === undefined ? null : this.#resume(ref),
       refused: this.#refused(),
-      verifiedBytes: verified.reduce((sum, bytes) => sum + bytes, 0),
+      verifiedBytes: this.#copies.bytes,
       seconds: (performance.now() - this.#started) / 1000,
       time: new Date().toISOString(),
     };
@@ -269,7 +322,8 @@ class Restore {
   }
 
   #resume({ step, attempt, digest, directory }: CheckpointRef): Restored["resume"] {
-    return { step, attempt, digest, tier: this.#store.tier, directory: this.#store.checkpoint(directory).location };
+    const { location } = this.#volume.checkpoint(directory);
+    return { step, attempt, digest, tier: this.#copies.tierOf(directory), directory: location };
   }
 
   #refused(): RefusedSummary[] {
@@ -292,7 +346,18 @@ class Restore {
     return this.#failures.map(({ ref, reason }) => `step ${ref.step} ${reason}`).join(", ") || "none is a candidate";
   }
 
+  get #stores(): Store[] {
+    return this.#objectStore === null ? [this.#volume] : [this.#volume, this.#objectStore];
+  }
+
   #options(): { signal?: AbortSignal } {
     return this.#request.signal === undefined ? {} : { signal: this.#request.signal };
   }
+}
+
+const logOf = { Volume: "log", ObjectStore: "object store's log" } as const;
+
+function merged(views: readonly View[]): RunState {
+  const [volume, objectStore] = views;
+  return mergeStates(volume?.state ?? emptyState, objectStore?.state ?? null);
 }

@@ -1,0 +1,48 @@
+import type { AttemptLink, Imported, RunState } from "../log/state.ts";
+
+/**
+ * What the logs of a volume and an object store say together. The log that the higher attempt has opened tells the
+ * lineage; with the same attempt in both, the commits of both count. The other log adds what it has of that lineage:
+ * checkpoints outside it stay outside, since the links that lead to them are not followed.
+ */
+export function mergeStates(volume: RunState, objectStore: RunState | null): RunState {
+  if (objectStore === null) return volume;
+  const [leading, other] = attemptOf(objectStore) > attemptOf(volume) ? [objectStore, volume] : [volume, objectStore];
+  const known = new Set(leading.checkpoints.map(({ digest }) => digest));
+  const refused = new Set(leading.refused.map(({ digest }) => digest));
+  return {
+    ...leading,
+    attempts: joined(leading.attempts, other.attempts),
+    checkpoints: [...other.checkpoints.filter(({ digest }) => !known.has(digest)), ...leading.checkpoints],
+    refused: [...other.refused.filter(({ digest }) => !refused.has(digest)), ...leading.refused],
+    damaged: [...leading.damaged, ...other.damaged],
+    done: leading.done ?? (attemptOf(other) === attemptOf(leading) ? other.done : null),
+  };
+}
+
+/** What a tier's `open` on that base takes over from the merged history; nothing for a start at step 0. */
+export function importedFor(merged: RunState, base: string | null): { imported?: Imported } {
+  const checkpoint = merged.checkpoints.find(({ digest }) => digest === base);
+  return checkpoint === undefined ? {} : { imported: { checkpoint, attempts: history(merged, checkpoint.attempt) } };
+}
+
+/** The links from an attempt down to the run's beginning, oldest first. */
+function history({ attempts }: RunState, from: number): AttemptLink[] {
+  const links = new Map(attempts.map((link) => [link.attempt, link]));
+  const found: AttemptLink[] = [];
+  for (let link = links.get(from); link !== undefined && found.length <= attempts.length; ) {
+    found.unshift(link);
+    link = link.base === null ? undefined : links.get(link.base.attempt);
+  }
+  return found;
+}
+
+function joined(leading: readonly AttemptLink[], other: readonly AttemptLink[]): AttemptLink[] {
+  const known = new Set(leading.map(({ attempt }) => attempt));
+  return [...other.filter(({ attempt }) => !known.has(attempt)), ...leading];
+}
+
+/** The highest attempt that has opened the log, 0 for none; one whose `open` is damaged counts as well. */
+function attemptOf({ opened, fence }: RunState): number {
+  return Math.max(opened?.attempt ?? 0, fence?.attempt ?? 0);
+}
