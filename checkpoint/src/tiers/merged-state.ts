@@ -37,9 +37,17 @@ function history({ attempts }: RunState, from: number): AttemptLink[] {
   return found;
 }
 
+/**
+ * Both logs shorten the links over checkpoints that they do not have. Of two links of one attempt, the one to the higher
+ * step skips less.
+ */
 function joined(leading: readonly AttemptLink[], other: readonly AttemptLink[]): AttemptLink[] {
-  const known = new Set(leading.map(({ attempt }) => attempt));
-  return [...other.filter(({ attempt }) => !known.has(attempt)), ...leading];
+  const links = new Map(other.map((link) => [link.attempt, link]));
+  for (const link of leading) {
+    const known = links.get(link.attempt);
+    if ((known?.base?.step ?? -1) <= (link.base?.step ?? -1)) links.set(link.attempt, link);
+  }
+  return [...links.values()].sort((a, b) => a.attempt - b.attempt);
 }
 
 /** The highest attempt that has opened the log, 0 for none; one whose `open` is damaged counts as well. */

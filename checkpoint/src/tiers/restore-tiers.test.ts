@@ -1,0 +1,166 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { flipBit } from "../../test/damage.ts";
+import { nothingExpected, pathIn, restore, resumedAt, save, temporaryStore } from "../../test/fixture.ts";
+import { readLog } from "../log/read.ts";
+import type { DirectoryStore } from "../store/directory-store.ts";
+import { StorageUnavailableError, type Store } from "../store/store.ts";
+import { verifyCheckpoint } from "../verify.ts";
+import { mirrorCheckpoint, readMirrored } from "./mirror.ts";
+
+/** A run whose first attempt has saved steps 10, 20 and 30, the first two of them mirrored. */
+async function mirroredRun() {
+  const volume = await temporaryStore();
+  const objectStore = await temporaryStore();
+  await restore(volume, 1, { objectStore });
+  for (const step of [10, 20, 30]) await save(volume, 1, step);
+  await mirror({ volume, objectStore, attempt: 1, steps: [10, 20] });
+  return { volume, objectStore };
+}
+
+type Tiers = { volume: DirectoryStore; objectStore: DirectoryStore };
+
+async function mirror({ volume, objectStore, attempt, steps }: Tiers & { attempt: number; steps: number[] }) {
+  const { state } = await readLog(volume);
+  for (const ref of state.checkpoints.filter(({ step }) => steps.includes(step))) {
+    await mirrorCheckpoint({ from: volume, to: objectStore, attempt }, ref);
+  }
+}
+
+async function damage(store: DirectoryStore, step: number) {
+  const { state } = await readLog(store);
+  const ref = state.checkpoints.find((one) => one.step === step);
+  await flipBit(pathIn(store, ref?.directory ?? "", "model.safetensors"), 4000);
+}
+
+async function openedBase(store: DirectoryStore): Promise<string> {
+  const { state } = await readLog(store);
+  const base = state.checkpoints.find(({ digest }) => digest === state.opened?.base);
+  return `attempt ${state.opened?.attempt} on step ${base?.step}`;
+}
+
+describe("A restore with a volume and an object store", () => {
+  test("resumes from the newest of both, and opens both logs on the same base", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    const outcome = await restore(volume, 2, { objectStore });
+    expect(resumedAt(outcome)).toBe(30);
+    for (const store of [volume, objectStore]) expect(await openedBase(store)).toBe("attempt 2 on step 30");
+  });
+
+  test("downloads the newest mirrored checkpoint onto a volume that is new, and goes on from there", async () => {
+    const { objectStore } = await mirroredRun();
+    const volume = await temporaryStore();
+    const outcome = await restore(volume, 2, { objectStore });
+    expect(outcome).toMatchObject({ kind: "restored", restored: { resume: { step: 20, tier: "ObjectStore" } } });
+    const saved = await save(volume, 2, 40);
+    await mirror({ volume, objectStore, attempt: 2, steps: [40] });
+    // The volume is lost once more: what the second attempt saved is found, and its ancestors behind it.
+    const next = await temporaryStore();
+    expect(resumedAt(await restore(next, 3, { objectStore }))).toBe(40);
+    await rm(pathIn(next, saved.directory), { recursive: true });
+    await rm(join(objectStore.root, "data", saved.directory), { recursive: true });
+    expect(resumedAt(await restore(next, 4, { objectStore }))).toBe(20);
+  });
+
+  test("mends a damaged copy on the volume with the object store's, and refuses nothing", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await rm(pathIn(volume, (await newest(volume)).directory), { recursive: true });
+    await damage(volume, 20);
+    const outcome = await restore(volume, 2, { objectStore });
+    expect(outcome).toMatchObject({
+      kind: "restored",
+      restored: { resume: { step: 20, tier: "Volume" }, refused: [{ step: 30, reason: "Missing" }] },
+      warnings: [expect.stringMatching(/^Repaired step-000000000020-a0001 from the object store/)],
+    });
+    const ref = (await readLog(volume)).state.checkpoints.find(({ step }) => step === 20);
+    expect(ref && (await verifyCheckpoint(volume, ref))).toMatchObject({ ok: true });
+  });
+
+  test("refuses in both logs what no tier has right, and takes the one before", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await mirror({ volume, objectStore, attempt: 1, steps: [30] });
+    for (const store of [volume, objectStore]) await damage(store, 30);
+    expect(resumedAt(await restore(volume, 2, { objectStore }))).toBe(20);
+    for (const store of [volume, objectStore]) {
+      const { state } = await readLog(store);
+      expect(state.refused.map(({ reason }) => reason)).toEqual(["BytesDiffer"]);
+      expect(await openedBase(store)).toBe("attempt 2 on step 20");
+    }
+  });
+
+  test("goes back with a rollback in both, so that the abandoned steps count in neither", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    const expected = { ...nothingExpected, base: { step: 10 } };
+    expect(resumedAt(await restore(volume, 2, { objectStore, expected }))).toBe(10);
+    // The volume is lost before the second attempt saved anything: the object store holds the rollback.
+    expect(resumedAt(await restore(await temporaryStore(), 3, { objectStore }))).toBe(10);
+  });
+
+  test("follows the tier that a later attempt has opened: an old copy of the volume misleads nobody", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    const other = await temporaryStore();
+    await restore(other, 2, { objectStore });
+    await save(other, 2, 25);
+    await mirror({ volume: other, objectStore, attempt: 2, steps: [25] });
+    // The first volume comes back. Its step 30 belongs to a history that ended when attempt 2 opened on step 20.
+    expect(resumedAt(await restore(volume, 3, { objectStore }))).toBe(25);
+  });
+
+  test("finds its own open when it died between the two logs", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    const dying = failingAt(objectStore, "announceOpen", "gone");
+    expect(resumedAt(await restore(volume, 2, { objectStore: dying }))).toBe("StorageUnavailable");
+    expect(await openedBase(volume)).toBe("attempt 2 on step 30");
+    expect(await openedBase(objectStore)).toBe("attempt 1 on step undefined");
+    expect(resumedAt(await restore(volume, 2, { objectStore }))).toBe(30);
+    expect(await openedBase(objectStore)).toBe("attempt 2 on step 30");
+  });
+
+  test("waits for a tier that cannot be read, rather than taking it for empty", async () => {
+    const { objectStore } = await mirroredRun();
+    const away = failingAt(objectStore, "recordNumbers", "the store is away");
+    const volume = await temporaryStore();
+    expect(await restore(volume, 2, { objectStore: away })).toMatchObject({
+      kind: "failed",
+      failure: "StorageUnavailable",
+      message: expect.stringContaining("the store is away"),
+    });
+    expect((await readLog(volume)).state.opened).toBeNull();
+  });
+
+  test("is fenced where either log was opened by a later attempt", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await restore(await temporaryStore(), 3, { objectStore });
+    expect(resumedAt(await restore(volume, 2, { objectStore }))).toBe("Fenced");
+    expect((await readLog(volume)).state.opened?.attempt).toBe(1);
+  });
+
+  test("carries a base without a mirrored copy into the object store's log, and the mirror brings its bytes", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await restore(volume, 2, { objectStore });
+    const base = (await readLog(objectStore)).state.opened?.base ?? "";
+    expect((await readMirrored(objectStore)).has(base)).toBe(false);
+    await mirror({ volume, objectStore, attempt: 2, steps: [30] });
+    expect((await readMirrored(objectStore)).has(base)).toBe(true);
+    expect(resumedAt(await restore(await temporaryStore(), 3, { objectStore }))).toBe(30);
+  });
+});
+
+/** The same store, of which one method finds it away. */
+function failingAt(store: DirectoryStore, method: keyof Store, message: string): Store {
+  return new Proxy<Store>(store, {
+    get(target, name) {
+      if (name === method) return () => Promise.reject(new StorageUnavailableError(message));
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+async function newest(store: DirectoryStore) {
+  const { state } = await readLog(store);
+  const [first] = state.checkpoints.toSorted((a, b) => b.step - a.step);
+  if (first === undefined) throw new Error("the run has no checkpoint");
+  return first;
+}
