@@ -6,8 +6,9 @@ const exclude = ["**/node_modules/**", ".build/**", ".cache/**"];
 const honest = { allowOnly: false, retry: 0 } as const;
 
 /**
- * Three projects, by what a test needs: nothing (unit), a real API server (apiserver), a whole cluster (cluster).
- * The last two run one file at a time: on two cores, control planes beside each other only slow each other down.
+ * Four projects, by what a test needs: nothing (unit), a real API server (apiserver), a real object store (store), a
+ * whole cluster (cluster). The last three run one file at a time: on two cores, servers beside each other only slow
+ * each other down.
  */
 export default defineConfig({
   test: {
@@ -17,7 +18,7 @@ export default defineConfig({
           ...honest,
           name: "unit",
           include: ["**/*.test.ts"],
-          exclude: [...exclude, "**/*.apiserver.test.ts", "**/*.cluster.test.ts"],
+          exclude: [...exclude, "**/*.apiserver.test.ts", "**/*.cluster.test.ts", "**/*.store.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
@@ -31,6 +32,18 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
+        },
+      },
+      {
+        test: {
+          ...honest,
+          name: "store",
+          include: ["**/*.store.test.ts"],
+          exclude,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          // A clone that never ran `make setup` builds the servers in a hook.
+          hookTimeout: 900_000,
         },
       },
       {
