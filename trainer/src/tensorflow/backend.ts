@@ -60,7 +60,7 @@ async function startJavaScript(): Promise<Backend> {
 type NativePackage = "@tensorflow/tfjs-node" | "@tensorflow/tfjs-node-gpu";
 
 /** What the native packages add to TensorFlow.js and its typings leave out. */
-type NativeBackend = { readonly isUsingGpuDevice: boolean };
+type NativeBackend = { readonly isUsingGpuDevice: boolean; readonly binding: { readonly TF_Version?: string } };
 
 async function startNative(packageName: NativePackage, device: Device): Promise<Backend> {
   if (!hasAddon(packageName)) {
@@ -104,8 +104,7 @@ function prepareForNative(): void {
 }
 
 function tensorflowVersion(tf: TensorFlow): string {
-  const { version } = tf as unknown as { version: Record<string, string | undefined> };
-  return version.tensorflow ?? "unknown";
+  return (tf.backend() as unknown as NativeBackend).binding.TF_Version ?? "unknown";
 }
 
 /** Looked up before the import: a package without its addon registers half of itself and then throws. */
