@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Authority, issue, type KeyPair } from "../cluster/control-plane/certificates.ts";
 import { freePorts } from "../cluster/host/ports.ts";
 import { type Child, startChild, waitFor } from "../cluster/processes/child.ts";
@@ -32,6 +33,7 @@ export interface StoreOptions {
 }
 
 const readyWithinMs = 30_000;
+const probeLimitMs = 2_000;
 const host = "127.0.0.1";
 
 /** Starts a server of this kind on a free port of 127.0.0.1, waits until it serves, and makes the bucket. */
@@ -101,12 +103,13 @@ export class ObjectStore implements AsyncDisposable {
     const command = await program.prepare({ address, directory, root: access, region: access.region, tls });
     const child = startChild({ name: program.name, ...command, logPath: this.logPath });
     this.#child = child;
-    await waitFor(child, {
-      what: "its first answer",
-      probe: () => this.#serves(),
-      timeoutMs: readyWithinMs,
-      signal,
-    });
+    try {
+      const probe = () => this.#serves();
+      await waitFor(child, { what: "its first answer", probe, timeoutMs: readyWithinMs, signal });
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   /** Ends the server; what it holds stays. Repeats are harmless. */
@@ -146,12 +149,15 @@ export class ObjectStore implements AsyncDisposable {
 
   /** By a signed request: a port that listens, and even a health page, comes before a server that serves. */
   async #serves(): Promise<boolean> {
-    try {
-      await storeClient(this.access).listBuckets();
-      return true;
-    } catch {
-      return false;
-    }
+    const answered = storeClient(this.access).listBuckets();
+    // The client has no time limit of its own.
+    return await Promise.race([
+      answered.then(
+        () => true,
+        () => false,
+      ),
+      delay(probeLimitMs, false, { ref: false }),
+    ]);
   }
 }
 

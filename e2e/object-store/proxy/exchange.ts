@@ -99,9 +99,7 @@ function onItsWay({ request, entry, picked, gate, signal }: Exchange): AsyncIter
   const count = (bytes: number) => {
     entry.requestBytes += bytes;
   };
-  // Who stops reading must not end the client's connection by that: how it ends is a matter of the fault.
-  const body = request.iterator({ destroyOnReturn: false });
-  return passed(body, { fault: uploadFault(picked?.fault), gate, signal, count });
+  return passed(request, { fault: uploadFault(picked?.fault), gate, signal, count });
 }
 
 async function passBack(exchange: Exchange, reply: IncomingMessage): Promise<void> {

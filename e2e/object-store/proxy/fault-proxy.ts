@@ -28,7 +28,8 @@ export async function startFaultProxy(options: ProxyOptions): Promise<FaultProxy
 
 /**
  * A network between a client and a store that breaks where it is told to. Without a rule it changes nothing: clients
- * sign for the proxy's address, and the store reads that address in `Host` as they sent it.
+ * sign for the proxy's address, and the store reads that address in `Host` as they sent it. One thing is lost as on any
+ * network: a store that refuses an upload and hangs up before it has read it may look like a reset.
  */
 export class FaultProxy implements AsyncDisposable {
   readonly #target: URL;
