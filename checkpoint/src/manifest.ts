@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CanonicalJsonError, canonicalJson } from "./canonical-json.ts";
-import { AttemptNumber, Digest, hashAlgorithms, Metrics, Step, Time } from "./contract/digest.ts";
+import { AttemptNumber, Digest, Epoch, hashAlgorithms, Metrics, Step, Time } from "./contract/digest.ts";
 import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
 import { algorithmOf, createHasher, hashBytes, preferredAlgorithm } from "./hash.ts";
 import { chunkBytes, limits } from "./limits.ts";
@@ -50,6 +50,8 @@ export const Manifest = z.object({
   runUid: z.string().min(1).max(63),
   attempt: AttemptNumber,
   step: Step,
+  /** Absent where the program that saved knows none. */
+  epoch: Epoch.optional(),
   /** The checkpoint that the attempt resumed from. */
   parent: Digest.nullable(),
   /** Sorted by path. */

@@ -37,6 +37,20 @@ describe("a save", () => {
     ).rejects.toThrow("wanted");
   });
 
+  test("says its epoch wherever it says its step, for ever", async () => {
+    const { store } = await savedRun([]);
+    const { manifest, directory } = await save(store, 1, 10, { epoch: 2.5 });
+    expect(manifest).toMatchObject({ step: 10, epoch: 2.5 });
+    expect((await save(store, 1, 20)).manifest).not.toHaveProperty("epoch");
+    await restore(store, 2);
+    const { checkpoints } = (await readLog(store)).state;
+    expect(checkpoints.map(({ step, epoch }) => [step, epoch])).toEqual([
+      [10, 2.5],
+      [20, undefined],
+    ]);
+    expect((await loadCheckpoint(pathIn(store, directory), { digest: manifest.digest })).manifest.epoch).toBe(2.5);
+  });
+
   test("writes what it hashed, whatever the source does to its memory meanwhile", async () => {
     const { store } = await savedRun([]);
     const shared = new Uint8Array(100).fill(1);

@@ -20,6 +20,8 @@ export type SaveRequest = Readonly<{
   runUid: string;
   attempt: number;
   step: number;
+  /** Passes over the data so far; absent where the caller counts none. */
+  epoch?: number;
   /** Digest of the checkpoint that this attempt resumed from. */
   parent: Digest | null;
   files: readonly FileSource[];
@@ -104,7 +106,8 @@ async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
     const files = await writeFiles(writer, request);
     const { runUid, attempt, step, parent, health, producer } = request;
     const metrics = [...request.metrics];
-    const manifest = sealManifest({ runUid, attempt, step, parent, files, metrics, health, producer, time });
+    const when = { step, ...knownEpoch(request), time };
+    const manifest = sealManifest({ runUid, attempt, ...when, parent, files, metrics, health, producer });
     request.signal?.throwIfAborted();
     await writer.publish(manifestBytes(manifest));
     return manifest;
@@ -147,6 +150,7 @@ export function commitOf(manifest: Manifest, identity: { writer?: string; time?:
     kind: "commit",
     attempt,
     step,
+    ...knownEpoch(manifest),
     manifest: digest,
     directory: directoryName(step, attempt),
     bytes: totals.bytes,
@@ -154,6 +158,10 @@ export function commitOf(manifest: Manifest, identity: { writer?: string; time?:
     unhealthy: health.unexpectedTensors > 0,
     ...identity,
   };
+}
+
+function knownEpoch({ epoch }: { epoch?: number | undefined }): { epoch?: number } {
+  return epoch === undefined ? {} : { epoch };
 }
 
 function failed({ step, attempt }: SaveRequest, because: string, cause?: unknown): SaveFailedError {

@@ -125,6 +125,7 @@ export class Saver {
         runUid,
         attempt,
         step: state.step,
+        epoch: state.cursor.epoch,
         parent,
         files: [
           tensorsFile(weightsFile, snapshot.weights.map(drain.source)),

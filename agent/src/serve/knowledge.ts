@@ -83,8 +83,9 @@ export function knowledgeFrom(findings: Findings): Knowledge {
 }
 
 /** A checkpoint as the contract shows it. */
-function summaryOf({ step, attempt, digest, bytes, time, metrics }: CheckpointRef): CheckpointSummary {
-  return { step, attempt, digest, bytes, time, tiers: ["Volume"], metrics };
+function summaryOf({ step, epoch, attempt, digest, bytes, time, metrics }: CheckpointRef): CheckpointSummary {
+  const when = { step, ...(epoch === undefined ? {} : { epoch }), attempt, time };
+  return { ...when, digest, bytes, tiers: ["Volume"], metrics };
 }
 
 /** Refusals that the log still holds, and those that this pod's restore found, newest first, each once. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CheckpointSummary, RefusedSummary } from "./checkpoint-summary.ts";
+import { CheckpointSummary, KeptReasons, RefusedSummary } from "./checkpoint-summary.ts";
 import { AttemptNumber, Digest } from "./digest.ts";
 import { Progress } from "./progress.ts";
 import { Restored } from "./restored.ts";
@@ -26,8 +26,7 @@ export const AgentState = z.object({
     .array(
       CheckpointSummary.extend({
         verified: z.boolean(),
-        /** Why retention keeps it, such as `last`, `best:loss`, `every:10000`, `base`. */
-        kept: z.array(z.string().max(63)).max(8),
+        kept: KeptReasons,
       }),
     )
     .max(16),

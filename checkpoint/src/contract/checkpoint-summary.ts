@@ -1,9 +1,10 @@
 import { z } from "zod";
-import { AttemptNumber, Digest, Metrics, Step, Tier, Time } from "./digest.ts";
+import { AttemptNumber, Digest, Epoch, Metrics, Step, Tier, Time } from "./digest.ts";
 
 /** One checkpoint as status, agent and command line show it. `digest` is its manifest's. */
 export const CheckpointSummary = z.object({
   step: Step,
+  epoch: Epoch.optional(),
   attempt: AttemptNumber,
   digest: Digest,
   bytes: z.int().min(0),
@@ -12,6 +13,9 @@ export const CheckpointSummary = z.object({
   metrics: Metrics,
 });
 export type CheckpointSummary = z.infer<typeof CheckpointSummary>;
+
+/** Why retention keeps a checkpoint, such as `last`, `best:loss`, `every:10000`, `base`. */
+export const KeptReasons = z.array(z.string().max(63)).max(8);
 
 /** Why a verifier refused a checkpoint; the reason is a stable CamelCase word, the message names file and rule. */
 export const RefusedSummary = z.object({

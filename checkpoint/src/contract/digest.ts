@@ -10,6 +10,8 @@ export type Digest = z.infer<typeof Digest>;
 
 /** A step count: whole optimizer steps since the run began, 0 before the first. */
 export const Step = z.int().min(0);
+/** Passes over the data: whole ones that were completed, or with a fraction, as the framework counts them. */
+export const Epoch = z.number().min(0);
 /** An attempt's number, from 1. */
 export const AttemptNumber = z.int().min(1);
 /** An instant, RFC 3339 in UTC. Shown to people; never used to order checkpoints or attempts (I8). */

@@ -80,8 +80,9 @@ export class Ledger {
         return;
       }
       case "commit": {
-        const { manifest: digest, step, directory, bytes, metrics, unhealthy } = record;
-        this.checkpoints.set(digest, { digest, step, attempt, directory, bytes, metrics, unhealthy, time });
+        const { manifest: digest, step, epoch, directory, bytes, metrics, unhealthy } = record;
+        const when = { step, ...(epoch === undefined ? {} : { epoch }), attempt, time };
+        this.checkpoints.set(digest, { digest, ...when, directory, bytes, metrics, unhealthy });
         this.directories.add(directory);
         return;
       }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { canonicalJson } from "../canonical-json.ts";
-import { AttemptNumber, Digest, Metrics, Step, Time } from "../contract/digest.ts";
+import { AttemptNumber, Digest, Epoch, Metrics, Step, Time } from "../contract/digest.ts";
 import { algorithmOf, hashBytes } from "../hash.ts";
 import { limits } from "../limits.ts";
 import { parseStrictJson } from "../strict-json.ts";
@@ -35,6 +35,7 @@ export const CommitRecord = z.object({
   ...common,
   kind: z.literal("commit"),
   step: Step,
+  epoch: Epoch.optional(),
   manifest: Digest,
   directory: z.string().min(1).max(255),
   bytes: z.int().min(0),

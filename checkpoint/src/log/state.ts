@@ -1,10 +1,11 @@
 import { z } from "zod";
-import { AttemptNumber, Digest, Metrics, Step, Time } from "../contract/digest.ts";
+import { AttemptNumber, Digest, Epoch, Metrics, Step, Time } from "../contract/digest.ts";
 
 /** One committed checkpoint as the log knows it. */
 export const CheckpointRef = z.object({
   digest: Digest,
   step: Step,
+  epoch: Epoch.optional(),
   attempt: AttemptNumber,
   /** Name of its directory under `data/`. */
   directory: z.string(),

@@ -1,4 +1,4 @@
-import { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import { CheckpointSummary, KeptReasons, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import { AttemptNumber, Decimal, Digest, Metrics, Step, Tier } from "@trainingrun/checkpoint/contract/digest.ts";
 import { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { z } from "zod";
@@ -106,6 +106,11 @@ export const AttemptEntry = z.object({
 });
 export type AttemptEntry = z.infer<typeof AttemptEntry>;
 
+export const CatalogueEntry = CheckpointSummary.extend({
+  kept: KeptReasons.optional().describe("Why retention keeps it: last, best:loss, every:10000, verified, base, done."),
+});
+export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
+
 export const RetryStatus = z.object({
   failures: z.int().min(0).describe("Failures since the last newly verified checkpoint."),
   failuresLeft: z.int().min(0).describe("How many more the run survives."),
@@ -155,7 +160,7 @@ export const TrainingRunStatus = z.object({
   progress: ProgressStatus.optional(),
   latestVerified: CheckpointSummary.optional(),
   best: CheckpointSummary.optional(),
-  checkpoints: z.array(CheckpointSummary).max(statusLimits.checkpoints).optional().describe("Verified, newest first."),
+  checkpoints: z.array(CatalogueEntry).max(statusLimits.checkpoints).optional().describe("Verified, newest first."),
   refused: z.array(RefusedSummary).max(statusLimits.refused).optional().describe("Newest first."),
   suspects: z
     .array(z.object({ step: Step, digest: Digest, stuckAt: Step }))

@@ -1,5 +1,5 @@
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import { statusLimits, type TrainingRunStatus } from "../api/status.ts";
+import { type CatalogueEntry, statusLimits, type TrainingRunStatus } from "../api/status.ts";
 import type { AttemptFacts } from "./facts.ts";
 import { openEntry } from "./ledger.ts";
 
@@ -16,11 +16,12 @@ export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): C
   // An agent that restores, or cannot read the log, tells of none: then what is on record stands, but for the refused.
   const onRecord = noneLeft(status, facts) ? {} : status;
   const recorded = facts.catalogue.length > 0 ? facts.catalogue : (onRecord.checkpoints ?? []);
-  const checkpoints = uniqueByDigest([...(facts.latestVerified ? [facts.latestVerified] : []), ...recorded])
+  const newest = recorded.find(({ digest }) => digest === facts.latestVerified?.digest) ?? facts.latestVerified;
+  const checkpoints = uniqueByDigest([...(newest ? [newest] : []), ...recorded])
     .filter((entry) => !isRefused(entry))
     .slice(0, statusLimits.checkpoints);
   const latest = [facts.latestVerified, status.latestVerified].find((entry) => entry && !isRefused(entry));
-  const latestVerified = latest ?? checkpoints[0] ?? status.latestVerified;
+  const latestVerified = latest ?? summaryOf(checkpoints[0]) ?? status.latestVerified;
   const best = facts.catalogue.length > 0 ? [facts.best] : [facts.best, onRecord.best];
   return {
     ...(latestVerified ? { latestVerified } : {}),
@@ -28,6 +29,13 @@ export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): C
     checkpoints: checkpoints.length > 0 ? checkpoints : undefined,
     refused: refused.length > 0 ? refused : undefined,
   };
+}
+
+/** A catalogue's entry without what only the catalogue says. */
+export function summaryOf(entry: CatalogueEntry | undefined): CheckpointSummary | undefined {
+  if (entry === undefined) return undefined;
+  const { kept: _, ...summary } = entry;
+  return summary;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord, FinalCheckpoint, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
-import type { AttemptEntry } from "../api/status.ts";
+import type { AttemptEntry, CatalogueEntry } from "../api/status.ts";
 import { instantOrNull } from "./instant.ts";
 import type { AgentReport, Instant, ObservedPod } from "./observed.ts";
 
@@ -25,7 +25,7 @@ export type AttemptFacts = Readonly<{
   latestVerified: CheckpointSummary | null;
   best: CheckpointSummary | null;
   /** All verified checkpoints that the agent tells of, newest first; empty as well while it cannot know. */
-  catalogue: readonly CheckpointSummary[];
+  catalogue: readonly CatalogueEntry[];
   /** The restore found nothing that verifies. */
   noneVerified: boolean;
   refused: readonly RefusedSummary[];
@@ -51,7 +51,7 @@ export function factsOf(pod: ObservedPod, report: AgentReport | undefined): Atte
     progress: state?.progress ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),
     best: served?.best ?? state?.best ?? null,
-    catalogue: (state?.checkpoints ?? []).filter(({ verified }) => verified).map(summary),
+    catalogue: (state?.checkpoints ?? []).filter(({ verified }) => verified).map(catalogueEntry),
     noneVerified: agent?.kind === "restore-failed" && agent.failure === "NoVerifiedCheckpoint",
     refused: [...((agent ?? served)?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
     problems: state?.problems ?? null,
@@ -99,6 +99,6 @@ function finalSave(
   return { finalCheckpoint: asked ? "NotAttempted" : null, graceUsedSeconds: null };
 }
 
-function summary({ step, attempt, digest, bytes, time, tiers, metrics }: CheckpointSummary): CheckpointSummary {
-  return { step, attempt, digest, bytes, time, tiers, metrics };
+function catalogueEntry({ verified: _, ...entry }: AgentState["checkpoints"][number]): CatalogueEntry {
+  return entry;
 }

@@ -61,6 +61,20 @@ describe("the catalogue", () => {
     expect(status.latestVerified).toEqual(twenty);
   });
 
+  test("says why each is kept, the newest included, and nowhere else in the status", () => {
+    const record = served({ attempt: 1, resumedFrom: { ...ten, tier: "Volume" }, latestVerified: twenty, best: ten });
+    const catalogue = [
+      { ...twenty, kept: ["verified", "last"] },
+      { ...ten, epoch: 3, kept: ["verified", "best:loss"] },
+    ];
+    const status = learned(known, { ...factsFrom(record, 1), catalogue });
+    expect(status.checkpoints).toEqual(catalogue);
+    expect([status.latestVerified, status.best]).toEqual([twenty, ten]);
+    const left = learned(status, factsFrom(none({ refused: [refusedOf(twenty)] }), 1));
+    expect(left).toMatchObject({ checkpoints: [{ kept: ["verified", "best:loss"] }] });
+    expect(left.latestVerified).toEqual({ ...ten, epoch: 3 });
+  });
+
   test("stays where only the user's choice was not there", () => {
     const [entry] = known.attempts ?? [];
     const asked = { ...known, attempts: entry ? [{ ...entry, from: '{"step":7}' }] : [] };

@@ -1,7 +1,7 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { freshBudget, rebase, refill, withSpec } from "./budget.ts";
-import { nextCatalogue } from "./catalogue.ts";
+import { nextCatalogue, summaryOf } from "./catalogue.ts";
 import type { AttemptFacts } from "./facts.ts";
 import { instantOf, secondsText, timeOf } from "./instant.ts";
 import { bookLostSteps, emptyTotals, openEntry } from "./ledger.ts";
@@ -48,7 +48,7 @@ function withFacts(
 
 /** What was newest in the lineage that was left is not newest in the one that begins, and progress counts from its base. */
 function onNewLineage(status: TrainingRunStatus, { resumedFrom }: AttemptFacts): TrainingRunStatus {
-  const chosen = status.checkpoints?.find(({ digest }) => digest === resumedFrom?.digest);
+  const chosen = summaryOf(status.checkpoints?.find(({ digest }) => digest === resumedFrom?.digest));
   const fromNothing = resumedFrom === null;
   return {
     ...status,
