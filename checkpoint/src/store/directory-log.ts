@@ -3,11 +3,9 @@ import { link, readdir, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { openPlain } from "./directory-files.ts";
 import { absentAsNull, accessing, errorCode, syncDirectory, writeNewFile } from "./file-system.ts";
+import { announcementName, parseAnnouncementName, parseRecordName, recordName } from "./log-names.ts";
 import { removeStale } from "./stale.ts";
 import type { AnnouncedOpen } from "./store.ts";
-
-const recordName = /^(\d{12})\.json$/;
-const announcementName = /^(\d{12})\.open-a(\d{4,9})$/;
 
 /** The log of a run in a directory: records under their numbers, and beside them the names that announce an `open`. */
 export class DirectoryLog {
@@ -18,7 +16,7 @@ export class DirectoryLog {
   }
 
   async numbers(): Promise<number[]> {
-    return (await this.#names()).flatMap((name) => recordName.exec(name)?.[1] ?? []).map(Number);
+    return (await this.#names()).flatMap((name) => parseRecordName(name) ?? []);
   }
 
   async read(number: number, limit: number): Promise<Uint8Array | null> {
@@ -48,18 +46,14 @@ export class DirectoryLog {
     );
   }
 
-  async announce({ number, attempt }: AnnouncedOpen): Promise<void> {
-    const name = `${padded(number)}.open-a${String(attempt).padStart(4, "0")}`;
+  async announce(open: AnnouncedOpen): Promise<void> {
     await this.#withDurable("announce an open", new Uint8Array(0), (temporary) =>
-      rename(temporary, join(this.#path, name)),
+      rename(temporary, join(this.#path, announcementName(open))),
     );
   }
 
   async announced(): Promise<AnnouncedOpen[]> {
-    return (await this.#names()).flatMap((name) => {
-      const [, number, attempt] = announcementName.exec(name) ?? [];
-      return number === undefined ? [] : [{ number: Number(number), attempt: Number(attempt) }];
-    });
+    return (await this.#names()).flatMap((name) => parseAnnouncementName(name) ?? []);
   }
 
   async remove(ascending: readonly number[]): Promise<void> {
@@ -72,7 +66,7 @@ export class DirectoryLog {
     }
     const highest = ascending.at(-1) ?? 0;
     for (const name of await this.#names()) {
-      if (Number(announcementName.exec(name)?.[1] ?? Number.POSITIVE_INFINITY) > highest) continue;
+      if ((parseAnnouncementName(name)?.number ?? Number.POSITIVE_INFINITY) > highest) continue;
       await accessing("prune the log", this.#path, () => absentAsNull(() => unlink(join(this.#path, name))));
     }
   }
@@ -101,10 +95,6 @@ export class DirectoryLog {
   }
 
   #recordPath(number: number): string {
-    return join(this.#path, `${padded(number)}.json`);
+    return join(this.#path, recordName(number));
   }
-}
-
-function padded(number: number): string {
-  return String(number).padStart(12, "0");
 }

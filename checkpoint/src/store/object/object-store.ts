@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { directoryName } from "../../directory-name.ts";
+import { announcementName, parseAnnouncementName, parseRecordName, recordName } from "../log-names.ts";
 import type { AnnouncedOpen, CheckpointWriter, Store, StoredCheckpoint } from "../store.ts";
 import { ObjectClient, type ObjectStoreAddress, type Patience } from "./object-client.ts";
 import { objectCheckpoint } from "./object-files.ts";
@@ -17,8 +18,6 @@ export type ObjectStoreOptions = ObjectStoreAddress &
     signal?: AbortSignal;
   }>;
 
-const recordName = /^(\d{12})\.json$/;
-const announcementName = /^\.open-(\d{12})-a(\d+)$/;
 const manyKeys = 1_000_000;
 
 /**
@@ -56,7 +55,7 @@ export class ObjectStore implements Store {
 
   async recordNumbers(): Promise<number[]> {
     const names = await this.#logNames();
-    const numbers = names.flatMap((name) => recordName.exec(name)?.[1] ?? []).map(Number);
+    const numbers = names.flatMap((name) => parseRecordName(name) ?? []);
     numbers.sort((a, b) => a - b);
     // A listing may lag behind; a single key does not.
     for (let next = (numbers.at(-1) ?? 0) + 1; (await this.#client.size(this.#recordKey(next))) !== null; next += 1) {
@@ -83,16 +82,12 @@ export class ObjectStore implements Store {
   /** Nothing to do: an object that can be read is stored. */
   async rewriteRecord(): Promise<void> {}
 
-  async announceOpen({ number, attempt }: AnnouncedOpen): Promise<void> {
-    const name = `.open-${padded(number)}-a${attempt}`;
-    await this.#client.put(`${this.#root}log/${name}`, new Uint8Array(0), { ifAbsent: false });
+  async announceOpen(open: AnnouncedOpen): Promise<void> {
+    await this.#client.put(this.#announcementKey(open), new Uint8Array(0), { ifAbsent: false });
   }
 
   async announcedOpens(): Promise<AnnouncedOpen[]> {
-    return (await this.#logNames()).flatMap((name) => {
-      const [, number, attempt] = announcementName.exec(name) ?? [];
-      return number === undefined ? [] : { number: Number(number), attempt: Number(attempt) };
-    });
+    return (await this.#logNames()).flatMap((name) => parseAnnouncementName(name) ?? []);
   }
 
   async removeRecords(ascending: readonly number[]): Promise<void> {
@@ -100,8 +95,7 @@ export class ObjectStore implements Store {
     if (last === undefined) return;
     for (const number of ascending) await this.#client.remove([this.#recordKey(number)]);
     const announced = (await this.announcedOpens()).filter(({ number }) => number <= last);
-    const keys = announced.map(({ number, attempt }) => `${this.#root}log/.open-${padded(number)}-a${attempt}`);
-    await this.#client.remove(keys);
+    await this.#client.remove(announced.map((open) => this.#announcementKey(open)));
   }
 
   async names(): Promise<string[]> {
@@ -156,7 +150,11 @@ export class ObjectStore implements Store {
   }
 
   #recordKey(number: number): string {
-    return `${this.#root}log/${padded(number)}.json`;
+    return `${this.#root}log/${recordName(number)}`;
+  }
+
+  #announcementKey(open: AnnouncedOpen): string {
+    return `${this.#root}log/${announcementName(open)}`;
   }
 
   #prefixOf(name: string): string {
@@ -170,10 +168,6 @@ export class ObjectStore implements Store {
 function runPrefix({ prefix, runUid }: ObjectStoreOptions): string {
   const trimmed = (prefix ?? "").replace(/^\/+|\/+$/g, "");
   return trimmed === "" ? `${runUid}/` : `${trimmed}/${runUid}/`;
-}
-
-function padded(number: number): string {
-  return String(number).padStart(12, "0");
 }
 
 /** Creates a key twice: the second time must be refused. */
