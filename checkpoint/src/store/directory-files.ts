@@ -26,7 +26,7 @@ export async function openPlain(path: string): Promise<StoredFile | null> {
     bytes: found.size,
     read: (target, position) =>
       accessing("read a file", path, () => withDefects(path, () => readFully(handle, { target, position }))),
-    [Symbol.asyncDispose]: () => handle.close(),
+    [Symbol.asyncDispose]: () => accessing("close a file", path, () => handle.close()),
   };
 }
 

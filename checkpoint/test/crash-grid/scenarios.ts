@@ -1,0 +1,140 @@
+import { mkdir, readdir, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { find, isRefused } from "../../src/log/fold.ts";
+import type { RunState } from "../../src/log/state.ts";
+import { flipBit } from "../damage.ts";
+import { finishNewest, openAttempt, pruneOld, renewAndCompact, saveStep } from "./operations.ts";
+
+/** One thing that a process does to a run's directory, and what readers may find when it was cut off anywhere. */
+export type Scenario = Readonly<{
+  name: string;
+  what: string;
+  /** Makes the directory that it starts from. */
+  prepare: (root: string) => Promise<void>;
+  /** What is cut off. Repeating it after an error is the same call again. */
+  run: (root: string) => Promise<void>;
+  /** The step that the next attempt may resume from while it was not acknowledged, and once it was. */
+  resumes: Readonly<{ before: readonly number[]; after: readonly number[] }>;
+  /** Steps whose bytes were damaged beforehand: no reader may accept them. */
+  damaged: readonly number[];
+  /** What else the log must say once it was acknowledged; null where it does. */
+  acknowledged: (state: RunState) => string | null;
+}>;
+
+/** Attempt 1 with three checkpoints. */
+async function threeSteps(root: string): Promise<void> {
+  await mkdir(root, { recursive: true });
+  await openAttempt(root, 1);
+  for (const step of [10, 20, 30]) await saveStep(root, { step });
+}
+
+/** The newest record goes: its writer died, or was told of an error, between its checkpoint's last rename and it. */
+async function loseNewestRecord(root: string): Promise<void> {
+  const records = (await readdir(join(root, "log"))).filter((name) => name.endsWith(".json")).sort();
+  await unlink(join(root, "log", records.at(-1) ?? ""));
+}
+
+const has = (step: number) => (state: RunState) =>
+  state.checkpoints.some((ref) => ref.step === step) ? null : `step ${step} was acknowledged and is not in the log`;
+
+const isOpened = (state: RunState) =>
+  (state.fence?.attempt ?? 0) >= 2 ? null : "attempt 2 was acknowledged and does not hold the log";
+
+/** Every protocol of the volume, each with the least that makes it take all its steps. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: "save",
+    what: "a save of a third step",
+    prepare: async (root) => {
+      await mkdir(root, { recursive: true });
+      await openAttempt(root, 1);
+      for (const step of [10, 20]) await saveStep(root, { step });
+    },
+    run: (root) => saveStep(root, { step: 30 }),
+    resumes: { before: [20, 30], after: [30] },
+    damaged: [],
+    acknowledged: has(30),
+  },
+  {
+    name: "settle",
+    what: "a save of a step whose directory is complete and has no record",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await loseNewestRecord(root);
+    },
+    run: (root) => saveStep(root, { step: 30 }),
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    acknowledged: has(30),
+  },
+  {
+    name: "retention",
+    what: "a retention pass that removes one of three",
+    prepare: threeSteps,
+    run: pruneOld,
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    acknowledged: (state) => (has(10)(state) === null ? "step 10 was deleted and is in the log" : null),
+  },
+  {
+    name: "restore",
+    what: "a restore that adopts what has no record and sweeps what a dead writer left",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await loseNewestRecord(root);
+      const left = join(root, "data/.saving-40-a1-00ff");
+      await mkdir(left);
+      await writeFile(join(left, "model.bin"), "half");
+      await mkdir(join(root, "data/.trash-step-000000000005-a0001"));
+    },
+    run: (root) => openAttempt(root, 2),
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    acknowledged: (state) => isOpened(state) ?? has(30)(state),
+  },
+  {
+    name: "refusal",
+    what: "a restore that refuses the newest and falls back",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await flipBit(join(root, "data/step-000000000030-a0001/model.bin"), 8 * 640 + 3);
+    },
+    run: (root) => openAttempt(root, 2),
+    resumes: { before: [20], after: [20] },
+    damaged: [30],
+    acknowledged: (state) => {
+      const refused = state.checkpoints.filter(({ step }) => step === 30).map(({ digest }) => isRefused(state, digest));
+      return isOpened(state) ?? (refused.every(Boolean) ? null : "step 30 was refused and is a candidate");
+    },
+  },
+  {
+    name: "finish",
+    what: "the end of a run",
+    prepare: threeSteps,
+    run: finishNewest,
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    acknowledged: (state) =>
+      state.done !== null && find(state, state.done.manifest)?.step === 30 ? null : "the run was done and is not",
+  },
+  {
+    name: "compaction",
+    what: "a renewed open, and a log that is pruned below the one before",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await renewAndCompact(root);
+      await saveStep(root, { step: 40 });
+    },
+    run: renewAndCompact,
+    resumes: { before: [40], after: [40] },
+    damaged: [],
+    acknowledged: (state) => has(40)(state) ?? has(10)(state),
+  },
+];
+
+/** The scenario of that name. */
+export function scenarioNamed(name: string): Scenario {
+  const found = scenarios.find((scenario) => scenario.name === name);
+  if (found === undefined) throw new RangeError(`Cannot play ${name} because there is no scenario of that name`);
+  return found;
+}
