@@ -372,6 +372,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       done: pod.done,
       verificationFailures: 0,
       problems: [],
+      mirror: null,
     };
     return { podUid: pod.uid, receivedAt: now, state };
   }

@@ -25,6 +25,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     done: knowledge.done,
     verificationFailures: knowledge.verificationFailures,
     problems: knowledge.problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
+    mirror: null,
   };
 }
 

@@ -1,11 +1,33 @@
 import { z } from "zod";
 import { CheckpointSummary, KeptReasons, RefusedSummary } from "./checkpoint-summary.ts";
-import { AttemptNumber, Digest } from "./digest.ts";
+import { AttemptNumber, Digest, Step } from "./digest.ts";
 import { Progress } from "./progress.ts";
 import { Restored } from "./restored.ts";
 
 /** The port every agent serves `/v1/state`, `/metrics` and `/healthz` on. */
 export const agentPort = 9464;
+
+/** A present problem of the storage: a stable CamelCase word, and a sentence for a person. */
+const Problem = z.object({ reason: z.string().max(63), message: z.string().max(512) });
+
+/** How far the object store is behind the volume. */
+export const MirrorState = z.object({
+  /** Step of the newest verified checkpoint that the object store has whole; null for none. */
+  latestStep: Step.nullable(),
+  /** Steps from there (from 0 without one) to the newest verified checkpoint. */
+  lagSteps: z.int().min(0),
+  /** Bytes still to be uploaded before the object store has what it should have. */
+  lagBytes: z.int().min(0),
+  /** For how long the object store has lacked a verified checkpoint newer than its newest; 0 when it lacks none. */
+  lagSeconds: z.number().min(0),
+  /** The upload under way; null for none. */
+  uploading: z.object({ step: Step, bytes: z.int().min(0), totalBytes: z.int().min(0) }).nullable(),
+  /** Of the upload under way, else of the last one; 0 before the first. */
+  bytesPerSecond: z.number().min(0),
+  /** Why the object store is not being filled as it should be; the reasons are those of `ObjectStoreProblem` and few more. */
+  problem: Problem.nullable(),
+});
+export type MirrorState = z.infer<typeof MirrorState>;
 
 /**
  * `GET /v1/state?run=<run uid>&pod=<pod uid>` of an agent. Answers 409 when either uid is not its own:
@@ -21,7 +43,10 @@ export const AgentState = z.object({
   phase: z.enum(["Restoring", "Serving", "Fenced", "Failed"]),
   restored: Restored.nullable(),
   progress: Progress.nullable(),
-  /** Catalogue, newest first. `verified` counts only what this or an earlier agent matched byte for byte. */
+  /**
+   * Catalogue, newest first. `verified` counts only what this or an earlier agent matched byte for byte and what outlives
+   * the pod: on an ephemeral volume that is what the object store has.
+   */
   checkpoints: z
     .array(
       CheckpointSummary.extend({
@@ -37,6 +62,8 @@ export const AgentState = z.object({
   done: Digest.nullable(),
   verificationFailures: z.int().min(0),
   /** Present problems of the storage, in words. */
-  problems: z.array(z.object({ reason: z.string().max(63), message: z.string().max(512) })).max(8),
+  problems: z.array(Problem).max(8),
+  /** Null where the run has no object store, and from an agent that knows of none. */
+  mirror: MirrorState.nullable().default(null),
 });
 export type AgentState = z.infer<typeof AgentState>;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AttemptNumber, Digest, Step } from "./digest.ts";
+import { ResumePolicy } from "./resume.ts";
 
 /** When to save: every so many steps, every so many seconds, or by the measured cost (at most `maxSeconds` apart). */
 export const Interval = z.union([
@@ -34,6 +35,24 @@ export const Expected = z.object({
 });
 export type Expected = z.infer<typeof Expected>;
 
+/** `TRAININGRUN_OBJECT_STORE`: where the run's objects lie. The keys come from files, see {@link credentialsDirectory}. */
+export const ObjectStoreSettings = z.object({
+  /** `http://` or `https://`, a host, and a port where it is not the scheme's. */
+  endpoint: z.string().min(1).max(2048),
+  bucket: z.string().min(1).max(63),
+  /** Names below which runs are kept; empty for the bucket itself. */
+  prefix: z.string().max(512).default(""),
+  region: z.string().max(63).nullable().default(null),
+});
+export type ObjectStoreSettings = z.infer<typeof ObjectStoreSettings>;
+
+/** Where the Secret's files lie, in the containers of the agent alone: `accessKeyId`, `secretAccessKey`, and the optional ones. */
+export const credentialsDirectory = "/trainingrun/credentials";
+
+/** Whether what lies at `TRAININGRUN_CHECKPOINTS` outlives the pod; an `emptyDir` does not. */
+export const VolumeDurability = z.enum(["Durable", "Ephemeral"]);
+export type VolumeDurability = z.infer<typeof VolumeDurability>;
+
 const json = <T extends z.ZodType>(schema: T) =>
   z
     .string()
@@ -67,6 +86,8 @@ export const PodEnvironment = z.object({
   TRAININGRUN_TERMINATION_LOG: z.string().min(1),
   TRAININGRUN_GRACE_SECONDS: z.coerce.number().pipe(z.number().positive()),
   TRAININGRUN_INTERVAL: json(Interval),
+  /** Absent in the pods of an operator that does not know it: then the defaults hold. */
+  TRAININGRUN_RESUME_POLICY: json(ResumePolicy).optional(),
 });
 export type PodEnvironment = z.infer<typeof PodEnvironment>;
 
@@ -76,10 +97,28 @@ export const AgentEnvironment = PodEnvironment.extend({
   /** The address to listen on: the pod's own. */
   TRAININGRUN_POD_IP: z.string().min(1),
   TRAININGRUN_NODE: z.string().min(1),
+  /** The trainer's image as the template names it; environment.json records it. */
+  TRAININGRUN_IMAGE: z.string().optional(),
   TRAININGRUN_FRAMEWORK: z.enum(["sdk", "lightning", "huggingface", "dcp", "directory"]),
   /** `metadata.generation` of the run when the attempt was numbered. */
   TRAININGRUN_GENERATION: z.coerce.number().pipe(z.int().min(0)),
   TRAININGRUN_RETENTION: json(RetentionPolicy),
   TRAININGRUN_EXPECTED: json(Expected),
+  /** Absent where the run has none. */
+  TRAININGRUN_OBJECT_STORE: json(ObjectStoreSettings).optional(),
+  /** Directory of the key files. */
+  TRAININGRUN_CREDENTIALS: z.string().min(1).default(credentialsDirectory),
+  TRAININGRUN_VOLUME: VolumeDurability.default("Durable"),
 });
 export type AgentEnvironment = z.infer<typeof AgentEnvironment>;
+
+/** What `agent delete` is told: the pod that removes a deleted run's objects has no trainer, volume or attempt. */
+export const DeleteEnvironment = z.object({
+  TRAININGRUN_NAME: z.string().min(1),
+  TRAININGRUN_NAMESPACE: z.string().min(1),
+  TRAININGRUN_UID: z.string().min(1),
+  TRAININGRUN_TERMINATION_LOG: z.string().min(1),
+  TRAININGRUN_OBJECT_STORE: json(ObjectStoreSettings),
+  TRAININGRUN_CREDENTIALS: z.string().min(1).default(credentialsDirectory),
+});
+export type DeleteEnvironment = z.infer<typeof DeleteEnvironment>;

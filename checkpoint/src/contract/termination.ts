@@ -81,3 +81,12 @@ export const AgentRecord = z.discriminatedUnion("kind", [
   }),
 ]);
 export type AgentRecord = z.infer<typeof AgentRecord>;
+
+/** What `agent delete` leaves in its termination log. */
+export const RemovalRecord = z.discriminatedUnion("kind", [
+  /** None of the run's objects is left; also where there was none. */
+  z.object({ kind: z.literal("deleted"), seconds: z.number().min(0) }),
+  /** Some may be left. `reason` is an `ObjectStoreProblem`, `Stopped` where the pod was told to end. */
+  z.object({ kind: z.literal("delete-failed"), reason: z.string().max(63), message: z.string().max(1024) }),
+]);
+export type RemovalRecord = z.infer<typeof RemovalRecord>;

@@ -33,6 +33,7 @@ const stateAt = (step: number, over: Partial<AgentState> = {}): AgentState => ({
   done: null,
   verificationFailures: 0,
   problems: [],
+  mirror: null,
   ...over,
 });
 const summary = {
