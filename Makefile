@@ -21,6 +21,10 @@ $(MODULES): package-lock.json package.json $(wildcard */package.json)
 setup: $(MODULES) ## Install what a fresh Debian 12 with node, npm, go and make lacks; says what it does
 	@node e2e/cluster/setup.ts
 
+.PHONY: object-stores
+object-stores: $(MODULES) ## Build the S3 servers that the tests run against
+	@node e2e/object-store/setup.ts
+
 .PHONY: generate
 generate: $(MODULES) ## Write the CRD, its reference page and its JSON schema from the zod schema
 	@node operator/generate.ts
@@ -36,7 +40,7 @@ unit: $(MODULES) ## Unit, property, golden, attack and kill tests
 	@vitest run --project unit
 
 .PHONY: test
-test: setup ## Everything: ends with `N passed, N failed, N skipped`
+test: setup object-stores ## Everything: ends with `N passed, N failed, N skipped`
 	@node e2e/ladder/main.ts
 
 .PHONY: images
@@ -52,13 +56,13 @@ cluster-down: $(MODULES) ## Remove that cluster without a trace
 	@node e2e/cluster/main.ts down
 
 .PHONY: demo
-demo: setup ## The main job: a run that loses its pod again and again and ends with the same weights
-	@node e2e/demo/main.ts
+demo: setup ## The main job: a run that loses its pod again and again, same weights (BACKEND=native: TensorFlow itself)
+	@node e2e/demo/main.ts $(if $(filter native,$(BACKEND)),--native)
 
 .PHONY: demo-down
 demo-down: $(MODULES) ## Remove what the demo left running
 	@node e2e/demo/main.ts down
 
 .PHONY: measure
-measure: setup ## Run every measurement (single ones: npm run measure -- NAME)
+measure: setup object-stores ## Run every measurement (single ones: npm run measure -- NAME)
 	@node e2e/measure/main.ts all

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
-import { ensureCoredns, ensureHelm, ensureKubernetes, ensureMinio, ensureVersitygw } from "./build/binaries.ts";
+import { ensureCoredns, ensureHelm, ensureKubernetes } from "./build/binaries.ts";
 import { type DebianPackage, lostParts, missingPackages, parts } from "./build/debian-packages.ts";
 import { run, succeeds } from "./processes/command.ts";
 
@@ -18,8 +18,6 @@ async function setup(): Promise<void> {
   if (lost.every((line) => !line.startsWith(parts.containers)))
     console.log(`CoreDNS: ${await ensureCoredns(console.log)}`);
   console.log(`Helm: ${await ensureHelm(console.log)}`);
-  console.log(`versitygw: ${await ensureVersitygw(console.log)}`);
-  console.log(`MinIO: ${await ensureMinio(console.log)}`);
 }
 
 async function canInstall(): Promise<boolean> {
