@@ -4,8 +4,11 @@ import { join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
+import { healthy } from "@trainingrun/checkpoint/health.ts";
+import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import { expect, onTestFinished, test } from "vitest";
-import type { PodPlace } from "./place.ts";
+import type { LocalPlace, PodPlace } from "./place.ts";
 import { findStartingPoint, restoredSoFar, StartError } from "./starting-point.ts";
 
 const going = new AbortController().signal;
@@ -98,4 +101,30 @@ test("a process that is stopped before it begins takes what it cannot read for n
   expect(await restoredSoFar(place)).toBeNull();
   await leave(place, controlFiles.restored, { version: 2, attempt: 3 });
   expect(await restoredSoFar(place)).toBeNull();
+});
+
+test("a script at hand begins a new attempt although the open of the last one is damaged", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "starting-point-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  const place: LocalPlace = {
+    kind: "local",
+    runUid: "run",
+    checkpoints: directory,
+    interval: { steps: 1 },
+    graceSeconds: 30,
+  };
+  const { store } = await findStartingPoint(place, going);
+  await saveCheckpoint(store, {
+    runUid: "run",
+    attempt: 1,
+    step: 20,
+    parent: null,
+    files: [jsonFile("state.json", { step: 20 })],
+    metrics: [],
+    health: healthy,
+    producer: { name: "test", version: "1.0.0" },
+  });
+  expect(await findStartingPoint(place, going)).toMatchObject({ attempt: 2, resume: { step: 20 } });
+  await writeFile(join(directory, "log", "000000000003.json"), "torn");
+  expect(await findStartingPoint(place, going)).toMatchObject({ attempt: 3, resume: { step: 20 } });
 });

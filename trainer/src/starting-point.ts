@@ -129,7 +129,8 @@ const nothingRecorded: Expected = {
 async function restoreAtHand(place: LocalPlace, signal: AbortSignal): Promise<StartingPoint> {
   const store = await openDirectoryStore(place.checkpoints, { runUid: place.runUid });
   const { state } = await readLog(store, { signal });
-  const attempt = (state.opened?.attempt ?? 0) + 1;
+  // Above one whose open is damaged as well: nothing may come from its number any more.
+  const attempt = (state.fence?.attempt ?? 0) + 1;
   const outcome = await restoreRun(store, {
     runUid: place.runUid,
     attempt,

@@ -53,6 +53,19 @@ describe("a new run", () => {
   });
 });
 
+test("a status that was set back gives no number twice: the next is above every pod's (I8)", () => {
+  const left = podWith({
+    metadata: {
+      name: "mnist-7-0",
+      uid: "pod-7",
+      labels: { "trainingrun.dev/attempt": "7", "trainingrun.dev/worker": "0" },
+    },
+    status: { phase: "Failed", containerStatuses: [ended("trainer", 1)] },
+  });
+  const run = runWith({ metadata: held, status: { attempt: 3 } });
+  expect(decideOn({ run, pods: [left] }).status.attempt).toBeGreaterThanOrEqual(7);
+});
+
 describe("the claim", () => {
   test("that is gone with verified checkpoints on it ends the run (I10)", () => {
     const run = runWith({ metadata: held, status: { attempt: 1, latestVerified: saved } });
