@@ -102,6 +102,24 @@ export const schemaCases: readonly SchemaCase[] = [
     refusal: "belong to the operator",
   },
   {
+    title: "a volume named like that of the keys",
+    spec: template({ volumes: [{ name: "trainingrun-credentials" }] }),
+    refusal: "belong to the operator",
+  },
+  {
+    title: "an object store on a port of its own",
+    spec: checkpoint({ objectStore: { ...store, endpoint: "http://10.0.0.1:9000/" } }),
+    refusal: null,
+  },
+  { title: "an object store and no volume", spec: { checkpoint: { objectStore: store } }, refusal: null },
+  ...["s3.example.com", "s3://checkpoints", "https://s3.example.com/checkpoints", "https://me@s3.example.com"].map(
+    (endpoint) => ({
+      title: `the endpoint ${endpoint}`,
+      spec: checkpoint({ objectStore: { ...store, endpoint } }),
+      refusal: "checkpoint.objectStore.endpoint must be http:// or https:// with a host",
+    }),
+  ),
+  {
     title: "two sources for the volume",
     spec: { checkpoint: { volume: { claimTemplate: claim, claimName: "mine" } } },
     refusal: "checkpoint.volume needs exactly one source",

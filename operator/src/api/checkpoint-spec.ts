@@ -33,27 +33,36 @@ const Volume = withRules(
       holds: (volume) => (volume.claimTemplate === undefined) !== (volume.claimName === undefined),
     },
   ],
-  "The fast tier: where checkpoints are written first.",
+  "The fast tier: where checkpoints are written first. Left out: a directory that goes with the pod, before objectStore.",
 );
 
-const ObjectStore = z
-  .strictObject({
-    endpoint: z
-      .string()
-      .max(2048)
-      .regex(/^https?:\/\/.+$/, "must be an http or https address"),
-    bucket: z.string().min(3).max(63),
-    prefix: z.string().max(512).optional(),
-    region: z.string().max(63).optional(),
+const endpointPattern = "^https?://[^/?#@ ]+/?$";
+
+const ObjectStore = withRules(
+  z.strictObject({
+    endpoint: z.string().max(2048).describe("`https://` and a host, with a port where it is not the usual one."),
+    bucket: z.string().min(3).max(63).describe("It must exist: neither operator nor agent creates one."),
+    prefix: z.string().max(512).optional().describe("Names below which the run's directory, its uid, is kept."),
+    region: z.string().max(63).optional().describe("Left out: us-east-1, which most stores of one's own take."),
     credentialsSecretName: z
       .string()
       .min(1)
       .max(253)
       .describe(
-        "Keys accessKeyId, secretAccessKey, optional sessionToken, ca.crt. Mounted into the pod, never read by the operator.",
+        "Keys accessKeyId, secretAccessKey, optional sessionToken, ca.crt. Mounted for the agent alone, never read by the operator; a change is followed without a restart.",
       ),
-  })
-  .describe("The durable tier, optional. Any store that speaks S3.");
+  }),
+  [
+    {
+      cel: `self.endpoint.matches('${endpointPattern}')`,
+      message:
+        "checkpoint.objectStore.endpoint must be http:// or https:// with a host and nothing behind it: write the path into bucket and prefix",
+      holds: ({ endpoint }) => new RegExp(endpointPattern).test(endpoint),
+    },
+  ],
+  "The durable tier, optional. Any store that speaks S3.",
+);
+export type ObjectStoreSpec = z.infer<typeof ObjectStore>;
 
 const Interval = withRules(
   z.strictObject({

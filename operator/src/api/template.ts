@@ -9,6 +9,8 @@ export const restoreName = "restore";
 /** Names of the volumes it adds. */
 export const scratchVolumeName = "trainingrun";
 export const claimVolumeName = "trainingrun-checkpoints";
+export const credentialsVolumeName = "trainingrun-credentials";
+const volumeNames = [scratchVolumeName, claimVolumeName, credentialsVolumeName];
 /** Less than this leaves no time to save. */
 export const minGraceSeconds = 10;
 /** What the API server gives a pod that names no grace period. */
@@ -91,10 +93,9 @@ export const PodTemplate = withRules(
         ),
     },
     {
-      cel: `!has(self.spec.volumes) || self.spec.volumes.all(v, !(v.name in ['${scratchVolumeName}', '${claimVolumeName}']))`,
-      message: `template.spec.volumes: the names ${scratchVolumeName} and ${claimVolumeName} belong to the operator: give yours another name`,
-      holds: ({ spec }) =>
-        (spec.volumes ?? []).every(({ name }) => name !== scratchVolumeName && name !== claimVolumeName),
+      cel: `!has(self.spec.volumes) || self.spec.volumes.all(v, !(v.name in [${volumeNames.map((name) => `'${name}'`).join(", ")}]))`,
+      message: `template.spec.volumes: the names ${volumeNames.join(", ")} belong to the operator: give yours another name`,
+      holds: ({ spec }) => (spec.volumes ?? []).every(({ name }) => !volumeNames.includes(name)),
     },
   ],
   "A PodTemplateSpec, passed through whole. The training container is the one named `trainer`, or the only one.",

@@ -1,4 +1,11 @@
-import type { Expected, Interval, RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import {
+  credentialsDirectory,
+  type Expected,
+  type Interval,
+  type ObjectStoreSettings,
+  type RetentionPolicy,
+  type VolumeDurability,
+} from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { durationSeconds } from "../api/duration.ts";
 import { quantityBytes } from "../api/quantity.ts";
 import type { AttemptEntry } from "../api/status.ts";
@@ -32,6 +39,7 @@ export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: 
       TRAININGRUN_WORKER: String(worker),
       TRAININGRUN_WORKERS: String(spec.workers),
       TRAININGRUN_CHECKPOINTS: paths.checkpoints,
+      TRAININGRUN_VOLUME: durabilityOf(run),
       TRAININGRUN_RESUME: paths.resume,
       TRAININGRUN_CONTROL: paths.control,
       TRAININGRUN_TERMINATION_LOG: paths.terminationLog,
@@ -55,7 +63,25 @@ export function agentVariables(run: TrainingRun, entry: AttemptEntry, worker: nu
       TRAININGRUN_RETENTION: JSON.stringify(retentionOf(run)),
       TRAININGRUN_EXPECTED: JSON.stringify(expectedOf(run, entry) satisfies Expected),
     }),
+    ...objectStoreVariables(run),
   ];
+}
+
+/** Where the run's objects lie and its keys; none without an object store. */
+export function objectStoreVariables({ spec }: TrainingRun): Variable[] {
+  const { objectStore } = spec.checkpoint;
+  if (objectStore === undefined) return [];
+  const { endpoint, bucket, prefix = "", region = null } = objectStore;
+  const settings: ObjectStoreSettings = { endpoint, bucket, prefix: prefix.replace(/^\/+|\/+$/g, ""), region };
+  return plain({
+    TRAININGRUN_OBJECT_STORE: JSON.stringify(settings),
+    TRAININGRUN_CREDENTIALS: credentialsDirectory,
+  });
+}
+
+/** Without a volume of its own the pod saves into a directory that goes with it. */
+export function durabilityOf({ spec }: TrainingRun): VolumeDurability {
+  return spec.checkpoint.volume === undefined ? "Ephemeral" : "Durable";
 }
 
 /** The grace period that a pod of the run has. */
@@ -90,7 +116,8 @@ function rendezvous(run: TrainingRun, entry: AttemptEntry, worker: number): Reco
   };
 }
 
-function plain(values: Readonly<Record<string, string>>): Variable[] {
+/** Variables of known values. */
+export function plain(values: Readonly<Record<string, string>>): Variable[] {
   return Object.entries(values).map(([name, value]) => ({ name, value }));
 }
 

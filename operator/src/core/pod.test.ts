@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PodEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { AgentEnvironment, PodEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { expect, test } from "vitest";
-import { runWith } from "../../test/run-builder.ts";
+import { type Fields, runWith } from "../../test/run-builder.ts";
 import { trainingPod } from "./pod.ts";
 
 const golden = join(import.meta.dirname, "../../test/golden");
@@ -47,6 +47,8 @@ const rich = {
   },
 };
 
+const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3" };
+
 const cases = {
   "pod-small.json": {
     run: runWith({ status: { latestVerified: saved, checkpoints: [saved] } }),
@@ -63,6 +65,25 @@ const cases = {
     worker: 1,
     avoidNodes: [],
   },
+  "pod-mirrored-lightning.json": {
+    run: runWith({
+      spec: {
+        template: rich,
+        checkpoint: {
+          framework: "lightning",
+          volume,
+          objectStore: { ...objectStore, prefix: "/team-a/", region: "eu-1" },
+        },
+      },
+    }),
+    worker: 0,
+    avoidNodes: [],
+  },
+  "pod-without-volume.json": {
+    run: runWith({ spec: { checkpoint: { objectStore, maxBytes: "15Gi" } } }),
+    worker: 0,
+    avoidNodes: [],
+  },
 };
 
 // A new operator alone must not change a pod (I11): a change here is a change for every next attempt. To accept it,
@@ -73,12 +94,56 @@ test.each(Object.entries(cases))("the manifest of %s is what it was", (file, { r
   expect(manifest).toBe(readFileSync(join(golden, file), "utf8"));
 });
 
-test("trainer and agent can read what they are told", () => {
-  const manifest = trainingPod({ run: runWith(), entry, worker: 0, settings, avoidNodes: [] });
-  const { containers } = manifest.spec as { containers: { env: { name: string; value: string }[] }[] };
-  const variables = Object.fromEntries((containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
-  expect(PodEnvironment.parse(variables)).toMatchObject({
-    TRAININGRUN_ATTEMPT: 4,
-    TRAININGRUN_INTERVAL: { seconds: 300 },
+type Container = Readonly<{ name: string; env?: readonly Fields[]; volumeMounts?: readonly Fields[] }>;
+type Spec = Readonly<{ containers: readonly Container[]; initContainers: readonly Container[] }>;
+
+function containersOf({ run, worker, avoidNodes }: (typeof cases)[keyof typeof cases]) {
+  const { containers, initContainers } = trainingPod({ run, entry, worker, settings, avoidNodes }).spec as Spec;
+  const ours = initContainers.filter(({ name }) => name === "agent" || name === "restore");
+  return { ours, theirs: [...containers, ...initContainers.filter((each) => !ours.includes(each))] };
+}
+
+/** What a container is told, as it reads it; what the kubelet fills in stands as a word. */
+function variablesOf({ env = [] }: Container): Record<string, unknown> {
+  return Object.fromEntries(env.map(({ name, value }) => [String(name), value ?? "filled-in"]));
+}
+
+test.each(Object.entries(cases))("trainer and agent of %s can read what they are told", (_, given) => {
+  const { ours, theirs } = containersOf(given);
+  const trainer = theirs.find(({ name }) => name === "trainer");
+  const told = PodEnvironment.parse(variablesOf(trainer ?? { name: "" }));
+  expect(told).toMatchObject({ TRAININGRUN_ATTEMPT: 4 });
+  for (const container of ours) expect(AgentEnvironment.parse(variablesOf(container))).toMatchObject(told);
+});
+
+test("the agent learns where the objects lie, and whether what is saved outlives the pod", () => {
+  const [agent] = containersOf(cases["pod-mirrored-lightning.json"]).ours;
+  const [alone] = containersOf(cases["pod-without-volume.json"]).ours;
+  expect(AgentEnvironment.parse(variablesOf(agent ?? { name: "" }))).toMatchObject({
+    TRAININGRUN_OBJECT_STORE: {
+      endpoint: "https://s3.example.com",
+      bucket: "checkpoints",
+      prefix: "team-a",
+      region: "eu-1",
+    },
+    TRAININGRUN_CREDENTIALS: "/trainingrun/credentials",
+    TRAININGRUN_VOLUME: "Durable",
   });
+  expect(AgentEnvironment.parse(variablesOf(alone ?? { name: "" }))).toMatchObject({
+    TRAININGRUN_OBJECT_STORE: { prefix: "", region: null },
+    TRAININGRUN_VOLUME: "Ephemeral",
+  });
+});
+
+test("no container of the template is given the keys, or told where the objects lie", () => {
+  let withKeys = 0;
+  for (const given of Object.values(cases)) {
+    const { ours, theirs } = containersOf(given);
+    const keyed = (container: Container) => JSON.stringify(container).includes("credentials");
+    withKeys += ours.filter(keyed).length;
+    expect(theirs.filter(keyed)).toEqual([]);
+    expect(theirs.filter((container) => "TRAININGRUN_OBJECT_STORE" in variablesOf(container))).toEqual([]);
+  }
+  // Agent and restore of one run, the agent of the other.
+  expect(withKeys).toBe(3);
 });

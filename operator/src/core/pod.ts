@@ -1,21 +1,15 @@
 import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { accountingFinalizer, apiVersion, kind, labels } from "../api/names.ts";
 import type { AttemptEntry } from "../api/status.ts";
-import {
-  agentName,
-  claimVolumeName,
-  restoreName,
-  scratchVolumeName,
-  type TemplateContainer,
-  trainerOf,
-} from "../api/template.ts";
+import { agentName, restoreName, type TemplateContainer, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { awayFromNodes } from "./affinity.ts";
 import type { Manifest } from "./decision.ts";
 import { type Json, listOf, objectOf } from "./json.ts";
-import { claimNameOf, podName, runLabels } from "./names.ts";
+import { podName, runLabels } from "./names.ts";
 import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { credentialsMounts, storageMounts, storageVolumes } from "./storage-volumes.ts";
 
 /** What a pod is built from. */
 export type PodPlan = Readonly<{
@@ -66,7 +60,6 @@ function podSpec(plan: PodPlan, name: string): Json {
   const { run, avoidNodes } = plan;
   const { spec } = run.spec.template;
   const trainer = trainerOf(run.spec.template);
-  const claimName = claimNameOf(run);
   return {
     ...spec,
     ...(avoidNodes.length > 0 ? { affinity: awayFromNodes(spec.affinity, avoidNodes) } : {}),
@@ -77,11 +70,7 @@ function podSpec(plan: PodPlan, name: string): Json {
     containers: spec.containers.map((container) =>
       container === trainer ? trainerContainer(plan, container) : container,
     ),
-    volumes: [
-      ...(spec.volumes ?? []),
-      { name: scratchVolumeName, emptyDir: {} },
-      ...(claimName === null ? [] : [{ name: claimVolumeName, persistentVolumeClaim: { claimName } }]),
-    ],
+    volumes: [...(spec.volumes ?? []), ...storageVolumes(run)],
   };
 }
 
@@ -89,7 +78,7 @@ function trainerContainer({ run, entry, worker }: PodPlan, container: TemplateCo
   return {
     ...container,
     env: withVariables(listOf(container.env), trainerVariables(run, entry, worker)),
-    volumeMounts: [...listOf(container.volumeMounts), ...mounts(run)],
+    volumeMounts: [...listOf(container.volumeMounts), ...storageMounts(run)],
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: container.terminationMessagePolicy ?? "FallbackToLogsOnError",
   };
@@ -114,7 +103,7 @@ function operatorContainer({ run, entry, worker, settings }: PodPlan, trainer: T
     imagePullPolicy: settings.agentImagePullPolicy,
     resources: settings.agentResources,
     env: agentVariables(run, entry, worker),
-    volumeMounts: mounts(run),
+    volumeMounts: [...storageMounts(run), ...credentialsMounts(run.spec.checkpoint.objectStore)],
     securityContext: agentSecurity(run, trainer),
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: "File",
@@ -135,13 +124,6 @@ function agentSecurity(run: TrainingRun, trainer: TemplateContainer | undefined)
     readOnlyRootFilesystem: true,
     ...("seccompProfile" in pod ? {} : { seccompProfile: theirs.seccompProfile ?? { type: "RuntimeDefault" } }),
   };
-}
-
-/** The run's own directory on the claim lies inside the scratch directory that trainer and agent share. */
-function mounts(run: TrainingRun): Json[] {
-  const scratch = { name: scratchVolumeName, mountPath: paths.scratch };
-  if (claimNameOf(run) === null) return [scratch];
-  return [scratch, { name: claimVolumeName, mountPath: paths.checkpoints, subPath: run.metadata.uid }];
 }
 
 /** Ours come first, so that the template's may refer to them; a template cannot replace one of ours. */

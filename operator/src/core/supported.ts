@@ -18,11 +18,6 @@ export const limits: readonly Limit[] = [
     instead: "write 1, or leave it out",
   },
   {
-    field: "spec.checkpoint.objectStore",
-    used: ({ checkpoint }) => checkpoint.objectStore !== undefined,
-    instead: "create the run with checkpoint.volume alone",
-  },
-  {
     field: "spec.checkpoint.framework",
     used: ({ checkpoint }) => checkpoint.framework !== "sdk",
     instead: "write sdk and train with this project's SDK",
