@@ -61,6 +61,8 @@ export const AgentRecord = z.discriminatedUnion("kind", [
     kind: z.literal("restore-failed"),
     attempt: AttemptNumber,
     failure: RestoreFailure,
+    /** Why a tier is unavailable, such as an `ObjectStoreProblem`, where that is known. */
+    problem: z.string().max(63).optional(),
     message: z.string().max(1024),
     refused: z.array(RefusedSummary).max(4),
   }),
