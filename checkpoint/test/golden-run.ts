@@ -1,5 +1,5 @@
 import type { Digest } from "../src/contract/digest.ts";
-import { bytesFile, jsonFile } from "../src/file-source.ts";
+import { bytesFile, type FileSource, jsonFile } from "../src/file-source.ts";
 import { compareHealth } from "../src/health.ts";
 import { appendRecord, appendRecordAfter } from "../src/log/append.ts";
 import { readLog } from "../src/log/read.ts";
@@ -10,12 +10,14 @@ import { type DirectoryStore, openDirectoryStore } from "../src/store/directory-
 
 export const goldenRunUid = "6a1d2f0e-3b5c-4d7e-8f90-a1b2c3d4e5f6";
 
-const minute = (number: number) => `2026-01-01T00:${String(number).padStart(2, "0")}:00.000Z`;
-const writer = (number: number) => `writer-${String(number).padStart(4, "0")}`;
+/** When the record of that number was appended, in the golden runs. */
+export const minute = (number: number) => `2026-01-01T00:${String(number).padStart(2, "0")}:00.000Z`;
+/** Who appended it. */
+export const writer = (number: number) => `writer-${String(number).padStart(4, "0")}`;
 
 /**
  * Writes the run that `golden/v1` holds: every kind of record, file and dtype width, and nothing that differs from
- * one machine or moment to the next. `node checkpoint/test/golden-run.ts <directory>` writes it for a new version.
+ * one machine or moment to the next. The other golden runs are in golden-histories.ts.
  */
 export async function writeGoldenRun(root: string): Promise<void> {
   const store = await openDirectoryStore(root, { runUid: goldenRunUid });
@@ -37,16 +39,16 @@ export async function writeGoldenRun(root: string): Promise<void> {
   await append(store, { kind: "done", attempt: 2, manifest: fifteen.manifest.digest });
 }
 
-type Place = Readonly<{ attempt: number; step: number; parent: Digest | null }>;
+type Place = Readonly<{ attempt: number; step: number; parent: Digest | null; epoch?: number; files?: FileSource[] }>;
 
-async function save(store: DirectoryStore, { attempt, step, parent }: Place): Promise<SavedCheckpoint> {
+/** Saves a step of a golden run, under the number that is next. */
+export async function save(store: DirectoryStore, { files, ...place }: Place): Promise<SavedCheckpoint> {
+  const { step } = place;
   const number = (await readLog(store)).state.last + 1;
   return saveCheckpoint(store, {
     runUid: goldenRunUid,
-    attempt,
-    step,
-    parent,
-    files: goldenFiles(step),
+    ...place,
+    files: files ?? goldenFiles(step),
     metrics: [
       { name: "accuracy", value: "0.975" },
       { name: "loss", value: String(1 / step) },
@@ -78,12 +80,17 @@ function goldenFiles(step: number) {
   ];
 }
 
-async function open(store: DirectoryStore, { attempt, base }: { attempt: number; base: Digest | null }): Promise<void> {
+/** Opens an attempt of a golden run. */
+export async function open(
+  store: DirectoryStore,
+  { attempt, base }: { attempt: number; base: Digest | null },
+): Promise<void> {
   const draft = { kind: "open", attempt, podUid: `pod-${attempt}`, node: "node-a", base, generation: attempt } as const;
   await append(store, draft);
 }
 
-async function append(store: DirectoryStore, draft: RecordDraft | OpenDraft): Promise<void> {
+/** Appends a record to a golden run's log, under the number that is next. */
+export async function append(store: DirectoryStore, draft: RecordDraft | OpenDraft): Promise<void> {
   const { last } = (await readLog(store)).state;
   const named = { ...draft, time: minute(last + 1), writer: writer(last + 1) };
   const outcome =
@@ -91,6 +98,3 @@ async function append(store: DirectoryStore, draft: RecordDraft | OpenDraft): Pr
   if (outcome.kind !== "appended")
     throw new Error(`Cannot write the golden run because its log answered ${outcome.kind}`);
 }
-
-const [, script, directory] = process.argv;
-if (script === import.meta.filename && directory !== undefined) await writeGoldenRun(directory);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { canonicalJson } from "../canonical-json.ts";
 import { AttemptNumber, Digest, Epoch, Metrics, Step, Time } from "../contract/digest.ts";
-import { algorithmOf, hashBytes } from "../hash.ts";
+import { algorithmOf, HashUnavailableError, hashBytes } from "../hash.ts";
 import { limits } from "../limits.ts";
 import { parseStrictJson } from "../strict-json.ts";
 import { CarriedState, type Imported } from "./state.ts";
@@ -128,6 +128,8 @@ function sealed(bytes: Uint8Array): Record<string, unknown> | string {
     if (canonicalJson({ ...raw, digest }) !== text) return "its text is not canonical";
     return hashBytes(textBytes(raw), algorithmOf(digest)) === digest ? raw : "its digest does not match its text";
   } catch (error) {
+    // Nothing is known about the record then, and nothing may be concluded.
+    if (error instanceof HashUnavailableError) throw error;
     return `it is no sealed record: ${error instanceof Error ? error.message.slice(0, 200) : String(error)}`;
   }
 }
