@@ -1,5 +1,7 @@
+import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import { runUid } from "./run-builder.ts";
 
 /** A digest of one letter. */
 export const digest = (letter: string) => `sha256:${letter.repeat(64)}`;
@@ -23,5 +25,38 @@ export const served = (over: Partial<Extract<AgentRecord, { kind: "served" }>>):
   verificationFailures: 0,
   latestVerified: null,
   restoreSeconds: 0.1,
+  ...over,
+});
+
+/** An object store that has everything. */
+export const mirror = (over: Partial<MirrorState> = {}): MirrorState => ({
+  latestStep: 10,
+  lagSteps: 0,
+  lagBytes: 0,
+  lagSeconds: 0,
+  uploading: null,
+  bytesPerSecond: 0,
+  problem: null,
+  ...over,
+});
+/** What the agent of the pod `pod-1` answers while it serves attempt 1. */
+export const answer = (over: Partial<AgentState> = {}): AgentState => ({
+  version: 1,
+  runUid,
+  podUid: "pod-1",
+  attempt: 1,
+  worker: 0,
+  node: "node-a",
+  phase: "Serving",
+  restored: null,
+  progress: null,
+  checkpoints: [],
+  latestVerified: null,
+  best: null,
+  refused: [],
+  done: null,
+  verificationFailures: 0,
+  problems: [],
+  mirror: null,
   ...over,
 });

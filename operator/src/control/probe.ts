@@ -150,7 +150,7 @@ const patientFailures = 10;
 
 /** What is passed on at once: everything but how far the training is. */
 function news(state: AgentState): string {
-  const { phase, restored, progress, checkpoints, latestVerified, best, refused, done, problems } = state;
+  const { phase, restored, progress, checkpoints, latestVerified, best, refused, done, problems, mirror } = state;
   return JSON.stringify([
     phase,
     restored?.time,
@@ -160,5 +160,6 @@ function news(state: AgentState): string {
     refused.map(({ digest }) => digest),
     [done, state.verificationFailures],
     problems.map(({ reason }) => reason),
+    [mirror?.latestStep, mirror?.problem?.reason],
   ]);
 }

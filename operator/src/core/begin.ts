@@ -2,11 +2,13 @@ import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { type ClaimVerdict, judgeClaim } from "./claim.ts";
 import { creations } from "./creation.ts";
 import { deadlineOf } from "./deadline.ts";
+import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { tidyPods } from "./housekeeping.ts";
 import { instantOf } from "./instant.ts";
 import { beginEntry } from "./ledger.ts";
 import { choiceToTake } from "./lineage.ts";
+import { newestMirrored } from "./mirror-health.ts";
 import type { Observed } from "./observed.ts";
 import { silentNode } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
@@ -42,7 +44,19 @@ export function decideNext(
   if (obstacle !== null) return blocked(observed, resumed, obstacle);
   const due = status.retry?.nextAttemptTime;
   if (due !== undefined && now < instantOf(due)) return backingOff(observed, resumed, due);
-  return begun(observed, resumed, settings);
+  return begun(observed, add(resumed, observed, { events: lostVolume(status, claim) }), settings);
+}
+
+/** The run's own claim is gone with checkpoints on it, and an attempt begins all the same. */
+function lostVolume(status: TrainingRunStatus, claim: ClaimVerdict): readonly RunEvent[] {
+  if (claim.kind !== "Create" || status.latestVerified === undefined) return [];
+  const mirrored = newestMirrored(status);
+  const there =
+    mirrored === null
+      ? "no checkpoint is known to be in the object store, which the restore reads now"
+      : `the newest that is known to be in the object store is of step ${mirrored.step}`;
+  const message = `The claim ${claim.manifest.metadata.name} is gone and is made anew. The newest verified checkpoint was of step ${status.latestVerified.step}; ${there}.`;
+  return [{ type: "Warning", reason: "VolumeLost", message }];
 }
 
 function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {

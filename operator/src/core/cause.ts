@@ -103,7 +103,7 @@ export const rows: readonly Row[] = [
       if (failed === null || failed.failure === "Incompatible") return null;
       const cause = causeOfFailure[failed.failure];
       const charge = chargeOf(cause, { entry, noneVerified });
-      return { ...ending(cause, failed.failure, failed.message), charge };
+      return { ...ending(cause, failed.problem ?? failed.failure, failed.message), charge };
     },
   },
   {

@@ -13,7 +13,10 @@ export type ClaimVerdict =
   /** The run's own claim is gone with checkpoints on it, and the user does not want to start over. */
   | Readonly<{ kind: "Lost"; message: string }>;
 
-/** Judges the claim before an attempt. A lost claim is never taken for a first start (I10). */
+/**
+ * Judges the claim before an attempt. A lost claim is never taken for a first start (I10): with an object store a new
+ * one is made, and the restore, which is told what is on record, finds it in that store or fails.
+ */
 export function judgeClaim(run: TrainingRun, volume: ObservedVolume): ClaimVerdict {
   if (volume.kind === "None") return { kind: "Ready" };
   if (volume.kind === "Absent") return judgeAbsent(run, volume.claimName);
@@ -29,7 +32,11 @@ export function judgeClaim(run: TrainingRun, volume: ObservedVolume): ClaimVerdi
     return wait("ClaimTerminating", `the claim ${claimName} is being deleted: wait, or create it again with the data`);
   }
   if (volume.phase === "Lost") {
-    return wait("ClaimLost", `the volume behind the claim ${claimName} is gone: bring the volume back`);
+    const orElse =
+      own && run.spec.checkpoint.objectStore !== undefined
+        ? ", or delete the claim to go on from the object store"
+        : "";
+    return wait("ClaimLost", `the volume behind the claim ${claimName} is gone: bring the volume back${orElse}`);
   }
   return { kind: "Ready" };
 }
@@ -43,7 +50,8 @@ function judgeAbsent(run: TrainingRun, claimName: string): ClaimVerdict {
     );
   }
   const recorded = run.status.latestVerified;
-  if (recorded !== undefined && run.spec.resume.noneVerified === "Fail") {
+  const { checkpoint, resume } = run.spec;
+  if (recorded !== undefined && checkpoint.objectStore === undefined && resume.noneVerified === "Fail") {
     return {
       kind: "Lost",
       message: `The claim ${claimName} is gone, and with it the checkpoint of step ${recorded.step} that was verified on it. To train from step 0 again, create a new run or set resume.noneVerified: StartOver beforehand.`,

@@ -10,6 +10,7 @@ import { decideFinished, isFinished } from "./finished.ts";
 import { healthStatements, refusalEvents } from "./health.ts";
 import { learn } from "./learn.ts";
 import type { Observed } from "./observed.ts";
+import { durabilityOf } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { settle } from "./settle.ts";
 import { stopFor } from "./stop.ts";
@@ -57,12 +58,13 @@ function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft 
 }
 
 /** Worker 0 speaks for the attempt: it alone appends to the log. */
-function factsOfLeader({ reports }: Observed, { members }: Survey): AttemptFacts | null {
+function factsOfLeader({ reports, run }: Observed, { members }: Survey): AttemptFacts | null {
   const leader = members[0]?.pod;
   if (leader === undefined) return null;
   return factsOf(
     leader,
     reports.find(({ podUid }) => podUid === leader.uid),
+    durabilityOf(run),
   );
 }
 

@@ -1,5 +1,6 @@
-import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import type { VolumeDurability } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord, FinalCheckpoint, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import type { AttemptEntry, CatalogueEntry } from "../api/status.ts";
@@ -31,10 +32,16 @@ export type AttemptFacts = Readonly<{
   refused: readonly RefusedSummary[];
   /** Present problems of the storage; null when the agent has not answered. */
   problems: AgentState["problems"] | null;
+  /** How far the object store is; null without one, and when the agent has not answered. */
+  mirror: MirrorState | null;
 }>;
 
-/** Gathers the facts about one pod of the given attempt. */
-export function factsOf(pod: ObservedPod, report: AgentReport | undefined): AttemptFacts {
+/** Gathers the facts about one pod of the given attempt. On an ephemeral volume only what is mirrored is saved. */
+export function factsOf(
+  pod: ObservedPod,
+  report: AgentReport | undefined,
+  volume: VolumeDurability = "Durable",
+): AttemptFacts {
   const state = report?.podUid === pod.uid && report.state.attempt === pod.attempt ? report.state : null;
   const agent = recordOf(pod.agent.record ?? pod.restore?.record, pod.attempt);
   const trainer = recordOf(pod.trainer.record, pod.attempt);
@@ -47,7 +54,7 @@ export function factsOf(pod: ObservedPod, report: AgentReport | undefined): Atte
     firstStepAt: instantOrNull(served?.firstStepTime ?? state?.progress?.firstStep?.time),
     lastStep: highest([stepOf(trainer), served?.lastStep, state?.progress?.step]),
     trainerEndedAt: pod.trainer.state.kind === "Terminated" ? pod.trainer.state.finishedAt : null,
-    ...finalSave(pod, trainer),
+    ...(volume === "Durable" ? finalSave(pod, trainer) : mirroredSave(finalSave(pod, trainer), { trainer, agent })),
     progress: state?.progress ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),
     best: served?.best ?? state?.best ?? null,
@@ -55,6 +62,7 @@ export function factsOf(pod: ObservedPod, report: AgentReport | undefined): Atte
     noneVerified: agent?.kind === "restore-failed" && agent.failure === "NoVerifiedCheckpoint",
     refused: [...((agent ?? served)?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
     problems: state?.problems ?? null,
+    mirror: state?.mirror ?? null,
   };
 }
 
@@ -80,16 +88,31 @@ function highest(steps: readonly (number | undefined)[]): number | null {
   return known.length === 0 ? null : Math.max(...known);
 }
 
-/** Of one attempt's two accounts the later one; a higher step is newer because both speak of one lineage. */
+/**
+ * Of one attempt's two accounts the later one; a higher step is newer because both speak of one lineage, and of the
+ * same step the one that knows of more copies.
+ */
 function newest(record: CheckpointSummary | null | undefined, polled: CheckpointSummary | null | undefined) {
   if (!record || !polled) return record ?? polled ?? null;
-  return polled.step > record.step ? polled : record;
+  if (polled.step !== record.step) return polled.step > record.step ? polled : record;
+  return polled.tiers.length > record.tiers.length ? polled : record;
 }
 
-function finalSave(
-  pod: ObservedPod,
-  record: TrainerRecord | null,
-): Pick<AttemptFacts, "finalCheckpoint" | "graceUsedSeconds"> {
+type FinalSave = Pick<AttemptFacts, "finalCheckpoint" | "graceUsedSeconds">;
+
+/** Without a volume of its own a pod has saved what its agent had time to upload, which is known once that has ended. */
+function mirroredSave(
+  save: FinalSave,
+  { trainer, agent }: { trainer: TrainerRecord | null; agent: AgentRecord | null },
+): FinalSave {
+  if (save.finalCheckpoint !== "Saved") return save;
+  const served = servedOf(agent);
+  if (served === null) return { ...save, finalCheckpoint: null };
+  const isMirrored = trainer?.kind !== "incompatible" && served.latestVerified?.digest === trainer?.checkpoint;
+  return { ...save, finalCheckpoint: isMirrored ? "Saved" : "TimedOut" };
+}
+
+function finalSave(pod: ObservedPod, record: TrainerRecord | null): FinalSave {
   if (record?.kind === "done") return { finalCheckpoint: "Saved", graceUsedSeconds: null };
   if (record?.kind === "preempted") {
     return { finalCheckpoint: record.finalCheckpoint, graceUsedSeconds: record.graceUsedSeconds };

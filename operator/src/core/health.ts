@@ -3,11 +3,13 @@ import type { TrainingRun } from "../api/training-run.ts";
 import type { Statement } from "./conditions.ts";
 import type { RunEvent } from "./decision.ts";
 import type { AttemptFacts } from "./facts.ts";
-import { graceSecondsOf } from "./pod-environment.ts";
+import { mirrorProblem, mirrorWords } from "./mirror-health.ts";
+import { adviceOn } from "./object-store-advice.ts";
+import { durabilityOf, graceSecondsOf } from "./pod-environment.ts";
 
 /** What the checkpoints' state amounts to, for people. */
 export function healthStatements(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
-  return [...checkpointsHealthy(status, facts), ...resumePoint(status), ...gracePeriod(run, status, facts)];
+  return [...checkpointsHealthy(run, status, facts), ...resumePoint(run, status), ...gracePeriod(run, status, facts)];
 }
 
 /** One warning for every checkpoint that was found damaged since the last pass. */
@@ -26,38 +28,53 @@ export function refusalEvents(before: TrainingRunStatus, after: TrainingRunStatu
     }));
 }
 
-function checkpointsHealthy(status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
+function checkpointsHealthy(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
   const type = "CheckpointsHealthy";
-  const problem = facts?.problems?.[0];
-  if (problem) return [{ type, status: "False", reason: problem.reason, message: problem.message }];
-  const refused = status.refused?.[0];
-  if (refused !== undefined && refused.step > (status.latestVerified?.step ?? -1)) {
-    const message = `The checkpoint of step ${refused.step} did not verify (${refused.reason}) and none newer has been verified since: ${refused.message}`;
-    return [{ type, status: "False", reason: "VerificationFailed", message }];
+  const mirror = facts?.mirror ?? null;
+  const behind = mirror === null ? null : mirrorProblem(run, mirror);
+  const present = [...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason), behind];
+  const [first, ...others] = [...present, unavailable(run, status) ?? unverified(status)].filter(
+    (each) => each !== null,
+  );
+  if (first !== undefined) {
+    const message = [first, ...others].map((each) => each.message).join(" ");
+    return [{ type, status: "False", reason: first.reason, message }];
   }
   // Without an answer nothing new is known about the storage.
   if (facts?.problems === null || facts === null) return [];
-  return [
-    {
-      type,
-      status: "True",
-      reason: "Healthy",
-      message: "What was saved has been verified, and the storage reports no problem.",
-    },
+  const message = [
+    "What was saved has been verified, and the storage reports no problem.",
+    ...(mirror === null ? [] : [mirrorWords(mirror)]),
   ];
+  return [{ type, status: "True", reason: "Healthy", message: message.join(" ") }];
 }
 
-function resumePoint({ latestVerified }: TrainingRunStatus): Statement[] {
+type Problem = Readonly<{ reason: string; message: string }>;
+
+/** The last restore could not read a tier, and no attempt has begun since. */
+function unavailable(run: TrainingRun, { attempts }: TrainingRunStatus): Problem | null {
+  const last = attempts?.[0];
+  if (last?.cause !== "StorageUnavailable") return null;
+  const { reason = last.cause, message = "" } = last;
+  return { reason, message: `${message} ${adviceOn(reason, run)}`.trim() };
+}
+
+function unverified({ refused, latestVerified }: TrainingRunStatus): Problem | null {
+  const [newest] = refused ?? [];
+  if (newest === undefined || newest.step <= (latestVerified?.step ?? -1)) return null;
+  const message = `The checkpoint of step ${newest.step} did not verify (${newest.reason}) and none newer has been verified since: ${newest.message}`;
+  return { reason: "VerificationFailed", message };
+}
+
+function resumePoint(run: TrainingRun, { latestVerified }: TrainingRunStatus): Statement[] {
   const type = "ResumePointReady";
   if (latestVerified === undefined) {
-    return [
-      {
-        type,
-        status: "False",
-        reason: "NoneVerified",
-        message: "No checkpoint has been verified yet: an interruption now starts from step 0.",
-      },
-    ];
+    const none =
+      durabilityOf(run) === "Ephemeral"
+        ? "No checkpoint has been mirrored yet, and the run has no volume"
+        : "No checkpoint has been verified yet";
+    const message = `${none}: an interruption now starts from step 0.`;
+    return [{ type, status: "False", reason: "NoneVerified", message }];
   }
   const { step, digest } = latestVerified;
   return [
@@ -65,26 +82,37 @@ function resumePoint({ latestVerified }: TrainingRunStatus): Statement[] {
   ];
 }
 
-/** Compares the longest save that was seen with the time there is for the last one. */
+/** Compares the longest save that was seen, and its upload where nothing else outlives the pod, with the time there is. */
 function gracePeriod(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
   const type = "GracePeriodSufficient";
   const polled = facts?.progress?.saves;
   const finals = (status.attempts ?? []).map(({ graceUsedSeconds }) => Number(graceUsedSeconds ?? 0));
   const longest = Math.ceil(Math.max(0, ...finals, polled && polled.committed > 0 ? polled.lastSeconds : 0));
   const timedOut = status.attempts?.find(({ finalCheckpoint }) => finalCheckpoint === "TimedOut");
+  const upload = durabilityOf(run) === "Ephemeral" ? uploadSeconds(facts) : 0;
   const grace = graceSecondsOf(run);
-  if (timedOut !== undefined || longest > grace) {
-    const seen = timedOut ? `attempt ${timedOut.number} could not save in time` : `a save took ${longest} s`;
+  if (timedOut !== undefined || longest + (upload ?? 0) > grace) {
+    const seen = timedOut
+      ? `attempt ${timedOut.number} could not save in time`
+      : upload
+        ? `a save takes ${longest} s and its upload about ${upload} s, without which it goes with the pod`
+        : `a save took ${longest} s`;
     const message = `The grace period is ${grace} s, but ${seen}: raise template.spec.terminationGracePeriodSeconds.`;
     return [{ type, status: "False", reason: "TooShort", message }];
   }
-  if (longest === 0) return [];
-  return [
-    {
-      type,
-      status: "True",
-      reason: "LongEnough",
-      message: `Saves seen so far fit into the grace period of ${grace} s.`,
-    },
-  ];
+  // Nothing was measured that could be compared.
+  if (longest === 0 || upload === null) return [];
+  const what = upload === 0 ? "Saves" : "Saves and their uploads";
+  const message = `${what} seen so far fit into the grace period of ${grace} s.`;
+  return [{ type, status: "True", reason: "LongEnough", message }];
+}
+
+/**
+ * How long the newest save takes to upload at the speed that was seen; null before there was one. In steps of ten
+ * seconds, so that no status is written for every change of the network's speed.
+ */
+function uploadSeconds(facts: AttemptFacts | null): number | null {
+  const rate = facts?.mirror?.bytesPerSecond ?? 0;
+  const bytes = facts?.progress?.saves.lastBytes ?? facts?.latestVerified?.bytes ?? 0;
+  return rate === 0 || bytes === 0 ? null : Math.ceil(bytes / rate / 10) * 10;
 }

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { boundClaim, condition, decideOn, held, kinds } from "../../test/observed-builder.ts";
+import { checkpoint } from "../../test/records.ts";
+import { type Fields, runWith, specWith } from "../../test/run-builder.ts";
+
+const absent = { kind: "Absent", claimName: "mnist-0123abcd" } as const;
+const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3" };
+const mirrored = { checkpoint: { ...(specWith().checkpoint as Fields), objectStore } };
+const twenty = checkpoint(20, 1, "b");
+const ten = { ...checkpoint(10, 1, "a"), tiers: ["Volume", "ObjectStore"] };
+
+/** A run between two attempts, with checkpoints on record. */
+const recorded = (spec: Fields, checkpoints: readonly Fields[] = [twenty, ten]) =>
+  runWith({ metadata: held, spec, status: { attempt: 1, latestVerified: twenty, checkpoints } });
+
+describe("a claim that is gone with checkpoints on it", () => {
+  test("ends a run that has them nowhere else (I10)", () => {
+    const decision = decideOn({ run: recorded({}), volume: absent });
+    expect(kinds(decision)).toEqual([]);
+    expect(condition(decision, "Failed")).toMatchObject({ status: "True", reason: "NoVerifiedCheckpoint" });
+  });
+
+  test.each([
+    ["has some of them", [twenty, ten], "the newest that is known to be in the object store is of step 10"],
+    ["is not known to have any", [twenty], "no checkpoint is known to be in the object store"],
+  ])(
+    "is made anew where an object store %s, and the restore knows what is on record (I10)",
+    (_, checkpoints, words) => {
+      const decision = decideOn({ run: recorded(mirrored, checkpoints), volume: absent });
+      expect(kinds(decision)).toEqual(["CreateClaim", "CreatePod"]);
+      expect(decision.events.map(({ reason }) => reason)).toEqual(["VolumeLost", "AttemptStarted"]);
+      expect(decision.events[0]?.message).toContain(words);
+      const told = JSON.stringify(decision.actions.at(-1));
+      expect(told).toContain(twenty.digest);
+      expect(told).toContain('\\"noneVerified\\":\\"Fail\\"');
+    },
+  );
+
+  test("is told of once", () => {
+    const first = decideOn({ run: recorded(mirrored), volume: absent });
+    const again = decideOn({ run: { ...recorded(mirrored), status: first.status }, volume: absent });
+    expect(again.events).toEqual([]);
+    expect(kinds(again)).toEqual(["CreateClaim", "CreatePod"]);
+  });
+});
+
+test.each([
+  [mirrored, "bring the volume back, or delete the claim to go on from the object store."],
+  [{}, "bring the volume back."],
+])("a claim whose volume is gone says what to do", (spec, words) => {
+  const decision = decideOn({ run: recorded(spec), volume: { ...boundClaim, phase: "Lost" } });
+  expect(condition(decision, "Progressing")).toMatchObject({
+    reason: "ClaimLost",
+    message: expect.stringContaining(words),
+  });
+});
+
+test("a run without a volume needs no claim", () => {
+  const run = runWith({ spec: { checkpoint: { objectStore } } });
+  expect(kinds(decideOn({ run, volume: { kind: "None" } }))).toEqual(["HoldRun", "CreatePod"]);
+});

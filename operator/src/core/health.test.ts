@@ -1,0 +1,143 @@
+import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { ObjectStoreProblem } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
+import { describe, expect, test } from "vitest";
+import { condition, decideOn, living } from "../../test/observed-builder.ts";
+import { at, podWith, running } from "../../test/pod-builder.ts";
+import { answer, checkpoint, mirror } from "../../test/records.ts";
+import { type Fields, specWith, start } from "../../test/run-builder.ts";
+import { knownProblems } from "./object-store-advice.ts";
+
+const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3-keys" };
+const mirrored = { checkpoint: { ...(specWith().checkpoint as Fields), objectStore } };
+const ephemeral = { checkpoint: { objectStore } };
+const pod = podWith({ status: { containerStatuses: [running("trainer")], initContainerStatuses: [running("agent")] } });
+
+/** What is decided on an answer of the agent of a living attempt. */
+function decided(state: Partial<AgentState>, spec: Fields = mirrored, status: Fields = {}) {
+  const report = { podUid: "pod-1", receivedAt: start, state: answer(state) };
+  return decideOn({ run: living({ spec, status }), pods: [pod], reports: [report] });
+}
+
+const healthOf = (state: Partial<AgentState>, spec?: Fields) => condition(decided(state, spec), "CheckpointsHealthy");
+
+/** What the sentence about each problem tells a person to touch. A new problem does not compile without a line. */
+const remedies: Record<ObjectStoreProblem, string> = {
+  EndpointUnreachable: "spec.checkpoint.objectStore.endpoint (https://s3.example.com)",
+  CertificateRefused: "as ca.crt into the Secret s3-keys",
+  BucketMissing: "Create the bucket checkpoints at https://s3.example.com",
+  CredentialsMissing: "Put accessKeyId and secretAccessKey into the Secret s3-keys in the namespace team",
+  CredentialsRefused: "into the Secret s3-keys",
+  CredentialsExpired: "fresh keys",
+  AccessDenied: "get, put, list and delete objects in the bucket checkpoints",
+  ClockSkewed: "Set the clock",
+  QuotaExceeded: "quota of the bucket checkpoints",
+  ConditionsUnsupported: "honours If-None-Match",
+  Throttled: "raise the limit of checkpoints",
+  StoreFailing: "logs of the store at https://s3.example.com",
+  Stopped: "the next one goes on",
+};
+
+describe("CheckpointsHealthy", () => {
+  test.each(Object.entries(remedies))("names the problem %s of the object store, and what to do", (reason, remedy) => {
+    const problem = { reason, message: "Cannot put a thing." };
+    const health = healthOf({ mirror: mirror({ latestStep: 10, lagSteps: 30, problem }) });
+    expect(health).toMatchObject({ status: "False", reason, message: expect.stringContaining(remedy) });
+    expect(health?.message).toMatch(/^Cannot put a thing\. .*It has step 10; what is newer is on the volume alone\.$/);
+  });
+
+  test("has advice for every problem that an agent may name, and for no other", () => {
+    expect(knownProblems.toSorted()).toEqual(Object.keys(remedies).toSorted());
+  });
+
+  test("says an agent's own word where there is no advice about it", () => {
+    const problem = { reason: "SourceDamaged", message: "Cannot mirror step 40." };
+    const health = healthOf({ mirror: mirror({ latestStep: null, problem }) }, ephemeral);
+    const message =
+      "Cannot mirror step 40. Nothing is in it yet; what is newer goes with the pod, because the run has no volume.";
+    expect(health).toMatchObject({ status: "False", reason: "SourceDamaged", message });
+  });
+
+  test("tells of the volume's problem and of the object store's at once, each once", () => {
+    const tight = { reason: "BudgetTight", message: "Little room." };
+    const down = { reason: "EndpointUnreachable", message: "No way." };
+    const health = healthOf({ problems: [tight, down], mirror: mirror({ problem: down }) });
+    expect(health).toMatchObject({ status: "False", reason: "BudgetTight" });
+    expect(health?.message.match(/Little room\.|No way\./g)).toEqual(["Little room.", "No way."]);
+  });
+
+  test.each([
+    ["has everything", mirror(), "True", "The object store has the newest of it."],
+    ["has nothing yet", mirror({ latestStep: null, lagSteps: 40 }), "True", "The object store has no copy yet."],
+    ["uploads", mirror({ lagSteps: 30, lagSeconds: 600 }), "True", "The object store is 30 steps behind, at step 10."],
+    ["does not keep up", mirror({ lagSteps: 30, lagSeconds: 601 }), "False", "for more than 10 minutes, by 30 steps"],
+  ])("of an object store that %s", (_, state, status, words) => {
+    const reason = status === "True" ? "Healthy" : "MirrorBehind";
+    expect(healthOf({ mirror: state })).toMatchObject({ status, reason, message: expect.stringContaining(words) });
+  });
+
+  test("is not written again for every second that the object store is behind", () => {
+    const problem = { reason: "StoreFailing", message: "500." };
+    const first = healthOf({ mirror: mirror({ lagSteps: 30, lagSeconds: 700, lagBytes: 5, problem }) });
+    expect(healthOf({ mirror: mirror({ lagSteps: 60, lagSeconds: 790, lagBytes: 9, problem }) })).toEqual(first);
+  });
+
+  test("keeps naming what a restore could not read until an attempt has begun", () => {
+    const ended = { number: 1, generation: 1, pods: [], startTime: at(0), endTime: at(9), cause: "StorageUnavailable" };
+    const entry = { ...ended, charge: "Nothing", reason: "BucketMissing", message: "Cannot open checkpoints." };
+    const run = living({ spec: mirrored, status: { attempts: [entry], retry: waiting } });
+    expect(condition(decideOn({ run }), "CheckpointsHealthy")).toMatchObject({
+      status: "False",
+      reason: "BucketMissing",
+      message: expect.stringContaining("Cannot open checkpoints. Create the bucket checkpoints"),
+    });
+  });
+});
+
+const waiting = { failures: 0, failuresLeft: 3, disruptions: 0, fruitless: 1, nextAttemptTime: at(3600) };
+
+describe("the status of what is verified", () => {
+  test("says in which tiers the newest one lies", () => {
+    const both = { ...checkpoint(10, 1, "a"), tiers: ["Volume", "ObjectStore"] as const };
+    const state = { latestVerified: { ...both, tiers: [...both.tiers] } };
+    expect(decided(state).status.latestVerified).toMatchObject({ step: 10, tiers: ["Volume", "ObjectStore"] });
+  });
+
+  test("without a volume says that nothing is mirrored, not that nothing is verified", () => {
+    const point = (spec: Fields) => condition(decided({}, spec), "ResumePointReady")?.message;
+    expect(point(mirrored)).toBe("No checkpoint has been verified yet: an interruption now starts from step 0.");
+    expect(point(ephemeral)).toBe(
+      "No checkpoint has been mirrored yet, and the run has no volume: an interruption now starts from step 0.",
+    );
+  });
+});
+
+describe("GracePeriodSufficient", () => {
+  const saves = { committed: 2, failed: 0, skipped: 0, lastSeconds: 5, lastBytes: 2000, stallSeconds: 0 };
+  const progress: Progress = {
+    version: 1,
+    step: 40,
+    targetStep: 100,
+    epoch: 0,
+    samples: 0,
+    metrics: [],
+    stepsPerSecond: 1,
+    saves,
+    backend: "wasm",
+    time: at(40),
+  };
+  const grace = (bytesPerSecond: number, spec: Fields) =>
+    condition(decided({ progress, mirror: mirror({ bytesPerSecond }) }, spec), "GracePeriodSufficient");
+
+  test.each([
+    ["the upload is too slow and there is no volume", 50, ephemeral, "False", "its upload about 40 s"],
+    ["the upload fits as well", 100, ephemeral, "True", "Saves and their uploads seen so far fit"],
+    ["the upload is too slow and there is a volume", 50, mirrored, "True", "Saves seen so far fit"],
+  ])("where %s", (_, rate, spec, status, words) => {
+    expect(grace(rate, spec)).toMatchObject({ status, message: expect.stringContaining(words) });
+  });
+
+  test("is not known before an upload was seen, where only what is uploaded counts", () => {
+    expect(grace(0, ephemeral)).toBeUndefined();
+  });
+});

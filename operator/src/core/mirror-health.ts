@@ -1,0 +1,54 @@
+import type { MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import type { TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import { adviceOn } from "./object-store-advice.ts";
+import { durabilityOf } from "./pod-environment.ts";
+
+/** An upload may take a while; a store that lacks what is newest for longer does not keep up. */
+const patienceSeconds = 600;
+
+/** What is wrong with the copies in the object store, for `CheckpointsHealthy`. */
+export type MirrorProblem = Readonly<{ reason: string; message: string }>;
+
+/**
+ * What keeps the object store from having what the volume has; null where it keeps up. Only words that change with what
+ * is verified or mirrored: the status is not written again for every second that passes.
+ */
+export function mirrorProblem(run: TrainingRun, mirror: MirrorState): MirrorProblem | null {
+  const { problem, lagSteps, lagSeconds } = mirror;
+  if (problem !== null) {
+    const message = [problem.message, adviceOn(problem.reason, run), atRisk(run, mirror)];
+    return { reason: problem.reason, message: message.filter((each) => each !== "").join(" ") };
+  }
+  if (lagSeconds <= patienceSeconds) return null;
+  const remedy =
+    "Save less often (spec.checkpoint.interval), or give the agent a faster way to the store and more of a processor.";
+  return {
+    reason: "MirrorBehind",
+    message: `The object store has been behind for more than ${patienceSeconds / 60} minutes, by ${lagSteps} steps now. ${atRisk(run, mirror)} ${remedy}`,
+  };
+}
+
+/** How far the object store is, where nothing is wrong with it. */
+export function mirrorWords({ lagSteps, latestStep }: MirrorState): string {
+  if (latestStep === null) return "The object store has no copy yet.";
+  return lagSteps === 0
+    ? "The object store has the newest of it."
+    : `The object store is ${lagSteps} steps behind, at step ${latestStep}.`;
+}
+
+/** The newest checkpoint on record that the object store has; null where none is known to be there. */
+export function newestMirrored({ latestVerified, checkpoints = [] }: TrainingRunStatus): CheckpointSummary | null {
+  const mirrored = [...(latestVerified ? [latestVerified] : []), ...checkpoints].filter(({ tiers }) =>
+    tiers.includes("ObjectStore"),
+  );
+  return mirrored.toSorted((a, b) => b.step - a.step)[0] ?? null;
+}
+
+function atRisk(run: TrainingRun, { latestStep }: MirrorState): string {
+  const there = latestStep === null ? "Nothing is in it yet" : `It has step ${latestStep}`;
+  return durabilityOf(run) === "Ephemeral"
+    ? `${there}; what is newer goes with the pod, because the run has no volume.`
+    : `${there}; what is newer is on the volume alone.`;
+}
