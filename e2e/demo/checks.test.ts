@@ -41,7 +41,27 @@ describe("the demo's promises", () => {
   });
 });
 
+describe("the demo's promises with an object store", () => {
+  const planned = ["eviction", "eviction during a save", "preemption", "SIGKILL", "lost volume"] as const;
+  const resumedFrom = { step: 700, digest: "o", tier: "ObjectStore" };
+  const went = { planned, made: planned, refused: [], 6: { resumedFrom } };
+
+  test("hold where the run went on from the object store", () => {
+    expect(brokenBy(went)).toEqual([]);
+  });
+
+  const table: readonly [string, Change, string][] = [
+    ["it went on from the volume", { 6: { resumedFrom: { ...resumedFrom, tier: "Volume" } } }, "with the volume wiped"],
+    ["it began anew", { 6: { resumedFrom: undefined } }, "with the volume wiped"],
+    ["a checkpoint was refused", { refused: [refusal({})] }, "no checkpoint had to be refused"],
+  ];
+  test.each(table)("do not hold where %s", (_what, change, promise) => {
+    expect(brokenBy({ ...went, ...change }).some((what) => what.startsWith(promise))).toBe(true);
+  });
+});
+
 type Change = Readonly<{
+  planned?: readonly InterruptionKind[];
   weights?: string;
   conditions?: Status["conditions"];
   step?: number;
@@ -56,7 +76,8 @@ type Change = Readonly<{
 
 /** The promises that a demo breaks which went as promised but for one thing. */
 function brokenBy(change: Change): string[] {
-  const ended = interruptionKinds.map((kind, index) =>
+  const planned = change.planned ?? interruptionKinds;
+  const ended = planned.map((kind, index) =>
     attempt(index + 1, { cause: expectedCause[kind], lostSteps: 0, ...change[index + 1] }),
   );
   const last = attempt(6, { cause: "Complete", resumedFrom: { step: 700, digest: "o" }, ...change[6] });
@@ -71,12 +92,12 @@ function brokenBy(change: Change): string[] {
   const undisturbed = statusOf({
     attempts: Array.from({ length: change.undisturbedAttempts ?? 1 }, (_, index) => attempt(index + 1, {})),
   });
-  const interruptions = (change.made ?? interruptionKinds).map((kind, index) => ({ kind, attempt: index + 1 }));
+  const interruptions = (change.made ?? planned).map((kind, index) => ({ kind, attempt: index + 1 }));
   return checksOf({
     interrupted: { run: { status: interrupted }, interruptions, weights: change.weights ?? "a" },
     undisturbed: { run: { status: undisturbed }, interruptions: [], weights: "a" },
     scraped: change.scraped ?? [{ query: "q", value: "6", expected: "6", met: true }],
-    planned: interruptionKinds,
+    planned,
   }).flatMap(({ what, held }) => (held ? [] : [what]));
 }
 
@@ -94,7 +115,7 @@ function statusOf(more: Partial<Status>): Status {
 }
 
 function checkpoint(step: number) {
-  return { step, attempt: 6, digest: "d", bytes: 1 };
+  return { step, attempt: 6, digest: "d", bytes: 1, tiers: ["Volume"] };
 }
 
 function condition(type: string): Status["conditions"][number] {

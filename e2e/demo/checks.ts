@@ -24,7 +24,7 @@ export function checksOf({ interrupted, undisturbed, scraped, planned }: Seen): 
   const { attempts, refused, retry, totals } = run.status;
   const made = interruptions.map(({ kind }) => kind);
   const causes = attempts.toReversed().map(({ cause }) => cause ?? "none");
-  const graceful = interruptions.filter(({ kind }) => !["SIGKILL", "damaged checkpoint"].includes(kind));
+  const graceful = interruptions.filter(({ kind }) => !["SIGKILL", "damaged checkpoint", "lost volume"].includes(kind));
   const entryOf = (attempt: number) => attempts.find(({ number }) => number === attempt);
   const lost = graceful.map(({ attempt }) => entryOf(attempt)?.lostSteps);
   const failures = Number(totals?.failures ?? Number.NaN);
@@ -65,7 +65,8 @@ export function checksOf({ interrupted, undisturbed, scraped, planned }: Seen): 
       lost.length > 0 && lost.every((steps) => steps === 0),
       lost.map((steps) => `${steps}`).join(", "),
     ),
-    ...damageChecks(interrupted, refused),
+    ...(planned.includes("damaged checkpoint") ? damageChecks(interrupted, refused) : []),
+    ...(planned.includes("lost volume") ? lossChecks(interrupted, refused) : []),
     check(
       "Prometheus scraped operator and agent, and both count what happened",
       scraped.length > 0 && wrong.length === 0,
@@ -91,6 +92,20 @@ function damageChecks({ run, interruptions }: Watched, refused: RunView["status"
       after?.resumedFrom !== undefined && refusal !== undefined && after.resumedFrom.step < refusal.step,
       `step ${after?.resumedFrom?.step}`,
     ),
+  ];
+}
+
+/** After the loss of the volume there is one place left to go on from. */
+function lossChecks({ run, interruptions }: Watched, refused: RunView["status"]["refused"]): readonly Check[] {
+  const lost = interruptions.find(({ kind }) => kind === "lost volume")?.attempt ?? Number.NaN;
+  const from = run.status.attempts.find(({ number }) => number === lost + 1)?.resumedFrom;
+  return [
+    check(
+      "with the volume wiped, the run went on from the object store's copy",
+      from !== undefined && from.step > 0 && from.tier === "ObjectStore",
+      `step ${from?.step} from ${from?.tier}`,
+    ),
+    check("no checkpoint had to be refused for it", refused.length === 0, `${refused.length} refused`),
   ];
 }
 

@@ -8,4 +8,5 @@ export const expectedCause: Readonly<Record<InterruptionKind, string>> = {
   SIGKILL: "Crashed",
   // The run is suspended for it, which is neither a disruption nor a failure.
   "damaged checkpoint": "Suspended",
+  "lost volume": "Suspended",
 };

@@ -14,6 +14,7 @@ import { checksOf } from "./checks.ts";
 import { type WatchedRun, watchRun } from "./interrupted-run.ts";
 import { printLedger } from "./ledger.ts";
 import { LiveView } from "./live-view.ts";
+import { startDemoStore } from "./object-store.ts";
 import { type DemoReport, renderReport } from "./report.ts";
 import { describeReport } from "./report-data.ts";
 import { scrapeProducts } from "./scrape.ts";
@@ -22,30 +23,34 @@ import { scrapeProducts } from "./scrape.ts";
  * make demo: a real cluster, the chart, one training that is interrupted in every way and one that is not, and a comparison
  * of what they ended with. Exits 0 only when every promise held.
  *
- *   node e2e/demo/main.ts [--native] [up | down]
+ *   node e2e/demo/main.ts [--native] [--object-store] [up | down]
  *
- * With --native the trainings run on TensorFlow itself instead of WebAssembly.
+ * With --native the trainings run on TensorFlow itself instead of WebAssembly. With --object-store their checkpoints are
+ * mirrored to a real S3 server as well, and instead of a flipped bit the whole volume is wiped between two attempts.
  */
 
 const directory = join(projectDirectory, ".build", "demo");
 // Beside the cluster, not in it: what is in a cluster's directory is the cluster's.
 const scrapeDirectory = join(projectDirectory, ".build", "demo-prometheus");
+const storeDirectory = join(projectDirectory, ".build", "demo-object-store");
 const reportPath = join(projectDirectory, "demo-report.html");
 const namespace = "default";
 const limitMs = 45 * 60_000;
 
+type Plan = Parameters<typeof watchRun>[0]["plan"];
+
 /** The interruptions, each once the run has passed that share of its steps. */
-const plan = [
+const planOf = ({ objectStore }: Pick<Settings, "objectStore">): Plan => [
   { kind: "eviction", at: 0.12 },
   { kind: "eviction during a save", at: 0.28 },
   { kind: "preemption", at: 0.44 },
   { kind: "SIGKILL", at: 0.6 },
-  { kind: "damaged checkpoint", at: 0.76 },
-] as const;
+  { kind: objectStore ? "lost volume" : "damaged checkpoint", at: 0.76 },
+];
 
-type Settings = Readonly<{ native: boolean; signal: AbortSignal }>;
+type Settings = Readonly<{ native: boolean; objectStore: boolean; signal: AbortSignal }>;
 
-async function demo({ native, signal }: Settings): Promise<boolean> {
+async function demo({ native, objectStore, signal }: Settings): Promise<boolean> {
   const stages = stageCounter(5);
   stages("a Kubernetes cluster with the operator on it");
   // The report of an earlier demo must not be taken for this one's.
@@ -55,40 +60,49 @@ async function demo({ native, signal }: Settings): Promise<boolean> {
   try {
     console.log(`  kubectl: export KUBECONFIG=${installation.cluster.kubeconfigPath}`);
     await removeOldRuns(installation, signal);
-    return await show(installation, stages, { native, signal });
+    return await show(installation, stages, { native, objectStore, signal });
   } finally {
     await installation.api.close();
   }
 }
 
-async function show(installation: Installation, stages: Stages, { native, signal }: Settings): Promise<boolean> {
+async function show(installation: Installation, stages: Stages, settings: Settings): Promise<boolean> {
+  const { objectStore, signal } = settings;
   const manifestPath = join("examples", "mnist.yaml");
+  const plan = planOf(settings);
+  const where = { directory: storeDirectory, namespace, signal };
+  const store = objectStore ? await startDemoStore(installation, where) : undefined;
   const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, signal });
   try {
-    stages(`kubectl apply -f ${manifestPath}, and ${plan.length} interruptions`);
-    await installation.kubectl("apply", "-f", join(projectDirectory, manifestPath));
-    const interrupted = await watch(installation, "mnist", { plan, native, signal });
+    const example = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));
+    const manifest = store?.withStore(example) ?? example;
+    stages(
+      `kubectl apply -f ${manifestPath}${store ? " (with an object store)" : ""}, and ${plan.length} interruptions`,
+    );
+    if (store === undefined) await installation.kubectl("apply", "-f", join(projectDirectory, manifestPath));
+    else await new RunAccess(installation.api, { namespace, name: "mnist" }).create(manifest);
+    const interrupted = await watch(installation, "mnist", { ...settings, plan });
 
     stages("the same training undisturbed");
-    const manifest = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));
     await new RunAccess(installation.api, { namespace, name: "mnist-undisturbed" }).create(manifest);
-    const undisturbed = await watch(installation, "mnist-undisturbed", { plan: [], native, signal });
+    const undisturbed = await watch(installation, "mnist-undisturbed", { ...settings, plan: [] });
 
     stages("what Prometheus saw");
     const scraped = await scraping.read(signal);
     for (const { query, value, expected } of scraped) console.log(`  ${query} = ${value} (expected: ${expected})`);
 
     stages("the comparison");
-    return await conclude({ installation, interrupted, undisturbed, scraped });
+    return await conclude({ installation, interrupted, undisturbed, scraped, plan });
   } finally {
     await scraping.stop();
+    await store?.stop();
   }
 }
 
 async function watch(
   { api }: Installation,
   name: string,
-  { plan, native, signal }: Pick<Parameters<typeof watchRun>[0], "plan"> & Settings,
+  { plan, native, signal }: Settings & { plan: Plan },
 ): Promise<WatchedRun & { weights: string }> {
   const view = new LiveView();
   const watched = await watchRun({ api, access: new RunAccess(api, { namespace, name }), view, plan, signal });
@@ -108,9 +122,10 @@ async function conclude(seen: {
   interrupted: WatchedRun & { weights: string };
   undisturbed: WatchedRun & { weights: string };
   scraped: DemoReport["scraped"];
+  plan: Plan;
 }): Promise<boolean> {
   printLedger(seen.interrupted.run);
-  const checks = checksOf({ ...seen, planned: plan.map(({ kind }) => kind) });
+  const checks = checksOf({ ...seen, planned: seen.plan.map(({ kind }) => kind) });
   const report = describeReport({ ...seen, checks, way: seen.installation.cluster.way, commit: commitOfTree() });
   await writeFile(reportPath, renderReport(report));
   console.log(`  interrupted  ${seen.interrupted.weights}\n  undisturbed  ${seen.undisturbed.weights}`);
@@ -137,10 +152,12 @@ function stageCounter(total: number): Stages {
   };
 }
 
-async function main({ command, native }: { command: "up" | "down"; native: boolean }): Promise<number> {
+type Arguments = Omit<Settings, "signal"> & Readonly<{ command: "up" | "down" }>;
+
+async function main({ command, ...settings }: Arguments): Promise<number> {
   if (command === "down") {
     await down({ directory });
-    await rm(scrapeDirectory, { recursive: true, force: true });
+    for (const left of [scrapeDirectory, storeDirectory]) await rm(left, { recursive: true, force: true });
     console.log("The demo's cluster is gone.");
     return 0;
   }
@@ -151,7 +168,7 @@ async function main({ command, native }: { command: "up" | "down"; native: boole
   for (const name of ["SIGINT", "SIGTERM"] as const)
     process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   try {
-    const held = await demo({ native, signal: AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]) });
+    const held = await demo({ ...settings, signal: AbortSignal.any([stop.signal, AbortSignal.timeout(limitMs)]) });
     console.log(held ? "\nThe demo held." : "\nThe demo did NOT hold.");
     return held ? 0 : 1;
   } catch (error) {
@@ -171,11 +188,15 @@ function wordsOf(error: unknown): string {
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { native: { type: "boolean", default: false } },
+    options: {
+      native: { type: "boolean", default: false },
+      "object-store": { type: "boolean", default: false },
+    },
   });
   process.exitCode = await main({
     command: z.enum(["up", "down"]).parse(positionals[0] ?? "up"),
     native: values.native,
+    objectStore: values["object-store"],
   });
 } catch (error) {
   console.error(wordsOf(error));

@@ -3,10 +3,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { attemptOf, type RunAccess, until } from "./run-access.ts";
 import type { PodView, RunView } from "./run-view.ts";
-import { flipOneBit, type RunVolume, saveInFlight } from "./run-volume.ts";
+import { flipOneBit, type RunVolume, saveInFlight, wipe } from "./run-volume.ts";
 import { findTrainerProcess } from "./trainer-process.ts";
 
-/** What can be done to a run. Each is the real thing: the same calls and signals that take pods away in a cluster. */
+/** What can be done to every run. Each is the real thing: the same calls and signals that take pods away in a cluster. */
 export const interruptionKinds = [
   "eviction",
   "eviction during a save",
@@ -14,7 +14,8 @@ export const interruptionKinds = [
   "SIGKILL",
   "damaged checkpoint",
 ] as const;
-export type InterruptionKind = (typeof interruptionKinds)[number];
+/** The last one is for runs with an object store: without one, nothing would be left to go on from. */
+export type InterruptionKind = (typeof interruptionKinds)[number] | "lost volume";
 
 /** One interruption, as it was made. */
 export type Interrupted = Readonly<{
@@ -39,6 +40,7 @@ export async function interrupt(kind: InterruptionKind, victim: Victim): Promise
     preemption: preempt,
     SIGKILL: killTrainer,
     "damaged checkpoint": damageNewest,
+    "lost volume": loseVolume,
   } satisfies Record<InterruptionKind, (victim: Victim) => Promise<Deed>>;
   const before = await victim.run.get();
   const deed = await deeds[kind](victim);
@@ -133,19 +135,32 @@ async function killTrainer(victim: Victim): Promise<Deed> {
   return { atMs, detail: `trainer of ${pod.metadata.name} killed with SIGKILL` };
 }
 
-/**
- * Stops the run through `suspend`, flips one bit in the newest checkpoint that it kept, and lets it go on: the restore
- * has to find it, refuse it, and take the one before.
- */
+/** Flips one bit in the newest checkpoint: the restore has to find it, refuse it, and take the one before. */
 async function damageNewest(victim: Victim): Promise<Deed> {
+  return await whileSuspended(victim, async (stopped) => {
+    const newest = stopped.status.latestVerified;
+    if (newest === undefined) throw new Error("Cannot damage the newest checkpoint: none was verified yet");
+    return `${await flipOneBit(victim.volume, newest)} flipped`;
+  });
+}
+
+/** Removes everything that the run has on its volume, log and all: what it goes on from is what the object store has. */
+async function loseVolume(victim: Victim): Promise<Deed> {
+  return await whileSuspended(victim, async ({ status: { latestVerified } }) => {
+    await wipe(victim.volume);
+    const where = latestVerified?.tiers.join(" and ") ?? "nowhere";
+    return `everything on the volume removed (step ${latestVerified?.step} was on ${where})`;
+  });
+}
+
+/** Stops the run through `suspend`, does something to it, and lets it go on. The deed's instant is when it may go on. */
+async function whileSuspended(victim: Victim, act: (stopped: RunView) => Promise<string>): Promise<Deed> {
   await victim.run.patchSpec({ suspend: true });
   const stopped = await victim.run.waitFor("the run to be suspended", victim.signal, isSuspended);
-  const newest = stopped.status.latestVerified;
-  if (newest === undefined) throw new Error("Cannot damage the newest checkpoint: none was verified yet");
-  const done = await flipOneBit(victim.volume, newest);
+  const done = await act(stopped);
   const atMs = Date.now();
   await victim.run.patchSpec({ suspend: false });
-  return { atMs, detail: `${done} flipped while the run was suspended` };
+  return { atMs, detail: `${done} while the run was suspended` };
 }
 
 function isSuspended(run: RunView): boolean {

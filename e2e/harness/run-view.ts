@@ -1,6 +1,12 @@
 import { z } from "zod";
 
-const Checkpoint = z.object({ step: z.int(), attempt: z.int(), digest: z.string(), bytes: z.int() });
+const Checkpoint = z.object({
+  step: z.int(),
+  attempt: z.int(),
+  digest: z.string(),
+  bytes: z.int(),
+  tiers: z.array(z.string()).default([]),
+});
 
 const Attempt = z.object({
   number: z.int(),
@@ -10,7 +16,7 @@ const Attempt = z.object({
   cause: z.string().optional(),
   reason: z.string().optional(),
   exitCode: z.int().optional(),
-  resumedFrom: z.object({ step: z.int(), digest: z.string() }).optional(),
+  resumedFrom: z.object({ step: z.int(), digest: z.string(), tier: z.string().optional() }).optional(),
   firstStepTime: z.string().optional(),
   lastStep: z.int().optional(),
   lostSteps: z.int().optional(),

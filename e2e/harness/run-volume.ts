@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from "node:fs/promises";
+import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
@@ -73,6 +73,11 @@ export async function backendOf(
   return Environment.parse(
     JSON.parse(await readFile(join(checkpointDirectory(volume, checkpoint), "environment.json"), "utf8")),
   );
+}
+
+/** Removes everything that a run has on its volume, as a new and empty volume would have it. */
+export async function wipe({ directory }: RunVolume): Promise<void> {
+  for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true });
 }
 
 /** Flips the lowest bit of the middle byte of a checkpoint's weights, behind everyone's back. Returns what it did. */

@@ -64,7 +64,7 @@ function interrupted({
     attempt(index + 1, { cause: expectedCause[kind], lostSteps: kind === "SIGKILL" ? 30 : 0, ...change[index + 1] }),
   );
   const attempts = change.attempts ?? [...ended, attempt(6, { cause: "Complete" }), ...more].toReversed();
-  const checkpoint = { step, attempt: 6, digest: "d", bytes: 1 };
+  const checkpoint = { step, attempt: 6, digest: "d", bytes: 1, tiers: ["Volume"] };
   const refusal = { step: 1, attempt: 1, digest: "r", reason: "BytesDiffer", message: "", node: "" };
   const status = {
     state,

@@ -27,6 +27,8 @@ export interface StoreOptions {
   readonly directory: string;
   readonly bucket?: string;
   readonly history?: BucketHistory;
+  /** The address to listen at; 127.0.0.1 unless others than this machine's processes have to reach it. */
+  readonly host?: string;
   /** Serve https, with a certificate for 127.0.0.1 and localhost that this authority signs. */
   readonly authority?: Authority;
   readonly signal?: AbortSignal;
@@ -34,12 +36,12 @@ export interface StoreOptions {
 
 const readyWithinMs = 30_000;
 const probeLimitMs = 2_000;
-const host = "127.0.0.1";
+const loopback = "127.0.0.1";
 
-/** Starts a server of this kind on a free port of 127.0.0.1, waits until it serves, and makes the bucket. */
+/** Starts a server of this kind on a free port, waits until it serves, and makes the bucket. */
 export async function startStore(kind: StoreKind, options: StoreOptions): Promise<ObjectStore> {
+  const { authority, directory, host = loopback } = options;
   const [port] = await freePorts(1, host);
-  const { authority, directory } = options;
   const tls =
     authority && (await issue(authority, { name: `store-${port}`, commonName: kind, hosts: [host, "localhost"] }));
   const store = new ObjectStore({
