@@ -40,7 +40,13 @@ export function parseTrace(text: string): Call[] {
 function pathsIn(args: string): string[] {
   const found = [...args.matchAll(/(?:AT_FDCWD|\d+)<([^<>]*)>|"((?:[^"\\]|\\.)*)"/g)];
   return found.flatMap(([, descriptor, quoted]) => {
-    const path = descriptor ?? quoted ?? "";
+    const path = Buffer.from(bytesOf(descriptor ?? quoted ?? "")).toString();
     return path.startsWith("/") ? [path] : [];
   });
+}
+
+/** The bytes of a string as strace writes it with `-xx`, every one as `\xHH`; text without such is taken as it is. */
+export function bytesOf(text: string): Uint8Array {
+  if (!text.startsWith("\\x")) return new TextEncoder().encode(text);
+  return Uint8Array.from(text.match(/[0-9a-f]{2}/g) ?? [], (digits) => Number.parseInt(digits, 16));
 }
