@@ -72,7 +72,22 @@ describe("retention", () => {
         verified: a1(30, 40),
         policy: { ...policy, last: 2, best: { metric: "loss", mode: "Min", count: 1 }, everySteps: 20 },
       },
-      keep: { 10: "best:loss", 20: "every:20", 30: "verified last", 40: "verified last every:20" },
+      keep: { 10: "best:loss", 20: "every:20", 30: "verified best:loss last", 40: "verified last every:20" },
+      remove: [],
+    },
+    {
+      what: "keeps the best that is verified until a better one is",
+      input: {
+        state: log()
+          .open(1)
+          .commit(1, 10, { loss: "0.3" })
+          .commit(1, 20, { loss: "0.1" })
+          .commit(1, 30, { loss: "0.5" })
+          .commit(1, 40, { loss: "0.6" }).state,
+        verified: a1(10, 30, 40),
+        policy: { ...policy, best: { metric: "loss", mode: "Min", count: 1 } },
+      },
+      keep: { 10: "best:loss", 20: "best:loss", 30: "verified last", 40: "verified last" },
       remove: [],
     },
     {
@@ -134,7 +149,7 @@ describe("retention", () => {
   test("shrinks to two verified, base and best when the next checkpoint would not fit", () => {
     const budget = { ...policy, last: 4, best: { metric: "loss", mode: "Max", count: 2 }, maxBytes: 500 } as const;
     expect(plan({ verified: a1(40, 50), policy: budget })).toEqual({
-      keep: { 10: "best:loss", 40: "verified", 50: "verified" },
+      keep: { 10: "best:loss", 40: "verified best:loss", 50: "verified" },
       remove: [20, 30],
       keptBytes: 300,
       shrunk: "300 bytes kept, 100 for the next checkpoint, 500 allowed",

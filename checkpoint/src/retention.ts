@@ -43,7 +43,9 @@ type Reasons = ReadonlyMap<Digest, readonly string[]>;
 export function retain(input: RetentionInput): RetentionPlan {
   const { state, policy } = input;
   const history = lineage(state).filter((ref) => !isRefused(state, ref.digest));
-  const floor = merge(untouchable(input, history), best(history, policy, 1));
+  // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
+  const bestVerified = best(verifiedOf(input, history), policy, 1);
+  const floor = merge(untouchable(input, history), bestVerified, best(history, policy, 1));
   const full = merge(floor, best(history, policy, policy.best?.count ?? 0), wanted(history, policy));
   const next = Math.max(0, ...state.checkpoints.map(({ bytes }) => bytes));
   const budget = policy.maxBytes ?? Number.POSITIVE_INFINITY;
@@ -68,15 +70,20 @@ export function retain(input: RetentionInput): RetentionPlan {
   };
 }
 
+/** Those that this run's agents, or its restore, have matched. */
+function verifiedOf({ state, verified, recorded }: RetentionInput, history: readonly CheckpointRef[]): CheckpointRef[] {
+  const known = new Set<Digest>([...verified, ...recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
+  return history.filter(({ digest }) => known.has(digest));
+}
+
 /** What no policy and no budget may remove. */
 function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): Reasons {
   const { state, recorded } = input;
-  const known = new Set<Digest>([...input.verified, ...recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
   const mirrored = input.mirrored ? new Set(input.mirrored) : null;
-  const proven = history.filter(({ digest }) => known.has(digest) && (mirrored === null || mirrored.has(digest)));
-  const secondProven = proven[1]?.step ?? Number.NEGATIVE_INFINITY;
+  const sound = verifiedOf(input, history).filter(({ digest }) => mirrored === null || mirrored.has(digest));
+  const secondProven = sound[1]?.step ?? Number.NEGATIVE_INFINITY;
   // A run whose weights have become NaN goes on saving; a resume that skips those needs the last ones before them.
-  const healthy = proven.filter(({ unhealthy }) => !unhealthy).slice(0, 2);
+  const healthy = sound.filter(({ unhealthy }) => !unhealthy).slice(0, 2);
   const onRecord = recorded.find((digest) => history.some((ref) => ref.digest === digest));
   const reasons = new Map<Digest, string[]>();
   for (const ref of state.checkpoints) {
@@ -84,7 +91,7 @@ function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): 
     if (ref.digest === state.opened?.base) why.push("base");
     if (ref.digest === state.done?.manifest) why.push("done");
     if (ref.digest === onRecord) why.push("recorded");
-    if (proven.indexOf(ref) === 0 || proven.indexOf(ref) === 1) why.push("verified");
+    if (ref === sound[0] || ref === sound[1]) why.push("verified");
     else if (ref.step >= secondProven) why.push("newer-unproven");
     else if (healthy.includes(ref)) why.push("healthy");
     if (isFreshEvidence(input, ref)) why.push("evidence");

@@ -2,13 +2,16 @@ import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { directoryName } from "../directory-name.ts";
+import type { CheckpointRef } from "../log/state.ts";
 import { directoryCheckpoint } from "./directory-files.ts";
 import { DirectoryLog } from "./directory-log.ts";
+import { pointName, temporaryName } from "./directory-names.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
 import { removeStale } from "./stale.ts";
 import {
   type AnnouncedOpen,
+  type CheckpointName,
   type CheckpointWriter,
   StorageUnavailableError,
   type Store,
@@ -85,6 +88,7 @@ export class DirectoryStore implements Store {
       const directory = join(this.root, name);
       await accessing("sweep", directory, () => removeStale(directory, [".probe-"]));
     }
+    await accessing("sweep", this.root, () => removeStale(this.root, [temporaryName]));
   }
 
   names(): Promise<string[]> {
@@ -111,6 +115,10 @@ export class DirectoryStore implements Store {
       await rename(aside, path);
       await syncDirectory(this.#data);
     });
+  }
+
+  point(name: CheckpointName, to: CheckpointRef | null): Promise<void> {
+    return pointName(this.root, name, to?.directory ?? null);
   }
 
   async remove(name: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { readdir, rm, stat, unlink } from "node:fs/promises";
+import { lstat, readdir, rm, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { absentAsNull, writeNewFile } from "./file-system.ts";
 
@@ -20,7 +20,7 @@ export async function removeStale(directory: string, prefixes: readonly string[]
     const now = (await stat(clock)).mtimeMs;
     for (const name of names) {
       const path = join(directory, name);
-      const found = await absentAsNull(() => stat(path));
+      const found = await absentAsNull(() => lstat(path));
       if (found !== null && now - found.mtimeMs > staleMs) await rm(path, { recursive: true, force: true });
     }
   } finally {

@@ -1,4 +1,5 @@
 import type { Tier } from "../contract/digest.ts";
+import type { CheckpointRef } from "../log/state.ts";
 
 /** A tier could not be read or written at all. It is not an empty tier: nothing may be concluded from it. */
 export class StorageUnavailableError extends Error {
@@ -12,6 +13,9 @@ export class DamagedFileError extends Error {
 
 /** An `open` of that attempt may stand under that number. */
 export type AnnouncedOpen = Readonly<{ number: number; attempt: number }>;
+
+/** Stable names by which people and their tools find a checkpoint. */
+export type CheckpointName = "latest" | "best";
 
 /** What lies under a name of a checkpoint: only plain files are accepted. */
 export type StoredEntry = Readonly<{ path: string; kind: "file" | "directory" | "other" }>;
@@ -80,6 +84,8 @@ export interface Store {
   begin(place: Readonly<{ step: number; attempt: number }>): Promise<CheckpointWriter>;
   /** Gives a complete directory that nobody has committed its name anew, durably: its writer's sync may have failed. */
   settle(directory: string): Promise<void>;
+  /** Makes a name for people lead to a checkpoint, or to none, in one step. No reader of ours follows it. */
+  point(name: CheckpointName, to: CheckpointRef | null): Promise<void>;
   /** Removes what appenders and openers left that are surely dead. */
   removeTemporaries(): Promise<void>;
   /** Takes a name out of `data/` at once and durably, then removes its bytes. A missing name is fine. */

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { canonicalJson } from "../../canonical-json.ts";
 import { directoryName } from "../../directory-name.ts";
+import type { CheckpointRef } from "../../log/state.ts";
 import { announcementName, parseAnnouncementName, parseRecordName, recordName } from "../log-names.ts";
-import type { AnnouncedOpen, CheckpointWriter, Store, StoredCheckpoint } from "../store.ts";
+import type { AnnouncedOpen, CheckpointName, CheckpointWriter, Store, StoredCheckpoint } from "../store.ts";
 import { ObjectClient, type ObjectStoreAddress, type Patience } from "./object-client.ts";
 import { objectCheckpoint } from "./object-files.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
@@ -118,6 +120,13 @@ export class ObjectStore implements Store {
   /** Gives up uploads that were begun and not ended. Only the open attempt asks, when it has none on its way. */
   async removeTemporaries(): Promise<void> {
     for (const upload of await this.#client.openUploads(`${this.#root}data/`)) await this.#client.abortUpload(upload);
+  }
+
+  async point(name: CheckpointName, to: CheckpointRef | null): Promise<void> {
+    const key = `${this.#root}${name}.json`;
+    if (to === null) return this.#client.remove([key]);
+    const text = canonicalJson({ version: 1, name, ...to });
+    await this.#client.put(key, new TextEncoder().encode(text), { ifAbsent: false });
   }
 
   async remove(name: string): Promise<void> {
