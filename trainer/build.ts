@@ -3,6 +3,7 @@
  * default into `.build/images/trainer`. A bundled script starts faster, because it reads a few files instead of hundreds.
  *
  *   mnist.mjs, linear.mjs   start these: `node mnist.mjs`
+ *   writer-thread.mjs       the thread that writes checkpoints
  *   *.mjs                   chunks that they share, or load only when they need them
  *   *.wasm                  the WebAssembly backend
  *   mnist-digits.bin        the digits, packed
@@ -43,6 +44,7 @@ async function bundle(outdir: string): Promise<void> {
     entryPoints: {
       mnist: join(root, "examples", "mnist", "train.ts"),
       linear: join(root, "examples", "linear", "train.ts"),
+      "writer-thread": join(root, "trainer", "src", "saving", "writer-thread.ts"),
     },
     outdir,
     outExtension: { ".js": ".mjs" },

@@ -88,8 +88,16 @@ export function noisyPoints(wanted: { rows: number; weights: number; seed: numbe
 }
 
 function hold(name: string, values: Float32Array): HeldTensor {
-  const read = () => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return { name, dtype: "F32", shape: [values.length], bytes: values.byteLength, read, release: () => undefined };
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return {
+    name,
+    dtype: "F32",
+    shape: [values.length],
+    bytes: values.byteLength,
+    read: () => bytes,
+    copyTo: (target, from) => target.set(bytes.subarray(from, from + target.byteLength)),
+    release: () => undefined,
+  };
 }
 
 function floats(tensors: LoadedTensors, name: string): Float32Array {

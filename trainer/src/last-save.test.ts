@@ -9,6 +9,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { FinalSaveError, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { Pacer } from "./pacer.ts";
 import { Saver } from "./saver.ts";
+import { writerHere } from "./saving/start-writer.ts";
 
 const runUid = "run";
 
@@ -45,11 +46,11 @@ async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRu
   };
   const pacer = new Pacer();
   pacer.release();
-  const who = { runUid, attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
+  const who = { attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
   return {
     store,
     step: 5,
-    saver: new Saver({ ...who, store, pacer }, null),
+    saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, null),
     saveRequest: () => ({
       state: {
         version: 1,

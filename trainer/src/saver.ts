@@ -1,20 +1,23 @@
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
-import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
-import { compareHealth } from "@trainingrun/checkpoint/health.ts";
+import { parseSavingName } from "@trainingrun/checkpoint/directory-name.ts";
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
-import { tensorsFile } from "@trainingrun/checkpoint/safetensors/write.ts";
-import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
+import { inFileOrder } from "@trainingrun/checkpoint/safetensors/write.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import { holdsNonFinite } from "./health.ts";
 import type { HeldTensor, Snapshot } from "./learner.ts";
 import type { Pacer } from "./pacer.ts";
-import { trainerVersion } from "./trainer-version.ts";
-import { optimizerFile, stateFile, type TrainingState, weightsFile } from "./training-state.ts";
+import { Drain } from "./saving/drain.ts";
+import type { SaveOutcome } from "./saving/protocol.ts";
+import { slabsFor } from "./saving/slab.ts";
+import { StallRecord, type StallSummary } from "./saving/stall-record.ts";
+import type { StartWriter } from "./saving/start-writer.ts";
+import { WriterLink } from "./saving/writer-link.ts";
+import { optimizerFile, type TrainingState, weightsFile } from "./training-state.ts";
 
 /** What every checkpoint of this process has in common. */
 export type SaverContext = {
   readonly store: Store;
-  readonly runUid: string;
+  /** Who writes to that store. */
+  readonly writer: StartWriter;
   readonly attempt: number;
   /** The checkpoint that this attempt resumed from, and the tensors that held NaN or infinity at its start. */
   readonly parent: Digest | null;
@@ -50,9 +53,17 @@ export type InFlight = {
 };
 export type Saved = { readonly step: number; readonly digest: Digest };
 
-/** Saves checkpoints, one at a time, while training goes on. */
+/** What a save that is going on has cost this thread: all of its copying, and the part that training waited for. */
+type Cost = { copyMs: number; stallMs: number };
+
+/**
+ * Saves checkpoints, one at a time, while training goes on. This thread only takes references at a step's end and copies
+ * values out between steps; a writer hashes, writes and commits.
+ */
 export class Saver {
   readonly #context: SaverContext;
+  readonly #stalls = new StallRecord();
+  #link: WriterLink | null = null;
   #counts: SaveCounts = { committed: 0, failed: 0, skipped: 0, lastSeconds: 0, lastBytes: 0 };
   #inFlight: InFlight | null = null;
   #last: Saved | null;
@@ -68,6 +79,11 @@ export class Saver {
     return this.#counts;
   }
 
+  /** What the saves that have ended held the training up for. */
+  get stalls(): StallSummary {
+    return this.#stalls.summary;
+  }
+
   get inFlight(): InFlight | null {
     return this.#inFlight;
   }
@@ -77,7 +93,7 @@ export class Saver {
     return this.#last;
   }
 
-  /** What the tier takes while it has the thread; null before the first save. */
+  /** How fast a save is that need not wait for training; null before the first save. */
   get bytesPerSecond(): number | null {
     return this.#bytesPerSecond;
   }
@@ -87,72 +103,130 @@ export class Saver {
     return this.#fence;
   }
 
+  /** Starts the writer ahead of the first save, which would have to wait for it. */
+  prepare(): void {
+    this.#writer();
+  }
+
   /** A save that was due while another is in flight is dropped: the next one holds its steps as well. */
   skip(): void {
     this.#counts = { ...this.#counts, skipped: this.#counts.skipped + 1 };
   }
 
-  /** Begins a save. The snapshot is released when it has ended, however it does. */
-  begin(request: SaveRequest): InFlight {
+  /**
+   * Begins a save, which holds training up since `sinceMs`. Each tensor of the snapshot is released when it is copied or
+   * the save has ended, whichever comes first.
+   */
+  begin({ state, snapshot }: SaveRequest, sinceMs = performance.now()): InFlight {
     if (this.#inFlight !== null) {
-      throw new Error(`Cannot save step ${request.state.step} because step ${this.#inFlight.step} is being saved.`);
+      throw new Error(`Cannot save step ${state.step} because step ${this.#inFlight.step} is being saved.`);
     }
-    const abort = new AbortController();
-    const held = [...request.snapshot.weights, ...request.snapshot.optimizerTensors];
-    const bytes = held.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    const drain = new Drain(this.#context.pacer);
-    const inFlight: InFlight = {
-      step: request.state.step,
+    const { pacer, attempt, parent, environment, nonFiniteBefore } = this.#context;
+    const link = this.#writer();
+    const files = [inFileOrder(snapshot.weights), inFileOrder(snapshot.optimizerTensors)] as const;
+    const bytes = files.flat().reduce((sum, tensor) => sum + tensor.bytes, 0);
+    link.prepare(slabsFor(bytes, files.length));
+    const outcome = link.save({
+      attempt,
+      step: state.step,
+      parent,
+      metrics: state.metrics,
+      state,
+      environment,
+      nonFiniteBefore,
+      tensorFiles: [
+        { path: weightsFile, tensors: files[0].map(layoutOf) },
+        { path: optimizerFile, tensors: files[1].map(layoutOf) },
+      ],
+    });
+    const drain = new Drain(files, link);
+    const cost: Cost = { copyMs: 0, stallMs: 0 };
+    let why: string | null = null;
+    const abandon = (reason: string): void => {
+      why ??= reason;
+      drain.stop();
+      link.abandon(why);
+    };
+    this.#inFlight = {
+      step: state.step,
       bytes,
       get remainingBytes() {
-        return bytes - drain.bytes;
+        return Math.max(0, bytes - link.writtenBytes);
       },
-      done: this.#save(request, drain, abort.signal).finally(() => {
-        for (const tensor of held) tensor.release();
-        this.#inFlight = null;
-      }),
-      abandon: () => abort.abort(new Error("a newer save has the time that is left")),
+      done: this.#finish(outcome, { step: state.step, beganMs: sinceMs, cost, wanted: () => why === null }).finally(
+        () => {
+          drain.stop();
+          this.#inFlight = null;
+        },
+      ),
+      abandon: () => abandon("a newer save has the time that is left"),
     };
-    this.#inFlight = inFlight;
-    return inFlight;
+    pacer.attend({ advance: (untilMs) => this.#advance(untilMs, { drain, cost, abandon }) });
+    cost.stallMs += performance.now() - sinceMs;
+    return this.#inFlight;
   }
 
-  async #save({ state, snapshot }: SaveRequest, drain: Drain, signal: AbortSignal): Promise<Saved | null> {
-    const { store, runUid, attempt, parent, environment, pacer, nonFiniteBefore } = this.#context;
-    const began = { atMs: performance.now(), trainingMs: pacer.trainingMs };
+  /** Ends the writer. What it is writing is lost, and nothing of it will ever be seen. */
+  async close(): Promise<void> {
+    await this.#link?.close();
+  }
+
+  #writer(): WriterLink {
+    if (this.#link?.isUp !== true) {
+      this.#link = new WriterLink(this.#context.writer, { onSlab: () => this.#context.pacer.wake() });
+    }
+    return this.#link;
+  }
+
+  #advance(
+    untilMs: number,
+    { drain, cost, abandon }: { drain: Drain; cost: Cost; abandon: (why: string) => void },
+  ): boolean {
+    const beganMs = performance.now();
     try {
-      const saved = await saveCheckpoint(store, {
-        runUid,
-        attempt,
-        step: state.step,
-        epoch: state.cursor.epoch,
-        parent,
-        files: [
-          tensorsFile(weightsFile, snapshot.weights.map(drain.source)),
-          tensorsFile(optimizerFile, snapshot.optimizerTensors.map(drain.source)),
-          jsonFile(stateFile, state),
-          jsonFile("environment.json", environment),
-        ],
-        metrics: state.metrics,
-        // Read when the manifest is sealed: only then has every byte gone through the drain.
-        get health() {
-          return compareHealth(drain.nonFinite, nonFiniteBefore);
-        },
-        producer: { name: "trainingrun-trainer", version: trainerVersion },
-        signal,
-      });
-      const seconds = (performance.now() - began.atMs) / 1000;
-      const alone = seconds - (pacer.trainingMs - began.trainingMs) / 1000;
-      this.#bytesPerSecond = saved.bytes / Math.max(0.001, alone);
-      this.#last = { step: state.step, digest: saved.manifest.digest };
-      this.#count({ committed: this.#counts.committed + 1, lastSeconds: seconds, lastBytes: saved.bytes });
-      this.#context.afterCommit?.({ digest: saved.manifest.digest, directory: saved.directory });
-      return this.#last;
+      return drain.advance(untilMs);
     } catch (error) {
-      if (error instanceof FencedError) this.#fence = error;
-      else if (!signal.aborted) console.error(`Saving step ${state.step} failed; training goes on:`, error);
+      console.error("Cannot copy a tensor's values out of the backend, so this save is abandoned:", error);
+      abandon("a tensor's values could not be read");
+      return false;
+    } finally {
+      const took = performance.now() - beganMs;
+      cost.copyMs += took;
+      if (!this.#context.pacer.isFree) cost.stallMs += took;
+    }
+  }
+
+  async #finish(
+    ending: Promise<SaveOutcome>,
+    { step, beganMs, cost, wanted }: { step: number; beganMs: number; cost: Cost; wanted: () => boolean },
+  ): Promise<Saved | null> {
+    const outcome = await ending;
+    this.#context.pacer.attend(null);
+    this.#stalls.add(cost.stallMs / 1000);
+    if (outcome.kind !== "saved") {
+      if (outcome.kind === "fenced") this.#fence = new FencedError(outcome.message, outcome.by);
+      else if (wanted()) console.error(`Saving step ${step} failed; training goes on: ${outcome.message}`);
       this.#count({ failed: this.#counts.failed + 1 });
+      if (this.#link?.isUp === false) await this.#removeUnfinished();
       return null;
+    }
+    const { digest, directory, bytes, busySeconds } = outcome;
+    const lastSeconds = (performance.now() - beganMs) / 1000;
+    this.#bytesPerSecond = bytes / Math.max(0.001, busySeconds + cost.copyMs / 1000);
+    this.#last = { step, digest };
+    this.#count({ committed: this.#counts.committed + 1, lastSeconds, lastBytes: bytes });
+    this.#context.afterCommit?.({ digest, directory });
+    return this.#last;
+  }
+
+  /** What a writer that is gone was writing: nobody reads it, but it takes the room of the next save. */
+  async #removeUnfinished(): Promise<void> {
+    const { store, attempt } = this.#context;
+    try {
+      const names = await store.names();
+      for (const name of names.filter((one) => parseSavingName(one)?.attempt === attempt)) await store.remove(name);
+    } catch (error) {
+      console.error("Half a checkpoint stays on the volume until the next attempt begins:", error);
     }
   }
 
@@ -161,26 +235,7 @@ export class Saver {
   }
 }
 
-/** Copies tensors out when it is their turn, and looks through them for NaN and infinity on the way. */
-class Drain {
-  bytes = 0;
-  readonly nonFinite: string[] = [];
-  readonly #pacer: Pacer;
-
-  constructor(pacer: Pacer) {
-    this.#pacer = pacer;
-  }
-
-  readonly source = (tensor: HeldTensor) => ({
-    name: tensor.name,
-    dtype: tensor.dtype,
-    shape: tensor.shape,
-    bytes: async () => {
-      await this.#pacer.turn();
-      const values = tensor.read();
-      if (holdsNonFinite(tensor, values)) this.nonFinite.push(tensor.name);
-      this.bytes += values.byteLength;
-      return values;
-    },
-  });
+/** What the writer must know of a tensor; the rest are functions, which stay in this thread. */
+function layoutOf({ name, dtype, shape }: HeldTensor) {
+  return { name, dtype, shape: [...shape] };
 }

@@ -8,14 +8,18 @@ import { batches } from "./batches.ts";
 import type { HeldTensor, Learner } from "./learner.ts";
 import { trainLearner } from "./train-learner.ts";
 
-const tensor = (name: string, values: number[]): HeldTensor => ({
-  name,
-  dtype: "F32",
-  shape: [values.length],
-  bytes: 4 * values.length,
-  read: () => new Uint8Array(new Float32Array(values).buffer),
-  release: () => undefined,
-});
+function tensor(name: string, values: number[]): HeldTensor {
+  const bytes = new Uint8Array(new Float32Array(values).buffer);
+  return {
+    name,
+    dtype: "F32",
+    shape: [values.length],
+    bytes: bytes.byteLength,
+    read: () => bytes,
+    copyTo: (target, from) => target.set(bytes.subarray(from, from + target.byteLength)),
+    release: () => undefined,
+  };
+}
 
 /** Weights beside a mask of -infinity; `spoil` is the step at which the weights become NaN. */
 function maskedLearner({ spoil }: { spoil: number | null }): Learner<unknown> {

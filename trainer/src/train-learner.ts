@@ -1,7 +1,7 @@
 // First: its signal handlers must stand before anything else is loaded.
 import "./stop.ts";
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
@@ -20,6 +20,7 @@ import { leaveRecordOnStop, type Standing } from "./provisional-record.ts";
 import { derivedSeed, isSeed } from "./random.ts";
 import { RetentionAtHand } from "./retention-at-hand.ts";
 import { type Saved, Saver } from "./saver.ts";
+import { writerThread } from "./saving/start-writer.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
@@ -79,7 +80,12 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   if (end.kind === "fenced") return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
   const { step, metrics } = loop;
-  if (end.kind === "done") return endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+  if (end.kind === "done") {
+    const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+    // A script that goes on has no use for the thread that writes checkpoints.
+    await saver.close();
+    return result;
+  }
   const sinceMs = stop.notBeforeMs ?? performance.now();
   return endPreempted(place, { attempt, step, save: end.save, sinceMs, events });
 }
@@ -113,7 +119,7 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
   const saver = new Saver(
     {
       store: start.store,
-      runUid: place.runUid,
+      writer: writerThread({ root: resolve(place.checkpoints), runUid: place.runUid }),
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
       nonFiniteBefore: nonFiniteBefore(learner, loaded),

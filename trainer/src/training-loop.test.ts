@@ -7,6 +7,7 @@ import type { Learner } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
 import { ProgressFile } from "./progress-file.ts";
 import { Saver } from "./saver.ts";
+import { writerHere } from "./saving/start-writer.ts";
 import { type Evaluation, TrainingLoop } from "./training-loop.ts";
 
 /** Learns nothing, and says so with a loss of 1. */
@@ -24,7 +25,7 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
   onTestFinished(() => rm(checkpoints, { recursive: true, force: true }));
   const store = await openDirectoryStore(checkpoints, { runUid: "run" });
   const pacer = new Pacer();
-  const who = { runUid: "run", attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
+  const who = { attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
   const interval = { steps: 1000 };
   return new TrainingLoop(
     {
@@ -41,7 +42,7 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
       best: undefined,
       minStepMilliseconds: 0,
       interval,
-      saver: new Saver({ ...who, store, pacer }, null),
+      saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, null),
       pacer,
       progress: new ProgressFile({ kind: "local", runUid: "run", checkpoints, interval, graceSeconds: 30 }),
       signal: new AbortController().signal,

@@ -61,7 +61,6 @@ export class TrainingLoop<Data> {
   #evaluatedStep: number;
   #best: BestState | null;
   #savedAtMs = performance.now();
-  #stallMs = 0;
   #stepsHere = 0;
   #firstStep: { step: number; time: string } | null = null;
 
@@ -123,6 +122,7 @@ export class TrainingLoop<Data> {
   progress(): Progress {
     const { data, saver, steps, learner } = this.#parts;
     const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
+    const { totalSeconds: stallSeconds, p50Seconds, p99Seconds } = saver.stalls;
     return {
       version: 1,
       step: this.#step,
@@ -132,7 +132,17 @@ export class TrainingLoop<Data> {
       metrics: toMetrics(this.#metrics),
       stepsPerSecond: this.#stepsHere / Math.max(0.001, this.#seconds()),
       ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
-      saves: { committed, failed, skipped, lastSeconds, lastBytes, stallSeconds: this.#stallMs / 1000 },
+      saves: {
+        committed,
+        failed,
+        skipped,
+        lastSeconds,
+        lastBytes,
+        stallSeconds,
+        ...(p50Seconds === null ? {} : { stallP50Seconds: p50Seconds }),
+        ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
+        ...(saver.bytesPerSecond === null ? {} : { bytesPerSecond: saver.bytesPerSecond }),
+      },
       backend: learner.backend,
       time: new Date().toISOString(),
     };
@@ -140,7 +150,7 @@ export class TrainingLoop<Data> {
 
   async #oneStep(): Promise<number> {
     const began = performance.now();
-    const { learner, data, progress, events, onStep } = this.#parts;
+    const { learner, data, progress, events, saver, onStep } = this.#parts;
     const loss = learner.step(data.next(), { step: this.#step, random: this.#random });
     this.#step += 1;
     this.#stepsHere += 1;
@@ -149,6 +159,7 @@ export class TrainingLoop<Data> {
     if (this.#firstStep === null) {
       this.#firstStep = { step: this.#step, time: new Date().toISOString() };
       progress.write(performance.now(), this.progress());
+      saver.prepare();
     }
     await this.#evaluateIfDue();
     onStep?.(this.#step, this.#metrics);
@@ -189,7 +200,7 @@ export class TrainingLoop<Data> {
       step: this.#step,
       secondsSinceSave: (now - this.#savedAtMs) / 1000,
       meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
-      stallSeconds: committed === 0 ? null : this.#stallMs / 1000 / committed,
+      stallSeconds: saver.stalls.meanSeconds,
       saveSeconds: committed === 0 ? null : lastSeconds,
     });
     const requested = progress.saveRequested(now);
@@ -203,25 +214,22 @@ export class TrainingLoop<Data> {
     }
     if (requested) progress.acceptSaveRequest();
     this.#savedAtMs = now;
-    this.#save(now);
+    this.#save();
   }
 
-  #save(beganMs: number): void {
+  #save(): void {
     const { saver, progress, events } = this.#parts;
     void events?.flush();
-    const { done } = saver.begin(this.saveRequest());
-    this.#stallMs += performance.now() - beganMs;
+    const sinceMs = performance.now();
+    const { done } = saver.begin(this.saveRequest(), sinceMs);
     void done.then(() => progress.write(performance.now(), this.progress()));
   }
 
   async #yield(stepMs: number): Promise<void> {
-    const { pacer, saver, minStepMilliseconds, signal } = this.#parts;
+    const { pacer, minStepMilliseconds, signal } = this.#parts;
     const began = performance.now();
-    const saving = saver.inFlight !== null;
-    await pacer.between(stepMs, () => saver.inFlight !== null);
-    const waited = performance.now() - began;
-    if (saving) this.#stallMs += waited;
-    const rest = minStepMilliseconds - stepMs - waited;
+    await pacer.between(stepMs);
+    const rest = minStepMilliseconds - stepMs - (performance.now() - began);
     if (rest > 0) await pacer.pause(rest, signal);
   }
 

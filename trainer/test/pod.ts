@@ -25,10 +25,19 @@ function bundleLinear(): string {
   mkdirSync(join(root, ".build"), { recursive: true });
   const directory = mkdtempSync(join(root, ".build", "trainer-test-"));
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
-  const outfile = join(directory, "linear.mjs");
-  const entry = join(root, "examples", "linear", "train.ts");
-  buildSync({ entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", target: "node24" });
-  return outfile;
+  buildSync({
+    entryPoints: {
+      linear: join(root, "examples", "linear", "train.ts"),
+      "writer-thread": join(root, "trainer", "src", "saving", "writer-thread.ts"),
+    },
+    outdir: directory,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node24",
+  });
+  return join(directory, "linear.mjs");
 }
 
 /** How a trainer's process ended and what it left behind. */

@@ -23,6 +23,11 @@ export const Progress = z.object({
     lastBytes: z.int().min(0),
     /** Time the training loop stood still for saving, summed. */
     stallSeconds: z.number().min(0),
+    /** What half of the newest saves stayed below, and 99 in 100 of them; absent before the first. */
+    stallP50Seconds: z.number().min(0).optional(),
+    stallP99Seconds: z.number().min(0).optional(),
+    /** How fast the last save was hashed, written and made durable; absent before the first. */
+    bytesPerSecond: z.number().min(0).optional(),
   }),
   /** Which tensor backend really runs, such as `tensorflow-cpu`, `tensorflow-gpu`, `wasm`. */
   backend: z.string().max(63),

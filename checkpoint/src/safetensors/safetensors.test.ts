@@ -14,6 +14,10 @@ async function bytesOf(file: FileSource): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
+async function* inPieces(...pieces: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* pieces;
+}
+
 const dtypes = Object.keys(dtypeBytes).filter(isDtype);
 const tensor = fc
   .record({
@@ -57,7 +61,7 @@ describe("a safetensors file", () => {
     const written: TensorSource[] = [
       { name: "a", dtype: "U8", shape: [3], bytes: new Uint8Array(3) },
       { name: "b", dtype: "F64", shape: [1], bytes: new Uint8Array(8) },
-      { name: "c", dtype: "F32", shape: [1], bytes: async () => new Uint8Array(4) },
+      { name: "c", dtype: "F32", shape: [1], bytes: () => inPieces(new Uint8Array(3), new Uint8Array(1)) },
     ];
     const bytes = await bytesOf(tensorsFile("t", written));
     const headerBytes = Number(bytes.readBigUInt64LE(0));
@@ -87,6 +91,11 @@ describe("a safetensors file", () => {
       what: "a tensor named __proto__",
       given: [{ name: "__proto__", dtype: "U8", shape: [], bytes: new Uint8Array(1) }],
       message: "Cannot write t because no tensor may be named __proto__",
+    },
+    {
+      what: "pieces that do not fit the shape",
+      given: [{ name: "w", dtype: "U8", shape: [3], bytes: () => inPieces(new Uint8Array(2), new Uint8Array(2)) }],
+      message: "Cannot write t because w of its type and shape has 3 bytes: 4 given",
     },
     {
       what: "bytes that do not fit the shape",

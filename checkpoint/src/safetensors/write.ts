@@ -3,12 +3,15 @@ import type { FileSource } from "../file-source.ts";
 import { limits } from "../limits.ts";
 import { type Dtype, dtypeBytes, InvalidTensorsError, metadataName, tensorBytes } from "./format.ts";
 
-/** One tensor to be written: its bytes in row-major, little-endian order, or how to get them when it is their turn. */
+/**
+ * One tensor to be written: its bytes in row-major, little-endian order, or how to get them, in pieces of any size, when
+ * it is their turn.
+ */
 export interface TensorSource {
   readonly name: string;
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  readonly bytes: Uint8Array | (() => Promise<Uint8Array>);
+  readonly bytes: Uint8Array | (() => AsyncIterable<Uint8Array>);
 }
 
 /**
@@ -20,9 +23,7 @@ export function tensorsFile(
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>> = {},
 ): FileSource {
-  const ordered = [...tensors].sort(
-    (a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
-  );
+  const ordered = inFileOrder(tensors);
   const { header, dataBytes } = layOut(path, ordered, metadata);
   return {
     path,
@@ -30,9 +31,16 @@ export function tensorsFile(
     bytes: header.byteLength + dataBytes,
     async *chunks() {
       yield header;
-      for (const tensor of ordered) yield await bytesOf(path, tensor);
+      for (const tensor of ordered) yield* piecesOf(path, tensor);
     },
   };
+}
+
+/** Tensors in the order in which a file holds them, and asks for their bytes. */
+export function inFileOrder<T extends Pick<TensorSource, "name" | "dtype">>(tensors: readonly T[]): T[] {
+  return [...tensors].sort(
+    (a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+  );
 }
 
 function layOut(path: string, tensors: readonly TensorSource[], metadata: Readonly<Record<string, string>>) {
@@ -57,13 +65,15 @@ function layOut(path: string, tensors: readonly TensorSource[], metadata: Readon
   return { header, dataBytes: at };
 }
 
-async function bytesOf(path: string, tensor: TensorSource): Promise<Uint8Array> {
-  const bytes = typeof tensor.bytes === "function" ? await tensor.bytes() : tensor.bytes;
-  const expected = tensorBytes(tensor.dtype, tensor.shape);
-  if (bytes.byteLength !== expected) {
-    throw refuse(path, `${tensor.name} of its type and shape has ${expected} bytes: ${bytes.byteLength} given`);
+async function* piecesOf(path: string, { name, dtype, shape, bytes }: TensorSource): AsyncGenerator<Uint8Array> {
+  let given = 0;
+  for await (const piece of typeof bytes === "function" ? bytes() : [bytes]) {
+    given += piece.byteLength;
+    yield piece;
   }
-  return bytes;
+  const expected = tensorBytes(dtype, shape);
+  if (given === expected) return;
+  throw refuse(path, `${name} of its type and shape has ${expected} bytes: ${given} given`);
 }
 
 function refuse(path: string, rule: string): InvalidTensorsError {

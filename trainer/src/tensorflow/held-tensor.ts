@@ -5,10 +5,14 @@ import type { TensorFlow } from "./backend.ts";
 /** What the engine and every backend offer and the published typings leave out. */
 type Engine = { makeTensorFromTensorInfo(info: tfjs.TensorInfo): tfjs.Tensor };
 type CountingBackend = { incRef(dataId: object): void };
+/** Only the wasm backend can show a tensor's bytes where they lie. */
+type HeapBackend = { typedArrayFromHeap(tensor: tfjs.TensorInfo): Values };
+type Values = Float32Array | Int32Array | Uint8Array;
 
 /**
  * Holds a tensor's present value without copying it: TensorFlow.js never changes values in place, an update gives the
- * variable another buffer. One more reference keeps the old buffer alive until `release`.
+ * variable another buffer. One more reference, counted by the backend, keeps the old buffer alive until `release`,
+ * whoever disposes of the variable meanwhile.
  */
 export function holdTensor(tf: TensorFlow, name: string, tensor: tfjs.Tensor): HeldTensor {
   const { dataId, shape, dtype } = tensor;
@@ -19,13 +23,41 @@ export function holdTensor(tf: TensorFlow, name: string, tensor: tfjs.Tensor): H
     name,
     dtype: savedDtype(name, dtype),
     shape,
-    bytes: tensor.size * (dtype === "bool" ? 1 : 4),
-    read: () => {
-      const values = reference.dataSync();
-      return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    },
+    bytes: tensor.size * elementBytes(dtype),
+    read: () => bytesOf(reference.dataSync() as Values),
+    copyTo: (target, from) => copyPart(tf, reference, { target, from }),
     release: () => reference.dispose(),
   };
+}
+
+/**
+ * Copies a part of a tensor's bytes. What each backend copies besides is what decides: wasm shows its heap and
+ * JavaScript its arrays; native TensorFlow hands out nothing but whole tensors, so a small one is cut out of a large one.
+ */
+function copyPart(tf: TensorFlow, tensor: tfjs.Tensor, { target, from }: { target: Uint8Array; from: number }): void {
+  const to = from + target.byteLength;
+  const name = tf.getBackend();
+  if (name === "wasm") {
+    const heap = (tf.backend() as unknown as HeapBackend).typedArrayFromHeap(tensor);
+    target.set(bytesOf(heap).subarray(from, to));
+  } else if (name === "cpu" || target.byteLength === tensor.size * elementBytes(tensor.dtype)) {
+    target.set(bytesOf(tensor.dataSync() as Values).subarray(from, to));
+  } else {
+    const elements = elementBytes(tensor.dtype);
+    const part = tf.tidy(() =>
+      tf.keep(tf.slice1d(tf.reshape(tensor, [-1]) as tfjs.Tensor1D, from / elements, target.byteLength / elements)),
+    );
+    target.set(bytesOf(part.dataSync() as Values));
+    part.dispose();
+  }
+}
+
+function bytesOf(values: Values): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function elementBytes(dtype: tfjs.DataType): number {
+  return dtype === "bool" ? 1 : 4;
 }
 
 /** A tensor of a checkpoint's values; its bytes were checked against type and shape before. */
