@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import { hashBytes } from "@trainingrun/checkpoint/hash.ts";
+import { hardwareFacts } from "./hardware-facts.ts";
 import { trainerVersion } from "./trainer-version.ts";
 
 /** `environment.json`: what shaped the numbers besides the checkpoint itself. Facts that are not known are left out. */
@@ -12,10 +13,16 @@ export type EnvironmentFacts = {
   readonly packages: Readonly<Record<string, string>>;
   readonly runtime: Readonly<Record<string, string>>;
   readonly backend: string;
+  /** What computes: `kind` (cpu or gpu), `model`, `threads`, and whatever else the learner says of it. */
   readonly device: Readonly<Record<string, string | number>>;
+  /** Version of the GPU's driver. */
+  readonly driver?: string;
   readonly dataset: Digest;
   readonly config: Digest;
 };
+
+/** What a learner says of its backend under these names is the version of a package; the rest is about the device. */
+const packageNames: readonly string[] = ["tfjs", "tensorflow"];
 
 /** Collects the facts; `learner` says the ones about its backend. */
 export function collectEnvironment(learner: {
@@ -26,14 +33,19 @@ export function collectEnvironment(learner: {
 }): EnvironmentFacts {
   const image = process.env.TRAININGRUN_IMAGE;
   const code = scriptDigest();
+  const said = Object.entries(learner.environment);
+  const packages = said.filter(([name]) => packageNames.includes(name)).map(([name, version]) => [name, `${version}`]);
+  const { device: kind = "cpu", ...device } = Object.fromEntries(said.filter(([name]) => !packageNames.includes(name)));
+  const { model, driver } = hardwareFacts(String(kind));
   return {
     version: 1,
     ...(image === undefined ? {} : { image }),
     ...(code === undefined ? {} : { code }),
-    packages: { trainer: trainerVersion },
+    packages: { trainer: trainerVersion, ...Object.fromEntries(packages) },
     runtime: { node: process.versions.node, v8: process.versions.v8, platform: `${process.platform}-${process.arch}` },
     backend: learner.backend,
-    device: learner.environment,
+    device: { kind, ...(model === undefined ? {} : { model }), ...device },
+    ...(driver === undefined ? {} : { driver }),
     dataset: learner.dataset,
     config: learner.config,
   };

@@ -1,19 +1,17 @@
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { Random } from "./random.ts";
+import { compareTensors, countDifferences, describeTensorDifferences, type TensorShape } from "./tensor-differences.ts";
 
 /** Element types of the tensors that a trainer saves, as safetensors names them. */
 export type TensorDtype = "F32" | "I32" | "BOOL";
 
-/** A tensor's value at one instant. Holding it costs a reference: values are copied out only when they are asked for. */
+/** A tensor's value at one instant. Holding it costs a reference: the values are copied out only by `read`. */
 export type HeldTensor = {
   readonly name: string;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;
   read(): Uint8Array;
-  /** Fills `target` with the values' bytes from `from` on; both are whole elements. */
-  copyTo(target: Uint8Array, from: number): void;
-  /** Gives the values back; a second time changes nothing. */
   release(): void;
 };
 
@@ -37,6 +35,15 @@ export type Snapshot = {
   readonly optimizer: OptimizerState;
 };
 
+/** One of the optimizer's tensors as it is for a weight that has not seen an update yet. */
+export type FreshTensor = {
+  /** For a slot: the weight's name, a slash, and what the slot is called. */
+  readonly name: string;
+  /** The weight that it belongs to; null where it belongs to all of them. */
+  readonly weight: string | null;
+  readonly tensor: LoadedTensor;
+};
+
 /** What learning is to the training loop: it turns batches into updates, and can be put down and picked up again. */
 export type Learner<Data> = {
   /** Which tensor backend really computes, such as `tensorflow-cpu`, `wasm`, `plain`. */
@@ -50,6 +57,11 @@ export type Learner<Data> = {
   snapshot(): Snapshot;
   /** Takes a checkpoint's values; throws {@link IncompatibleError} before anything has changed. */
   restore(weights: LoadedTensors, optimizerTensors: LoadedTensors, optimizer: OptimizerState): void;
+  /**
+   * Every tensor that the optimizer has in that state, as it is for a weight that begins anew. Where it is absent, a
+   * partial load takes the optimizer's tensors as they are.
+   */
+  freshOptimizerTensors?(optimizer: OptimizerState): readonly FreshTensor[];
 };
 
 /** A checkpoint that is whole and cannot be continued by this script: both sides are named. */
@@ -57,34 +69,19 @@ export class IncompatibleError extends Error {
   override name = "IncompatibleError";
 }
 
-/** A row-major tensor's name, type and shape, as a refusal shows it. */
-export function describeTensor(tensor: { dtype: string; shape: readonly number[] }): string {
-  return `${tensor.dtype}[${tensor.shape.join(",")}]`;
-}
-
 /**
  * Refuses a checkpoint whose tensors are not the ones that this script has: same names, types and shapes, none
- * missing and none left over. `what` is `weights` or `optimizer state`.
+ * missing and none left over. `what` is `weights` or `optimizer state`. One error tells of all that differ.
  */
 export function requireSameTensors(
   what: string,
-  expected: ReadonlyMap<string, { dtype: string; shape: readonly number[] }>,
+  expected: ReadonlyMap<string, TensorShape>,
   found: LoadedTensors,
 ): void {
-  for (const [name, tensor] of expected) {
-    const other = found.get(name);
-    if (other !== undefined && describeTensor(other) === describeTensor(tensor)) continue;
-    const seen = other === undefined ? "is missing" : `is ${describeTensor(other)}`;
-    throw new IncompatibleError(
-      `Cannot resume because the ${what} of the checkpoint must match the script's: ` +
-        `${name} ${seen} in the checkpoint and ${describeTensor(tensor)} in the script.`,
-    );
-  }
-  const extra = [...found.keys()].find((name) => !expected.has(name));
-  if (extra !== undefined) {
-    throw new IncompatibleError(
-      `Cannot resume because the ${what} of the checkpoint must match the script's: ` +
-        `${extra} is in the checkpoint and not in the script.`,
-    );
-  }
+  const differences = compareTensors(expected, found);
+  if (countDifferences(differences) === 0) return;
+  throw new IncompatibleError(
+    `Cannot resume because the ${what} of the checkpoint must match the script's: ` +
+      `${describeTensorDifferences(differences)}. To load the rest, name such weights in resume.partial.`,
+  );
 }

@@ -1,4 +1,5 @@
 import { BytesDifferError } from "@trainingrun/checkpoint/chunked-reader.ts";
+import { environmentFile } from "@trainingrun/checkpoint/environment-lock.ts";
 import { type LoadedCheckpoint, loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import type { Manifest } from "@trainingrun/checkpoint/manifest.ts";
 import { z } from "zod";
@@ -12,6 +13,8 @@ export type LoadedState = {
   readonly state: TrainingState;
   readonly weights: LoadedTensors;
   readonly optimizerTensors: LoadedTensors;
+  /** What `environment.json` holds; undefined where there is no such file. */
+  readonly environment: unknown;
 };
 
 /** Bytes on their way into the model are not those that were verified: the attempt must not train. */
@@ -33,7 +36,14 @@ export async function loadState(resume: NonNullable<StartingPoint["resume"]>): P
       await checkpoint.json(stateFile),
     ];
     const { manifest } = checkpoint;
-    return { manifest, state: parseState(state), weights: weights.tensors, optimizerTensors: optimizer.tensors };
+    const hasEnvironment = manifest.files.some(({ path }) => path === environmentFile);
+    return {
+      manifest,
+      state: parseState(state),
+      weights: weights.tensors,
+      optimizerTensors: optimizer.tensors,
+      environment: hasEnvironment ? await checkpoint.json(environmentFile) : undefined,
+    };
   } catch (error) {
     if (!(error instanceof BytesDifferError)) throw error;
     throw new DamagedCheckpointError(

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { type Interval, PodEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { ResumePolicy } from "@trainingrun/checkpoint/contract/resume.ts";
 import { z } from "zod";
 
 /** Where a script trains: in a pod of a TrainingRun, where an agent restores, or at hand, where it restores itself. */
@@ -25,7 +26,11 @@ export type PodPlace = Common & {
 export type LocalPlace = Common & { readonly kind: "local" };
 
 /** What a script may choose for training at hand; in a pod the TrainingRun decides. */
-export type LocalOptions = { readonly directory?: string; readonly interval?: Interval };
+export type LocalOptions = {
+  readonly directory?: string;
+  readonly interval?: Interval;
+  readonly resume?: Partial<ResumePolicy>;
+};
 
 /** The variables say half of what a training pod needs: nothing is guessed. */
 export class PlaceError extends Error {

@@ -1,26 +1,30 @@
 // First: its signal handlers must stand before anything else is loaded.
 import "./stop.ts";
 
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
-import { collectEnvironment } from "./environment-facts.ts";
+import { collectEnvironment, type EnvironmentFacts } from "./environment-facts.ts";
+import { weightsDigest } from "./final-weights.ts";
 import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
 import { type HurriedSave, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
-import { type LoadedState, loadState } from "./load-checkpoint.ts";
+import type { LoadedState } from "./load-checkpoint.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
 import { type LocalOptions, type Place, readPlace } from "./place.ts";
 import { ProgressFile } from "./progress-file.ts";
 import { leaveRecordOnStop, type Standing } from "./provisional-record.ts";
 import { derivedSeed, isSeed } from "./random.ts";
+import { Replay } from "./replay/replay.ts";
+import { type Resumed, type Resuming, resumeFrom } from "./resume.ts";
+import { readResumePolicy } from "./resume-policy.ts";
 import { RetentionAtHand } from "./retention-at-hand.ts";
-import { type Saved, Saver } from "./saver.ts";
-import { writerThread } from "./saving/start-writer.ts";
+import { type CommittedCheckpoint, type Saved, Saver } from "./saver.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
@@ -67,10 +71,16 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   if (start === null) return endPreemptedEarly(place, stop.notBeforeMs ?? performance.now());
   const { attempt } = start;
   standing = () => ({ attempt, step: start.resume?.step ?? 0, saved: start.resume });
-  const loaded = await resume(place, start, { learner, data: options.data });
-  say(`attempt ${attempt} on ${learner.backend}, from step ${loaded?.state.step ?? 0} to ${options.steps}`);
+  const policy = readResumePolicy(place, process.env, options.local?.resume);
+  const environment = environmentOf(learner, options.data);
+  const resumed = await resume(place, start, { learner, data: options.data, policy, environment });
+  say(`attempt ${attempt} on ${learner.backend}, from step ${start.resume?.step ?? 0} to ${options.steps}`);
+  const replay = await startReplay(place, start, { learner, steps: policy.replaySteps });
 
-  const { loop, saver, pacer, progress, events } = assemble({ place, start, learner, options, loaded });
+  const assembly = { place, start, learner, options, environment, resumed, replay };
+  const { loop, saver, pacer, progress, events } = assemble(assembly);
+  // How the checkpoint was taken up is known before a step is done, and may be all that this process gets to say.
+  if (resumed !== null) progress.write(performance.now(), loop.progress());
   standing = () => ({ attempt, step: loop.step, saved: saver.last });
   // Closed while the last save is at work; awaited when the record stands.
   const outcome = await loop.run().finally(() => void events?.close());
@@ -80,12 +90,7 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   if (end.kind === "fenced") return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
   const { step, metrics } = loop;
-  if (end.kind === "done") {
-    const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, events });
-    // A script that goes on has no use for the thread that writes checkpoints.
-    await saver.close();
-    return result;
-  }
+  if (end.kind === "done") return endDone(place, { start, step, metrics, learner, saved: end.saved, events });
   const sinceMs = stop.notBeforeMs ?? performance.now();
   return endPreempted(place, { attempt, step, save: end.save, sinceMs, events });
 }
@@ -110,22 +115,28 @@ type Assembly<Data> = {
   start: StartingPoint;
   learner: Learner<Data>;
   options: TrainLearnerOptions<Data>;
-  loaded: LoadedState | null;
+  environment: EnvironmentFacts;
+  resumed: Resumed | null;
+  replay: Replay | null;
 };
 
-function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Data>) {
+function assemble<Data>({ place, start, learner, options, environment, resumed, replay }: Assembly<Data>) {
   const pacer = new Pacer();
-  const { backend, environment, config } = learner;
+  const loaded = resumed?.loaded ?? null;
+  const retention = place.kind === "local" ? new RetentionAtHand(start, options.best) : null;
   const saver = new Saver(
     {
       store: start.store,
-      writer: writerThread({ root: resolve(place.checkpoints), runUid: place.runUid }),
+      runUid: place.runUid,
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
       nonFiniteBefore: nonFiniteBefore(learner, loaded),
-      environment: collectEnvironment({ backend, environment, config, dataset: options.data.digest() }),
+      environment,
       pacer,
-      afterCommit: place.kind === "local" ? new RetentionAtHand(start, options.best).afterCommit : undefined,
+      afterCommit: (checkpoint: CommittedCheckpoint) => {
+        replay?.committed(checkpoint);
+        retention?.afterCommit(checkpoint);
+      },
     },
     start.resume,
   );
@@ -145,6 +156,9 @@ function assemble<Data>({ place, start, learner, options, loaded }: Assembly<Dat
     events,
     signal: stop.signal,
     onStep: options.onStep,
+    afterStep: (step: number, loss: number) =>
+      replay?.afterStep({ step, loss, savingStep: saver.inFlight?.step ?? null }),
+    resumeReport: () => reportOf(resumed, replay),
   };
   const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
   return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events };
@@ -178,28 +192,47 @@ function nonFiniteBefore(learner: Learner<never>, loaded: LoadedState | null): r
   return found;
 }
 
-/** Puts the learner and the data where the checkpoint stands. */
-async function resume<Data>(
-  place: Place,
-  start: StartingPoint,
-  { learner, data }: { learner: Learner<Data>; data: BatchSource<Data> },
-): Promise<LoadedState | null> {
+/** Goes on from the checkpoint, or ends the process where that cannot be. */
+async function resume<Data>(place: Place, start: StartingPoint, resuming: Resuming<Data>): Promise<Resumed | null> {
   if (start.resume === null) return null;
   try {
-    const loaded = await loadState(start.resume);
-    learner.restore(loaded.weights, loaded.optimizerTensors, loaded.state.optimizer);
-    if (loaded.state.datasetSize !== data.dataset.size) {
-      throw new IncompatibleError(
-        "Cannot resume because the place in the data means something only over as many rows: " +
-          `${loaded.state.datasetSize} in the checkpoint, ${data.dataset.size} in the script.`,
-      );
-    }
-    data.seek(loaded.state.cursor);
-    return loaded;
+    return await resumeFrom(start.resume, resuming);
   } catch (error) {
     if (error instanceof IncompatibleError) return endIncompatible(place, { start, error });
     throw error;
   }
+}
+
+function environmentOf<Data>(
+  { backend, environment, config }: Learner<Data>,
+  data: TrainLearnerOptions<Data>["data"],
+): EnvironmentFacts {
+  return collectEnvironment({ backend, environment, config, dataset: data.digest() });
+}
+
+/** In a gang the first worker records for all. Null where no step is to be recorded. */
+async function startReplay(
+  place: Place,
+  start: StartingPoint,
+  { learner, steps }: { learner: Learner<never>; steps: number },
+): Promise<Replay | null> {
+  if (steps === 0 || (place.kind === "pod" && place.worker !== 0)) return null;
+  const { attempt, resume: base } = start;
+  const weights = () => presentWeights(learner);
+  return Replay.start({ steps, checkpoints: place.checkpoints, attempt, base, weights, report: say });
+}
+
+function presentWeights(learner: Learner<never>): Digest {
+  const { weights, optimizerTensors } = learner.snapshot();
+  const digest = weightsDigest(weights);
+  for (const tensor of [...weights, ...optimizerTensors]) tensor.release();
+  return digest;
+}
+
+function reportOf(resumed: Resumed | null, replay: Replay | null): ResumeReport | null {
+  if (resumed === null) return null;
+  const verdict = replay?.verdict ?? null;
+  return { ...resumed.report, ...(verdict === null ? {} : { replay: verdict }) };
 }
 
 /** Null where the wait ended because a stop was asked for. */

@@ -17,6 +17,7 @@ const records: [string, TrainerRecord][] = [
     { kind: "preempted", attempt: 3, step: 41, finalCheckpoint: "Saved", checkpoint: digest, graceUsedSeconds: 1.5 },
   ],
   ["incompatible", { kind: "incompatible", attempt: 3, checkpoint: digest, message: "\u20ac".repeat(700) }],
+  ["incompatible, of many words", { kind: "incompatible", attempt: 3, checkpoint: digest, message: "m".repeat(800) }],
 ];
 
 describe("the last word of a trainer", () => {

@@ -7,6 +7,8 @@ import { replaceFile } from "./replace-file.ts";
 
 /** The kubelet shares 12 KiB among the containers of a pod; ours keep to this. */
 const maxRecordBytes = 1024;
+/** A reader takes no longer message, and of a record with a longer one nothing. */
+const maxMessageLength = 700;
 
 /**
  * Leaves the trainer's last word where others find it: in the termination log for the kubelet, and in the control
@@ -34,6 +36,9 @@ function orSay(path: string, write: () => void): void {
 
 /** The record on one line of at most 1 KiB. Metrics that do not fit are left out, last names first; a message is cut. */
 export function recordLine(record: TrainerRecord): string {
+  if (record.kind === "incompatible" && record.message.length > maxMessageLength) {
+    return recordLine({ ...record, message: `${record.message.slice(0, maxMessageLength - 3)}...` });
+  }
   const line = JSON.stringify(record);
   if (Buffer.byteLength(line) <= maxRecordBytes) return line;
   if (record.kind === "done" && record.metrics.length > 0) {

@@ -1,5 +1,6 @@
 import type { Interval } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import type { Cursor } from "./batches.ts";
 import { type BestPolicy, type BestState, recordEvaluation, shouldStopEarly } from "./best.ts";
 import { saveIsDue } from "./interval.ts";
@@ -42,6 +43,10 @@ export type LoopParts<Data> = {
   readonly events: EventWriter | undefined;
   readonly signal: AbortSignal;
   readonly onStep: ((step: number, metrics: MetricValues) => void) | undefined;
+  /** Told of every step and the loss before its update, as soon as the update is done. */
+  readonly afterStep?: ((step: number, loss: number) => void) | undefined;
+  /** What there is to say of how the checkpoint was taken up; null where there was none. */
+  readonly resumeReport?: (() => ResumeReport | null) | undefined;
 };
 
 /** Why a loop trains no more; `fenced` where a newer attempt holds the log. */
@@ -61,6 +66,7 @@ export class TrainingLoop<Data> {
   #evaluatedStep: number;
   #best: BestState | null;
   #savedAtMs = performance.now();
+  #stallMs = 0;
   #stepsHere = 0;
   #firstStep: { step: number; time: string } | null = null;
 
@@ -122,7 +128,7 @@ export class TrainingLoop<Data> {
   progress(): Progress {
     const { data, saver, steps, learner } = this.#parts;
     const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
-    const { totalSeconds: stallSeconds, p50Seconds, p99Seconds } = saver.stalls;
+    const report = this.#parts.resumeReport?.() ?? null;
     return {
       version: 1,
       step: this.#step,
@@ -132,34 +138,25 @@ export class TrainingLoop<Data> {
       metrics: toMetrics(this.#metrics),
       stepsPerSecond: this.#stepsHere / Math.max(0.001, this.#seconds()),
       ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
-      saves: {
-        committed,
-        failed,
-        skipped,
-        lastSeconds,
-        lastBytes,
-        stallSeconds,
-        ...(p50Seconds === null ? {} : { stallP50Seconds: p50Seconds }),
-        ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
-        ...(saver.bytesPerSecond === null ? {} : { bytesPerSecond: saver.bytesPerSecond }),
-      },
+      saves: { committed, failed, skipped, lastSeconds, lastBytes, stallSeconds: this.#stallMs / 1000 },
       backend: learner.backend,
+      ...(report === null ? {} : { resume: report }),
       time: new Date().toISOString(),
     };
   }
 
   async #oneStep(): Promise<number> {
     const began = performance.now();
-    const { learner, data, progress, events, saver, onStep } = this.#parts;
+    const { learner, data, progress, events, onStep, afterStep } = this.#parts;
     const loss = learner.step(data.next(), { step: this.#step, random: this.#random });
     this.#step += 1;
     this.#stepsHere += 1;
     this.#metrics = { ...this.#metrics, loss };
+    afterStep?.(this.#step, loss);
     events?.loss(this.#step, loss);
     if (this.#firstStep === null) {
       this.#firstStep = { step: this.#step, time: new Date().toISOString() };
       progress.write(performance.now(), this.progress());
-      saver.prepare();
     }
     await this.#evaluateIfDue();
     onStep?.(this.#step, this.#metrics);
@@ -200,7 +197,7 @@ export class TrainingLoop<Data> {
       step: this.#step,
       secondsSinceSave: (now - this.#savedAtMs) / 1000,
       meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
-      stallSeconds: saver.stalls.meanSeconds,
+      stallSeconds: committed === 0 ? null : this.#stallMs / 1000 / committed,
       saveSeconds: committed === 0 ? null : lastSeconds,
     });
     const requested = progress.saveRequested(now);
@@ -214,22 +211,25 @@ export class TrainingLoop<Data> {
     }
     if (requested) progress.acceptSaveRequest();
     this.#savedAtMs = now;
-    this.#save();
+    this.#save(now);
   }
 
-  #save(): void {
+  #save(beganMs: number): void {
     const { saver, progress, events } = this.#parts;
     void events?.flush();
-    const sinceMs = performance.now();
-    const { done } = saver.begin(this.saveRequest(), sinceMs);
+    const { done } = saver.begin(this.saveRequest());
+    this.#stallMs += performance.now() - beganMs;
     void done.then(() => progress.write(performance.now(), this.progress()));
   }
 
   async #yield(stepMs: number): Promise<void> {
-    const { pacer, minStepMilliseconds, signal } = this.#parts;
+    const { pacer, saver, minStepMilliseconds, signal } = this.#parts;
     const began = performance.now();
-    await pacer.between(stepMs);
-    const rest = minStepMilliseconds - stepMs - (performance.now() - began);
+    const saving = saver.inFlight !== null;
+    await pacer.between(stepMs, () => saver.inFlight !== null);
+    const waited = performance.now() - began;
+    if (saving) this.#stallMs += waited;
+    const rest = minStepMilliseconds - stepMs - waited;
     if (rest > 0) await pacer.pause(rest, signal);
   }
 

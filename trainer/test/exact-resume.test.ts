@@ -14,7 +14,6 @@ import { Pacer } from "../src/pacer.ts";
 import { ProgressFile } from "../src/progress-file.ts";
 import { Random, withMathRandom } from "../src/random.ts";
 import { Saver } from "../src/saver.ts";
-import { writerThread } from "../src/saving/start-writer.ts";
 import { type Backend, startBackend } from "../src/tensorflow/backend.ts";
 import { LayersLearner } from "../src/tensorflow/layers-learner.ts";
 import { TrainingLoop } from "../src/training-loop.ts";
@@ -102,12 +101,12 @@ describe("a checkpoint is refused, both sides named, by", () => {
     [
       "a layer of another size",
       { units: 4 },
-      "logits/kernel is F32[50,3] in the checkpoint and F32[50,4] in the script.",
+      "2 of another shape (logits/kernel F32[50,3] in the checkpoint, F32[50,4] in the script, logits/bias F32[3] in",
     ],
     [
       "a layer of another name",
       { name: "head" },
-      "head/kernel is missing in the checkpoint and F32[50,3] in the script.",
+      "2 missing in the checkpoint (head/kernel F32[50,3], head/bias F32[3]); 2 not in the script (logits/bias F32[",
     ],
   ])("a model with %s", async (_, change, seen) => {
     const { directory } = await attempt({ makeOptimizer: adam, steps: 2, seed: 1 });
@@ -156,7 +155,7 @@ async function attempt({ makeOptimizer, steps, seed, directory: volume, forget, 
   const nonFiniteBefore = loaded?.manifest.health.nonFinite ?? [];
   const context = {
     store,
-    writer: writerThread({ root: directory, runUid }),
+    runUid,
     attempt: number,
     parent: resume?.digest ?? null,
     nonFiniteBefore,
@@ -195,7 +194,6 @@ async function attempt({ makeOptimizer, steps, seed, directory: volume, forget, 
   await loop.run();
   pacer.release();
   await saver.begin(loop.saveRequest()).done;
-  await saver.close();
   const saved = await loadState({ step: steps, digest: saver.last?.digest ?? "", directory: newest(directory) });
   const { trainedSeconds: _, attempts: __, ...state } = saved.state;
   const files = saved.manifest.files.filter(({ kind }) => kind === "tensors").map(({ path, digest }) => [path, digest]);

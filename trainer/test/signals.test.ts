@@ -121,7 +121,8 @@ test("a checkpoint of another model is named, both sides, and not trained on", l
       checkpoint: (await run.state()).opened?.base,
       message:
         "Cannot resume because the weights of the checkpoint must match the script's: " +
-        "line/weights is F32[2000] in the checkpoint and F32[3000] in the script.",
+        "1 of another shape (line/weights F32[2000] in the checkpoint, F32[3000] in the script). " +
+        "To load the rest, name such weights in resume.partial.",
     },
   });
 });

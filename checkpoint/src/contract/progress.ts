@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Metrics, Step } from "./digest.ts";
+import { ResumeReport } from "./resume.ts";
 
 /** `control/progress.json`: written by the trainer by temporary file and rename, read by the agent. */
 export const Progress = z.object({
@@ -31,6 +32,8 @@ export const Progress = z.object({
   }),
   /** Which tensor backend really runs, such as `tensorflow-cpu`, `tensorflow-gpu`, `wasm`. */
   backend: z.string().max(63),
+  /** How the checkpoint was taken up; absent where training began at step 0. */
+  resume: ResumeReport.optional(),
   time: z.iso.datetime(),
 });
 export type Progress = z.infer<typeof Progress>;

@@ -3,6 +3,7 @@ import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { Batch } from "../batches.ts";
 import { configDigest } from "../config-digest.ts";
 import {
+  type FreshTensor,
   type Learner,
   type LoadedTensors,
   type OptimizerState,
@@ -95,6 +96,10 @@ export class LayersLearner<Name extends string> implements Learner<Batch<Name>> 
       value.dispose();
     }
     this.#slots.restore(optimizerTensors, optimizer);
+  }
+
+  freshOptimizerTensors(optimizer: OptimizerState): readonly FreshTensor[] {
+    return this.#slots.fresh(optimizer);
   }
 }
 

@@ -1,7 +1,9 @@
 import type * as tfjs from "@tensorflow/tfjs";
 import {
+  type FreshTensor,
   type HeldTensor,
   IncompatibleError,
+  type LoadedTensor,
   type LoadedTensors,
   type OptimizerState,
   requireSameTensors,
@@ -86,6 +88,25 @@ export class OptimizerSlots {
     return held;
   }
 
+  /** All tensors of that state, as they are for a weight without an update: what TensorFlow.js would make of them. */
+  fresh({ iterations }: OptimizerState): FreshTensor[] {
+    const scalars = this.#layout.scalars.map((field) => ({
+      name: `optimizer/${field}`,
+      weight: null,
+      tensor: filled({ dtype: "F32", shape: [], fill: 0 }),
+    }));
+    if (iterations === 0) return scalars;
+    const slots = Object.values(this.#layout.slots).flatMap((suffix) =>
+      this.#trainable.map((weight) => {
+        const { dtype, shape, name } = weight.variable;
+        const fill = this.kind === "Adagrad" ? Number(this.#fields.initialAccumulatorValue) : 0;
+        const tensor = filled({ dtype: savedDtype(name, dtype), shape, fill });
+        return { name: slotName(weight, suffix), weight: weight.name, tensor };
+      }),
+    );
+    return [...scalars, ...slots];
+  }
+
   /** Throws before anything has changed. */
   check(tensors: LoadedTensors, state: OptimizerState): void {
     if (state.kind !== this.kind) {
@@ -145,4 +166,10 @@ export class OptimizerSlots {
 
 function slotName(weight: NamedVariable | undefined, suffix: string): string {
   return `${weight?.name ?? "unknown"}/${suffix}`;
+}
+
+/** Weights that are trained are floats, and so are their slots. */
+function filled({ dtype, shape, fill }: { dtype: string; shape: readonly number[]; fill: number }): LoadedTensor {
+  const size = shape.reduce((product, extent) => product * extent, 1);
+  return { dtype, shape, bytes: new Uint8Array(new Float32Array(size).fill(fill).buffer) };
 }

@@ -1,0 +1,51 @@
+import type { ResumePolicy, ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
+import { checkEnvironment } from "./environment-check.ts";
+import type { EnvironmentFacts } from "./environment-facts.ts";
+import { IncompatibleError, type Learner } from "./learner.ts";
+import { type LoadedState, loadState } from "./load-checkpoint.ts";
+import { describePartial, fitPartially } from "./partial-load.ts";
+import { say } from "./say.ts";
+import type { StartingPoint } from "./starting-point.ts";
+import type { BatchSource } from "./training-loop.ts";
+
+/** A checkpoint that training goes on from, and how it was taken up. */
+export type Resumed = { readonly loaded: LoadedState; readonly report: ResumeReport };
+
+/** What takes the checkpoint up, and under which rules. */
+export type Resuming<Data> = {
+  readonly learner: Learner<Data>;
+  readonly data: BatchSource<Data>;
+  readonly policy: ResumePolicy;
+  readonly environment: EnvironmentFacts;
+};
+
+/**
+ * Puts the learner and the data where the checkpoint stands.
+ *
+ * @throws {IncompatibleError} where this script cannot, or by the policy must not, go on from it.
+ */
+export async function resumeFrom<Data>(
+  point: NonNullable<StartingPoint["resume"]>,
+  { learner, data, policy, environment }: Resuming<Data>,
+): Promise<Resumed> {
+  const loaded = await loadState(point);
+  const verdict = checkEnvironment(loaded.environment, environment, {
+    policy: policy.environmentMismatch,
+    report: say,
+  });
+  const fitted = fitPartially(learner, loaded, policy.partial);
+  learner.restore(fitted.weights, fitted.optimizerTensors, loaded.state.optimizer);
+  requireSameRows(loaded, data);
+  data.seek(loaded.state.cursor);
+  const { partial } = fitted;
+  if (partial !== null) say(`the checkpoint was loaded in part: ${describePartial(partial)}`);
+  return { loaded, report: { environment: verdict, ...(partial === null ? {} : { partial }) } };
+}
+
+function requireSameRows<Data>({ state }: LoadedState, data: BatchSource<Data>): void {
+  if (state.datasetSize === data.dataset.size) return;
+  throw new IncompatibleError(
+    "Cannot resume because the place in the data means something only over as many rows: " +
+      `${state.datasetSize} in the checkpoint, ${data.dataset.size} in the script.`,
+  );
+}
