@@ -5,13 +5,16 @@ import { compareTensors, countDifferences, describeTensorDifferences, type Tenso
 /** Element types of the tensors that a trainer saves, as safetensors names them. */
 export type TensorDtype = "F32" | "I32" | "BOOL";
 
-/** A tensor's value at one instant. Holding it costs a reference: the values are copied out only by `read`. */
+/** A tensor's value at one instant. Holding it costs a reference: values are copied out only when they are asked for. */
 export type HeldTensor = {
   readonly name: string;
   readonly dtype: TensorDtype;
   readonly shape: readonly number[];
   readonly bytes: number;
   read(): Uint8Array;
+  /** Fills `target` with the values' bytes from `from` on; both are whole elements. */
+  copyTo(target: Uint8Array, from: number): void;
+  /** Gives the values back; a second time changes nothing. */
   release(): void;
 };
 

@@ -1,7 +1,7 @@
 // First: its signal handlers must stand before anything else is loaded.
 import "./stop.ts";
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
@@ -25,6 +25,7 @@ import { type Resumed, type Resuming, resumeFrom } from "./resume.ts";
 import { readResumePolicy } from "./resume-policy.ts";
 import { RetentionAtHand } from "./retention-at-hand.ts";
 import { type CommittedCheckpoint, type Saved, Saver } from "./saver.ts";
+import { writerThread } from "./saving/start-writer.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
@@ -77,8 +78,15 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   say(`attempt ${attempt} on ${learner.backend}, from step ${start.resume?.step ?? 0} to ${options.steps}`);
   const replay = await startReplay(place, start, { learner, steps: policy.replaySteps });
 
-  const assembly = { place, start, learner, options, environment, resumed, replay };
-  const { loop, saver, pacer, progress, events } = assemble(assembly);
+  const { loop, saver, pacer, progress, events } = assemble({
+    place,
+    start,
+    learner,
+    options,
+    environment,
+    resumed,
+    replay,
+  });
   // How the checkpoint was taken up is known before a step is done, and may be all that this process gets to say.
   if (resumed !== null) progress.write(performance.now(), loop.progress());
   standing = () => ({ attempt, step: loop.step, saved: saver.last });
@@ -90,7 +98,12 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   if (end.kind === "fenced") return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
   const { step, metrics } = loop;
-  if (end.kind === "done") return endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+  if (end.kind === "done") {
+    const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+    // A script that goes on has no use for the thread that writes checkpoints.
+    await saver.close();
+    return result;
+  }
   const sinceMs = stop.notBeforeMs ?? performance.now();
   return endPreempted(place, { attempt, step, save: end.save, sinceMs, events });
 }
@@ -127,7 +140,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
   const saver = new Saver(
     {
       store: start.store,
-      runUid: place.runUid,
+      writer: writerThread({ root: resolve(place.checkpoints), runUid: place.runUid }),
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
       nonFiniteBefore: nonFiniteBefore(learner, loaded),

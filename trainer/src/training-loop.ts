@@ -66,7 +66,6 @@ export class TrainingLoop<Data> {
   #evaluatedStep: number;
   #best: BestState | null;
   #savedAtMs = performance.now();
-  #stallMs = 0;
   #stepsHere = 0;
   #firstStep: { step: number; time: string } | null = null;
 
@@ -128,6 +127,7 @@ export class TrainingLoop<Data> {
   progress(): Progress {
     const { data, saver, steps, learner } = this.#parts;
     const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
+    const { totalSeconds: stallSeconds, p50Seconds, p99Seconds } = saver.stalls;
     const report = this.#parts.resumeReport?.() ?? null;
     return {
       version: 1,
@@ -138,7 +138,17 @@ export class TrainingLoop<Data> {
       metrics: toMetrics(this.#metrics),
       stepsPerSecond: this.#stepsHere / Math.max(0.001, this.#seconds()),
       ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
-      saves: { committed, failed, skipped, lastSeconds, lastBytes, stallSeconds: this.#stallMs / 1000 },
+      saves: {
+        committed,
+        failed,
+        skipped,
+        lastSeconds,
+        lastBytes,
+        stallSeconds,
+        ...(p50Seconds === null ? {} : { stallP50Seconds: p50Seconds }),
+        ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
+        ...(saver.bytesPerSecond === null ? {} : { bytesPerSecond: saver.bytesPerSecond }),
+      },
       backend: learner.backend,
       ...(report === null ? {} : { resume: report }),
       time: new Date().toISOString(),
@@ -147,7 +157,7 @@ export class TrainingLoop<Data> {
 
   async #oneStep(): Promise<number> {
     const began = performance.now();
-    const { learner, data, progress, events, onStep, afterStep } = this.#parts;
+    const { learner, data, progress, events, saver, onStep, afterStep } = this.#parts;
     const loss = learner.step(data.next(), { step: this.#step, random: this.#random });
     this.#step += 1;
     this.#stepsHere += 1;
@@ -157,6 +167,7 @@ export class TrainingLoop<Data> {
     if (this.#firstStep === null) {
       this.#firstStep = { step: this.#step, time: new Date().toISOString() };
       progress.write(performance.now(), this.progress());
+      saver.prepare();
     }
     await this.#evaluateIfDue();
     onStep?.(this.#step, this.#metrics);
@@ -197,7 +208,7 @@ export class TrainingLoop<Data> {
       step: this.#step,
       secondsSinceSave: (now - this.#savedAtMs) / 1000,
       meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
-      stallSeconds: committed === 0 ? null : this.#stallMs / 1000 / committed,
+      stallSeconds: saver.stalls.meanSeconds,
       saveSeconds: committed === 0 ? null : lastSeconds,
     });
     const requested = progress.saveRequested(now);
@@ -211,25 +222,22 @@ export class TrainingLoop<Data> {
     }
     if (requested) progress.acceptSaveRequest();
     this.#savedAtMs = now;
-    this.#save(now);
+    this.#save();
   }
 
-  #save(beganMs: number): void {
+  #save(): void {
     const { saver, progress, events } = this.#parts;
     void events?.flush();
-    const { done } = saver.begin(this.saveRequest());
-    this.#stallMs += performance.now() - beganMs;
+    const sinceMs = performance.now();
+    const { done } = saver.begin(this.saveRequest(), sinceMs);
     void done.then(() => progress.write(performance.now(), this.progress()));
   }
 
   async #yield(stepMs: number): Promise<void> {
-    const { pacer, saver, minStepMilliseconds, signal } = this.#parts;
+    const { pacer, minStepMilliseconds, signal } = this.#parts;
     const began = performance.now();
-    const saving = saver.inFlight !== null;
-    await pacer.between(stepMs, () => saver.inFlight !== null);
-    const waited = performance.now() - began;
-    if (saving) this.#stallMs += waited;
-    const rest = minStepMilliseconds - stepMs - waited;
+    await pacer.between(stepMs);
+    const rest = minStepMilliseconds - stepMs - (performance.now() - began);
     if (rest > 0) await pacer.pause(rest, signal);
   }
 

@@ -14,6 +14,7 @@ import { Pacer } from "../src/pacer.ts";
 import { ProgressFile } from "../src/progress-file.ts";
 import { Random, withMathRandom } from "../src/random.ts";
 import { Saver } from "../src/saver.ts";
+import { writerThread } from "../src/saving/start-writer.ts";
 import { type Backend, startBackend } from "../src/tensorflow/backend.ts";
 import { LayersLearner } from "../src/tensorflow/layers-learner.ts";
 import { TrainingLoop } from "../src/training-loop.ts";
@@ -155,7 +156,7 @@ async function attempt({ makeOptimizer, steps, seed, directory: volume, forget, 
   const nonFiniteBefore = loaded?.manifest.health.nonFinite ?? [];
   const context = {
     store,
-    runUid,
+    writer: writerThread({ root: directory, runUid }),
     attempt: number,
     parent: resume?.digest ?? null,
     nonFiniteBefore,
@@ -194,6 +195,7 @@ async function attempt({ makeOptimizer, steps, seed, directory: volume, forget, 
   await loop.run();
   pacer.release();
   await saver.begin(loop.saveRequest()).done;
+  await saver.close();
   const saved = await loadState({ step: steps, digest: saver.last?.digest ?? "", directory: newest(directory) });
   const { trainedSeconds: _, attempts: __, ...state } = saved.state;
   const files = saved.manifest.files.filter(({ kind }) => kind === "tensors").map(({ path, digest }) => [path, digest]);
