@@ -1,6 +1,6 @@
-import { createHasher, type Hasher } from "./hash.ts";
-import { chunkBytes as pieceBytes } from "./limits.ts";
+import { createHasher, type Hasher, hashStrideBytes } from "./hash.ts";
 import type { ManifestFile } from "./manifest.ts";
+import { readAhead } from "./read-ahead.ts";
 import type { StoredFile } from "./store/store.ts";
 
 /** Bytes that a reader was handed are not those that the manifest names. */
@@ -9,18 +9,23 @@ export class BytesDifferError extends Error {
 }
 
 /**
- * Reads a file from its start to its end into memory of the caller's, and hashes every byte that it hands out. What was
- * read may be used once `finish` has returned.
+ * Reads a file from its start to its end into memory of the caller's, and hashes every byte before it hands it out.
+ * What was read may be used once `finish` has returned.
  */
-export class ChunkedReader {
+export class ChunkedReader implements AsyncDisposable {
   readonly #file: StoredFile;
   readonly #expected: ManifestFile | null;
+  readonly #pieces: AsyncGenerator<Uint8Array>;
   #hasher: Hasher | null = null;
+  /** What is there of the file and not handed out; its first `#ready` bytes are hashed. */
+  #piece: Uint8Array = new Uint8Array(0);
+  #ready = 0;
   #at = 0;
 
   constructor(file: StoredFile, expected: ManifestFile | null) {
     this.#file = file;
     this.#expected = expected;
+    this.#pieces = readAhead(file);
     if (expected !== null && file.bytes !== expected.bytes) {
       throw new BytesDifferError(
         `Cannot use ${expected.path} because it has ${file.bytes} bytes: ${expected.bytes} named`,
@@ -31,11 +36,12 @@ export class ChunkedReader {
   /** Fills the target with the next bytes. */
   async fill(target: Uint8Array): Promise<void> {
     for (let done = 0; done < target.byteLength; ) {
-      const size = Math.min(target.byteLength - done, pieceBytes, this.#leftInChunk());
-      const piece = target.subarray(done, done + size);
-      const read = await this.#file.read(piece, this.#at);
-      if (read < size) throw new BytesDifferError(`Cannot use a file because it ends at byte ${this.#at + read}`);
-      this.#advance(piece);
+      if (this.#ready === 0) await this.#prepare();
+      const size = Math.min(target.byteLength - done, this.#ready);
+      target.set(this.#piece.subarray(0, size), done);
+      this.#piece = this.#piece.subarray(size);
+      this.#ready -= size;
+      this.#at += size;
       done += size;
     }
   }
@@ -49,21 +55,31 @@ export class ChunkedReader {
     }
   }
 
-  #leftInChunk(): number {
-    if (this.#expected === null) return pieceBytes;
-    return this.#expected.chunkBytes - (this.#at % this.#expected.chunkBytes);
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pieces.return(undefined);
   }
 
-  #advance(piece: Uint8Array): void {
+  /** Hashes the next few bytes; pieces never cross a chunk's end. They are copied next, while they are near. */
+  async #prepare(): Promise<void> {
+    if (this.#piece.byteLength === 0) {
+      const { value, done } = await this.#pieces.next();
+      if (done === true || value.byteLength === 0) {
+        throw new BytesDifferError(`Cannot use a file because it ends at byte ${this.#at}`);
+      }
+      this.#piece = value;
+    }
+    this.#ready = Math.min(this.#piece.byteLength, hashStrideBytes);
     const expected = this.#expected;
-    const begin = this.#at;
-    this.#at += piece.byteLength;
     if (expected === null) return;
     this.#hasher ??= createHasher(expected.algorithm);
-    this.#hasher.update(piece);
-    if (this.#at % expected.chunkBytes !== 0 && this.#at !== expected.bytes) return;
-    const index = Math.floor(begin / expected.chunkBytes);
-    const digest = this.#hasher.digest();
+    this.#hasher.update(this.#piece.subarray(0, this.#ready));
+    const end = this.#at + this.#ready;
+    if (end % expected.chunkBytes === 0 || end === expected.bytes) this.#endChunk(expected);
+  }
+
+  #endChunk(expected: ManifestFile): void {
+    const index = Math.floor(this.#at / expected.chunkBytes);
+    const digest = this.#hasher?.digest();
     this.#hasher = null;
     if (digest !== `${expected.algorithm}:${expected.chunks[index]}`) {
       throw new BytesDifferError(`Cannot use ${expected.path} because chunk ${index} does not match: ${digest} seen`);

@@ -44,12 +44,12 @@ export async function loadCheckpoint(directory: string, { digest }: { digest: Di
 }
 
 async function readWhole(path: string, maxBytes: number, expected: ManifestFile | null): Promise<Uint8Array> {
-  await using file = await openPlain(path);
+  await using file = await openPlain(path, "Device");
   if (file === null) throw new BytesDifferError(`Cannot load ${path} because there is no plain file`);
   if (file.bytes > maxBytes) {
     throw new BytesDifferError(`Cannot load ${path} because it has more than ${maxBytes} bytes: ${file.bytes}`);
   }
-  const reader = new ChunkedReader(file, expected);
+  await using reader = new ChunkedReader(file, expected);
   const bytes = new Uint8Array(file.bytes);
   await reader.fill(bytes);
   reader.finish();

@@ -1,4 +1,4 @@
-import { withBuffer } from "./buffer-pool.ts";
+import { LentBuffers } from "./buffer-pool.ts";
 import type { Digest, Metric } from "./contract/digest.ts";
 import { directoryName } from "./directory-name.ts";
 import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
@@ -117,17 +117,19 @@ async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
   }
 }
 
-function writeFiles(writer: CheckpointWriter, { files, signal }: SaveRequest): Promise<ManifestFile[]> {
+/** One buffer that is filled while the others are on their way to the disk. */
+const buffersInUse = 4;
+
+async function writeFiles(writer: CheckpointWriter, { files, signal }: SaveRequest): Promise<ManifestFile[]> {
   const size = chooseChunkBytes(files.map(({ bytes }) => bytes));
-  return withBuffer(async (buffer) => {
-    const sealed: ManifestFile[] = [];
-    for (const source of files) {
-      const sealer = new FileSealer(source, { chunkBytes: size, buffer });
-      await writer.write(source.path, sealer.pieces(signal));
-      sealed.push(sealer.seal());
-    }
-    return sealed;
-  });
+  await using buffers = new LentBuffers(buffersInUse);
+  const sealed: ManifestFile[] = [];
+  for (const source of files) {
+    const sealer = new FileSealer(source, { chunkBytes: size, buffers });
+    await writer.write(source.path, sealer.pieces(signal), source.bytes);
+    sealed.push(sealer.seal());
+  }
+  return sealed;
 }
 
 async function commit(store: Store, request: SaveRequest, manifest: Manifest): Promise<void> {

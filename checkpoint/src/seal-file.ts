@@ -1,5 +1,6 @@
+import type { LentBuffers } from "./buffer-pool.ts";
 import type { FileSource } from "./file-source.ts";
-import { createHasher, type Hasher, preferredAlgorithm } from "./hash.ts";
+import { createHasher, type Hasher, hashStrideBytes, preferredAlgorithm } from "./hash.ts";
 import { limits, chunkBytes as smallestChunk } from "./limits.ts";
 import { fileDigest, type ManifestFile } from "./manifest.ts";
 
@@ -12,40 +13,39 @@ export function chooseChunkBytes(sizes: readonly number[]): number {
 }
 
 /**
- * Passes a file's bytes on through one buffer and hashes them there: what is hashed is what is written, whatever the
- * source does to its own memory meanwhile.
+ * Copies a file's bytes into buffers of the pool and hashes them there: what is hashed is what is written, whatever the
+ * source does to its own memory meanwhile. While one buffer is filled, the others may be on their way to the disk.
  */
 export class FileSealer {
   readonly #source: FileSource;
   readonly #chunkBytes: number;
-  readonly #buffer: Uint8Array;
+  readonly #buffers: LentBuffers;
   readonly #chunks: string[] = [];
   #hasher: Hasher = createHasher();
   #inChunk = 0;
   #bytes = 0;
+  #buffer: Uint8Array = new Uint8Array(0);
+  #filled = 0;
+  #hashed = 0;
 
-  constructor(source: FileSource, { chunkBytes, buffer }: { chunkBytes: number; buffer: Uint8Array }) {
+  constructor(source: FileSource, { chunkBytes, buffers }: { chunkBytes: number; buffers: LentBuffers }) {
     this.#source = source;
     this.#chunkBytes = chunkBytes;
-    this.#buffer = buffer;
+    this.#buffers = buffers;
   }
 
-  /** The bytes to write. A piece is valid until the next is asked for. */
+  /** The bytes to write. A piece is valid until the next is asked for, and for as long as somebody holds it. */
   async *pieces(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-    let filled = 0;
     for await (const bytes of this.#source.chunks()) {
       for (let taken = 0; taken < bytes.byteLength; ) {
-        const part = bytes.subarray(taken, taken + this.#buffer.byteLength - filled);
-        this.#buffer.set(part, filled);
-        filled += part.byteLength;
-        taken += part.byteLength;
-        if (filled < this.#buffer.byteLength) continue;
+        if (this.#filled === 0) this.#buffer = await this.#buffers.next();
+        taken += this.#take(bytes, taken);
+        if (this.#filled < this.#buffer.byteLength) continue;
         signal?.throwIfAborted();
-        yield this.#hash(filled);
-        filled = 0;
+        yield this.#endPiece();
       }
     }
-    if (filled > 0) yield this.#hash(filled);
+    if (this.#filled > 0) yield this.#endPiece();
     if (this.#inChunk > 0) this.#endChunk();
   }
 
@@ -59,12 +59,36 @@ export class FileSealer {
     return { path, kind, bytes, algorithm, digest, chunkBytes: this.#chunkBytes, chunks };
   }
 
+  /**
+   * Copies as much of the bytes as the buffer has room for, and hashes it in strides right behind the copy, while it is
+   * still in the processor's cache. Returns how much.
+   */
+  #take(bytes: Uint8Array, from: number): number {
+    const room = this.#buffer.byteLength - this.#filled;
+    const end = from + Math.min(bytes.byteLength - from, room);
+    for (let at = from; at < end; ) {
+      const part = bytes.subarray(at, Math.min(end, at + hashStrideBytes - (this.#filled - this.#hashed)));
+      this.#buffer.set(part, this.#filled);
+      this.#filled += part.byteLength;
+      at += part.byteLength;
+      if (this.#filled - this.#hashed === hashStrideBytes) this.#hash();
+    }
+    return end - from;
+  }
+
+  #hash(): void {
+    this.#hasher.update(this.#buffer.subarray(this.#hashed, this.#filled));
+    this.#hashed = this.#filled;
+  }
+
   /** Chunks are multiples of the buffer, so a full buffer never crosses a chunk's end. */
-  #hash(filled: number): Uint8Array {
-    const piece = this.#buffer.subarray(0, filled);
-    this.#hasher.update(piece);
-    this.#inChunk += filled;
-    this.#bytes += filled;
+  #endPiece(): Uint8Array {
+    this.#hash();
+    const piece = this.#buffer.subarray(0, this.#filled);
+    this.#bytes += piece.byteLength;
+    this.#inChunk += piece.byteLength;
+    this.#filled = 0;
+    this.#hashed = 0;
     if (this.#inChunk === this.#chunkBytes) this.#endChunk();
     return piece;
   }

@@ -1,9 +1,9 @@
-import { withBuffer } from "./buffer-pool.ts";
+import { LentBuffers } from "./buffer-pool.ts";
 import type { Digest } from "./contract/digest.ts";
 import { directoryName } from "./directory-name.ts";
 import { manifestName } from "./file-path.ts";
 import { createHasher } from "./hash.ts";
-import { limits } from "./limits.ts";
+import { chunkBytes, limits } from "./limits.ts";
 import {
   InvalidManifestError,
   type Manifest,
@@ -11,9 +11,10 @@ import {
   parseManifest,
   UnknownFormatError,
 } from "./manifest.ts";
+import { readAhead, readPiece } from "./read-ahead.ts";
 import { InvalidTensorsError } from "./safetensors/format.ts";
 import { checkTensors } from "./safetensors/read.ts";
-import { DamagedFileError, type Store, type StoredCheckpoint, type StoredFile } from "./store/store.ts";
+import { DamagedFileError, type ReadFrom, type Store, type StoredCheckpoint, type StoredFile } from "./store/store.ts";
 
 /** Why a checkpoint was refused, as a stable word. */
 export type RefusalReason =
@@ -30,9 +31,12 @@ export type RefusalReason =
   | "BytesDiffer"
   | "Unreadable";
 
-/** What a verifier says about a checkpoint's bytes; their meaning (health) is another question. */
+/**
+ * What a verifier says about a checkpoint's bytes; their meaning (health) is another question. `cached` says why some of
+ * them may have come from this machine's page cache and not from the device; absent where all did.
+ */
 export type Verdict =
-  | Readonly<{ ok: true; manifest: Manifest; bytes: number; rereads: number }>
+  | Readonly<{ ok: true; manifest: Manifest; bytes: number; rereads: number; cached?: string }>
   | Readonly<{ ok: false; reason: RefusalReason; message: string; file?: string }>;
 
 class Refused extends Error {
@@ -87,9 +91,12 @@ async function verifyOnce(store: Store, expected: Expected, { signal }: { signal
     checkIdentity(store, expected, manifest);
     checkNames(manifest, paths);
     for (const file of manifest.files) await checkCheaply(checkpoint, file);
-    let rereads = 0;
-    for (const file of manifest.files) rereads += await matchBytes(checkpoint, file, signal);
-    return { ok: true, manifest, bytes: manifest.totals.bytes, rereads };
+    const matched: Matched[] = [];
+    for (const file of manifest.files) matched.push(await matchBytes(checkpoint, file, signal));
+    const rereads = matched.reduce((sum, file) => sum + file.rereads, 0);
+    const cached = matched.find((file) => file.cached !== undefined)?.cached;
+    const note = cached === undefined ? {} : { cached };
+    return { ok: true, manifest, bytes: manifest.totals.bytes, rereads, ...note };
   } catch (error) {
     if (error instanceof Refused) return verdict(checkpoint, error);
     if (error instanceof DamagedFileError) return verdict(checkpoint, new Refused("Unreadable", error.message));
@@ -171,46 +178,55 @@ async function checkCheaply(checkpoint: StoredCheckpoint, expected: ManifestFile
   }
 }
 
-/** How many chunks matched only when they were read again. */
+/** Matches every chunk of a file, read from where it is stored. */
 async function matchBytes(
   checkpoint: StoredCheckpoint,
   expected: ManifestFile,
-  signal: AbortSignal | undefined,
-): Promise<number> {
-  await using file = await open(checkpoint, expected.path);
-  let rereads = 0;
-  for (const [index, digest] of expected.chunks.entries()) {
-    const chunk = { index, digest: `${expected.algorithm}:${digest}` };
-    if (await matches(file, expected, { ...chunk, signal })) continue;
-    rereads += 1;
-    if (await matches(file, expected, { ...chunk, signal })) continue;
-    throw new Refused("BytesDiffer", `chunk ${index} of ${shown(expected.path)} does not match, twice`, expected.path);
+  signal?: AbortSignal,
+): Promise<Matched> {
+  await using file = await open(checkpoint, expected.path, "Device");
+  let [at, rereads] = [0, 0];
+  let hasher = createHasher(expected.algorithm);
+  for await (const piece of readAhead(file, signal)) {
+    hasher.update(piece);
+    at = Math.min(at + chunkBytes, expected.bytes);
+    if (at % expected.chunkBytes !== 0 && at !== expected.bytes) continue;
+    const index = Math.ceil(at / expected.chunkBytes) - 1;
+    const matches = (digest: Digest) => digest === `${expected.algorithm}:${expected.chunks[index]}`;
+    if (!matches(hasher.digest())) {
+      rereads += 1;
+      if (!matches(await chunkDigest(file, expected, { index, signal }))) {
+        const because = `chunk ${index} of ${shown(expected.path)} does not match, twice`;
+        throw new Refused("BytesDiffer", because, expected.path);
+      }
+    }
+    hasher = createHasher(expected.algorithm);
   }
-  return rereads;
+  return { rereads, cached: file.cached };
 }
 
-function matches(
+/** How many chunks matched only when they were read again, and why some bytes may not have come from the device. */
+type Matched = Readonly<{ rereads: number; cached: string | undefined }>;
+
+/** The digest of one chunk, read once more. */
+async function chunkDigest(
   file: StoredFile,
   expected: ManifestFile,
-  { index, digest, signal }: { index: number; digest: string; signal: AbortSignal | undefined },
-): Promise<boolean> {
-  return withBuffer(async (buffer) => {
-    const hasher = createHasher(expected.algorithm);
-    const end = Math.min((index + 1) * expected.chunkBytes, expected.bytes);
-    for (let at = index * expected.chunkBytes; at < end; ) {
-      signal?.throwIfAborted();
-      const piece = buffer.subarray(0, Math.min(buffer.byteLength, end - at));
-      const read = await file.read(piece, at);
-      if (read === 0) return false;
-      hasher.update(piece.subarray(0, read));
-      at += read;
-    }
-    return hasher.digest() === digest;
-  });
+  { index, signal }: { index: number; signal: AbortSignal | undefined },
+): Promise<Digest> {
+  await using buffers = new LentBuffers(1);
+  const buffer = await buffers.next();
+  const hasher = createHasher(expected.algorithm);
+  const end = Math.min((index + 1) * expected.chunkBytes, expected.bytes);
+  for (let at = index * expected.chunkBytes; at < end; at += chunkBytes) {
+    signal?.throwIfAborted();
+    hasher.update(await readPiece(file, buffer, at));
+  }
+  return hasher.digest();
 }
 
-async function open(checkpoint: StoredCheckpoint, path: string): Promise<StoredFile> {
-  const file = await checkpoint.open(path);
+async function open(checkpoint: StoredCheckpoint, path: string, from?: ReadFrom): Promise<StoredFile> {
+  const file = await checkpoint.open(path, from);
   if (file === null) throw new Refused("FileMissing", `${shown(path)} is not there as a plain file`, path);
   return file;
 }

@@ -125,6 +125,32 @@ describe("a saver whose disk fails", () => {
     60_000,
   );
 
+  // Two whole pieces and a part go to the device directly, the last bytes through the page cache; then state.bin.
+  test.skipIf(!canTrace).each([1, 2, 3, 4, 5])(
+    "at write %i of many that are on their way at once abandons that save, and saves anew",
+    async (when) => {
+      const { store } = await savedRun([10]);
+      const inject = `pwrite64:error=EIO:when=${when}`;
+      const { lines } = await end(saver(store, { steps: [20, 30], bytes: 20_000_123, inject }));
+      expect(lines[0]).toMatch(/^failed 20 SaveFailedError: .*EIO.*the disk below it fails/);
+      expect(lines[1]).toBe("saved 30");
+      expect(await expectWhole(store.root, [30])).toBe(30);
+    },
+    60_000,
+  );
+
+  test.skipIf(!canTrace)(
+    "saves through the page cache where a file system refuses direct writes, and says so",
+    async () => {
+      const { store } = await savedRun([10]);
+      const inject = "pwrite64:error=EINVAL:when=1";
+      const { lines, trace } = await end(saver(store, { steps: [20, 30], bytes: 20_000_123, inject }));
+      expect(lines).toEqual(["saved 20", "saved 30"]);
+      expect(trace.match(/TRAININGRUN_BUFFERED_IO/g)).toHaveLength(1);
+      expect(await expectWhole(store.root, [30])).toBe(30);
+    },
+  );
+
   test.skipIf(!canTrace)("when it is full leaves nothing of the failed save behind", async () => {
     const { store } = await savedRun([10]);
     const { lines } = await end(saver(store, { steps: [20], bytes: 1000, inject: "fsync:error=ENOSPC:when=1" }));

@@ -21,13 +21,13 @@ const defaultMaxBytes = 64 * 1024 ** 3;
  * breaks a rule and `BytesDifferError` for one that is not the expected.
  */
 export async function readTensors(source: string | Uint8Array, limits: ReadLimits = {}): Promise<Tensors> {
-  await using file = typeof source === "string" ? await openPlain(source) : memoryFile(source);
+  await using file = typeof source === "string" ? await openPlain(source, "Device") : memoryFile(source);
   if (file === null) throw new InvalidTensorsError(`Cannot read tensors because there is no plain file at ${source}`);
   const maxBytes = limits.maxBytes ?? defaultMaxBytes;
   if (file.bytes > maxBytes) {
     throw new InvalidTensorsError(`Cannot read tensors because a file has at most ${maxBytes} bytes: ${file.bytes}`);
   }
-  const reader = new ChunkedReader(file, limits.expected ?? null);
+  await using reader = new ChunkedReader(file, limits.expected ?? null);
   const { entries, metadata } = await readHeader(file.bytes, (target) => reader.fill(target));
   const tensors = new Map<string, Tensor>();
   for (const { name, dtype, shape, begin, end } of entries) {

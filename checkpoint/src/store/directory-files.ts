@@ -1,33 +1,47 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DirectReader } from "./direct-io-reader.ts";
 import { absentAsNull, accessing, errorCode } from "./file-system.ts";
-import { DamagedFileError, type StoredCheckpoint, type StoredEntry, type StoredFile } from "./store.ts";
+import { DamagedFileError, type ReadFrom, type StoredCheckpoint, type StoredEntry, type StoredFile } from "./store.ts";
 
 /** A checkpoint in a directory of a file system, for reading. */
 export function directoryCheckpoint(directory: string): StoredCheckpoint {
   return {
     location: directory,
     entries: (limit) => accessing("list a checkpoint", directory, () => absentAsNull(() => walk(directory, limit))),
-    open: (path) => openPlain(join(directory, path)),
+    open: (path, from) => openPlain(join(directory, path), from),
   };
 }
 
 /** Opens a plain file; null where there is none. A link is not followed, and a pipe does not block. */
-export async function openPlain(path: string): Promise<StoredFile | null> {
-  const handle = await accessing("open a file", path, () => withDefects(path, () => openNoFollow(path)));
+export async function openPlain(path: string, from: ReadFrom = "Anywhere"): Promise<StoredFile | null> {
+  const opening = <T>(open: () => Promise<T>) => accessing("open a file", path, () => withDefects(path, open));
+  const handle = await opening(() => openNoFollow(path));
   if (handle === null) return null;
-  const found = await handle.stat();
-  if (!found.isFile()) {
-    await handle.close();
-    return null;
+  const stack = new AsyncDisposableStack();
+  stack.defer(() => accessing("close a file", path, () => handle.close()));
+  try {
+    const found = await handle.stat();
+    if (!found.isFile()) {
+      await stack.disposeAsync();
+      return null;
+    }
+    const reader = from === "Anywhere" ? null : stack.use(await opening(() => DirectReader.open(path, handle)));
+    const read: StoredFile["read"] = (target, position) =>
+      reader === null ? readFully(handle, { target, position }) : reader.read(target, position);
+    return {
+      bytes: found.size,
+      get cached() {
+        return reader?.cached;
+      },
+      read: (target, position) => accessing("read a file", path, () => withDefects(path, () => read(target, position))),
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
   }
-  return {
-    bytes: found.size,
-    read: (target, position) =>
-      accessing("read a file", path, () => withDefects(path, () => readFully(handle, { target, position }))),
-    [Symbol.asyncDispose]: () => accessing("close a file", path, () => handle.close()),
-  };
 }
 
 async function openNoFollow(path: string): Promise<FileHandle | null> {

@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { chmod, type FileHandle, mkdir, open } from "node:fs/promises";
+import { NewFileWriter } from "./direct-io-writer.ts";
 import { DamagedFileError, StorageUnavailableError } from "./store.ts";
 
 /** Group members read everything and may replace names: trainer and agent share an fsGroup, not always a user. */
@@ -56,11 +57,7 @@ export async function writeNewFile(path: string, pieces: Iterable<Uint8Array> | 
   const handle = await open(path, "wx", fileMode);
   try {
     await tolerating(() => handle.chmod(fileMode));
-    let written = 0;
-    for await (const piece of pieces) {
-      await writeFully(handle, piece);
-      written += piece.byteLength;
-    }
+    const written = await fill(path, handle, pieces);
     await handle.sync();
     const { size } = await handle.stat();
     if (size !== written) throw new Error(`Cannot trust ${path} because it has ${size} bytes: ${written} were written`);
@@ -79,12 +76,10 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  let done = 0;
-  while (done < bytes.byteLength) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.byteLength - done);
-    done += bytesWritten;
-  }
+async function fill(path: string, handle: FileHandle, pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+  await using writer = new NewFileWriter(path, handle);
+  for await (const piece of pieces) await writer.add(piece);
+  return await writer.end();
 }
 
 /** Network file systems may map all owners to one and refuse modes; then their own rules say who reads. */

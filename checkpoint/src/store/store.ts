@@ -23,16 +23,21 @@ export type StoredEntry = Readonly<{ path: string; kind: "file" | "directory" | 
 /** A file of a stored checkpoint, open for reading. */
 export interface StoredFile extends AsyncDisposable {
   readonly bytes: number;
+  /** Why some of what was read from the `Device` may come from this machine's memory after all; absent where none does. */
+  readonly cached?: string | undefined;
   /** Fills `target` from `position` on; fewer bytes than asked for only at the end of the file. */
   read(target: Uint8Array, position: number): Promise<number>;
 }
+
+/** `Device`: past this machine's page cache where the tier can, for readers of whole pages. `Anywhere`: what is quickest. */
+export type ReadFrom = "Device" | "Anywhere";
 
 /** A complete checkpoint, or what is left of one. */
 export interface StoredCheckpoint {
   /** Everything under it; null where the checkpoint is not there at all. At most `limit` entries are listed. */
   entries(limit: number): Promise<StoredEntry[] | null>;
   /** Opens a plain file without following links; null where there is none of that name. */
-  open(path: string): Promise<StoredFile | null>;
+  open(path: string, from?: ReadFrom): Promise<StoredFile | null>;
   /** Where a person or another program finds it. */
   readonly location: string;
 }
@@ -40,8 +45,8 @@ export interface StoredCheckpoint {
 /** A checkpoint on its way in: invisible to readers until `publish` has returned. */
 export interface CheckpointWriter {
   /**
-   * Writes one new file and makes it durable. The pieces are valid only until the next is asked for. Where its size in
-   * bytes is known beforehand, a tier may choose better how to send it.
+   * Writes one new file and makes it durable. The pieces are valid only until the next is asked for, but for those that
+   * the writer holds (see `hold`). Where its size in bytes is known beforehand, a tier may choose better how to send it.
    */
   write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void>;
   /**
