@@ -39,6 +39,7 @@ export function observedWith(observed: Partial<Observed>): Observed {
     gone: [],
     nodes: [],
     volume: boundClaim,
+    removal: null,
     reports: [],
     refusals: [],
     ...observed,

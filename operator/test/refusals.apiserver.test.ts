@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
-import { ClaimProblems } from "../src/control/claim-problems.ts";
+import { Problems } from "../src/control/problems.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { claims, events, pods } from "../src/kubernetes/resource.ts";
@@ -100,7 +100,7 @@ describe("what is said of a claim that does not bind", () => {
   let proxy: FaultProxy;
   let credentials: Credentials;
   let claim: KubeObject;
-  let problems: ClaimProblems;
+  let problems: Problems;
   let logged: string[];
   let now: number;
 
@@ -118,7 +118,7 @@ describe("what is said of a claim that does not bind", () => {
     logged = [];
     now = 0;
     const client = testClient(credentials);
-    problems = new ClaimProblems({
+    problems = new Problems({
       client,
       log: (level, message) => logged.push(`${level} ${message}`),
       now: () => now,
@@ -139,10 +139,10 @@ describe("what is said of a claim that does not bind", () => {
       proxy.heal();
       if (isBroken) proxy.fail(({ path }) => path.includes("/events"), fault, 1_000);
       now += 15_000;
-      return await problems.of(claim, forever);
+      return await problems.ofClaim(claim, forever);
     };
     expect([await ask(true), await ask(true)]).toEqual(["", ""]);
-    expect(logged).toEqual([expect.stringMatching(/^warn events of claims cannot be read/)]);
+    expect(logged).toEqual([expect.stringMatching(/^warn events cannot be read/)]);
     await ask(false);
     await ask(true);
     expect(logged.length).toBe(2);
@@ -151,7 +151,7 @@ describe("what is said of a claim that does not bind", () => {
   it("ends with the pass", async () => {
     const ending = new AbortController();
     proxy.fail(({ path }) => path.includes("/events"), { kind: "Stall" });
-    const asked = problems.of(claim, { signal: ending.signal }).catch((error: unknown) => String(error));
+    const asked = problems.ofClaim(claim, { signal: ending.signal }).catch((error: unknown) => String(error));
     ending.abort(new Error("the operator is stopping"));
     expect(await asked).toContain("the operator is stopping");
   });

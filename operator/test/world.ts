@@ -6,7 +6,8 @@ import type { Action, Decision } from "../src/core/decision.ts";
 import { claimNameOf } from "../src/core/names.ts";
 import { observeClaim } from "../src/core/observe-cluster.ts";
 import { observePod } from "../src/core/observe-pod.ts";
-import type { AgentReport, Observed, ObservedPod } from "../src/core/observed.ts";
+import type { AgentReport, Observed, ObservedPod, ObservedVolume } from "../src/core/observed.ts";
+import { RemovalModel } from "./removal-model.ts";
 import { type Fields, runOf, runUid, start, storedRun } from "./run-builder.ts";
 
 /*
@@ -47,6 +48,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
   let parsed = { version, run: runOf(parseTrainingRun(stored)) };
   const pods = new Map<string, ModelPod>();
   let claim: Fields | null = null;
+  const removal = new RemovalModel();
   let disk: CheckpointSummary[] = [];
   const creates: string[] = [];
   const deletes: string[] = [];
@@ -80,7 +82,8 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       pods: [...view, ...live.filter(({ uid }) => missing.includes(uid))],
       gone: missing.filter((uid) => !live.some((pod) => pod.uid === uid)),
       nodes: [{ name: "node-a", presence: "Present", ready: "True", readySince: start, outOfService: false }],
-      volume: claim ? observeClaim(claim, "") : { kind: "Absent", claimName: claimNameOf(run) ?? "" },
+      volume: claim ? observeClaim(claim, "") : absence(claimNameOf(run)),
+      removal: removal.observe(),
       reports: polls
         ? alive()
             .filter(({ started }) => started)
@@ -125,6 +128,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     else if (action.kind === "DeleteRun") deleteRun();
     else if (action.kind === "DeleteClaim") claim = null;
     else if (action.kind === "CreatePod") createPod(action.manifest.metadata);
+    else if (action.kind === "CreateRemovalPod") removal.create(action.manifest, now);
     else if (action.kind === "CreateClaim") {
       claim ??= { ...action.manifest, metadata: { ...action.manifest.metadata, uid: "claim-1" } };
     } else if (action.kind === "DeletePod" || action.kind === "ReleasePod") actOnPod(action);
@@ -132,6 +136,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
   }
 
   function actOnPod({ kind, name, uid }: Extract<Action, { kind: "DeletePod" | "ReleasePod" }>): void {
+    removal.delete({ name, uid });
     const pod = pods.get(name);
     if (pod?.uid !== uid) return;
     if (kind === "DeletePod") deletePod(pod);
@@ -386,6 +391,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     creates,
     deletes,
     accounted,
+    removal,
     observe,
     get now() {
       return now;
@@ -403,6 +409,10 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       return [...pods.values()];
     },
   };
+}
+
+function absence(claimName: string | null): ObservedVolume {
+  return claimName === null ? { kind: "None" } : { kind: "Absent", claimName };
 }
 
 function resumeOf({ step, digest }: CheckpointSummary) {

@@ -85,6 +85,8 @@ async function perform(action: Action, place: Place): Promise<KubeObject> {
       return await create(services, action.manifest, place, (found) => controllerUid(found) === uidOf(place));
     case "CreatePod":
       return await create(pods, action.manifest, place, (found) => isThePod(found, action, place));
+    case "CreateRemovalPod":
+      return await create(pods, action.manifest, place, (found) => controllerUid(found) === uidOf(place));
     case "DeleteClaim":
       await removeExact(place.client, { resource: claims, exact: exact(action, place) }, place.bound);
       return place.raw;
@@ -151,6 +153,13 @@ async function releasePod(action: Extract<Action, { kind: "ReleasePod" }>, place
   return place.raw;
 }
 
+const createdKinds = {
+  CreatePod: "Pod",
+  CreateRemovalPod: "Pod",
+  CreateClaim: "PersistentVolumeClaim",
+  CreateService: "Service",
+} as const;
+
 function isThePod(found: KubeObject, action: Extract<Action, { kind: "CreatePod" }>, place: Place): boolean {
   const carried = found.metadata.labels ?? {};
   return (
@@ -163,9 +172,7 @@ function isThePod(found: KubeObject, action: Extract<Action, { kind: "CreatePod"
 function refusalOf(action: Action, error: unknown, at: number): CreateRefusal | undefined {
   if (!("manifest" in action)) return undefined;
   const { name } = action.manifest.metadata;
-  const kind = ({ CreatePod: "Pod", CreateClaim: "PersistentVolumeClaim", CreateService: "Service" } as const)[
-    action.kind
-  ];
+  const kind = createdKinds[action.kind];
   if (error instanceof ForeignObjectError) {
     return { kind, name, status: 409, reason: "AlreadyExists", message: error.message, at };
   }

@@ -35,7 +35,7 @@ function decided(pod: ObservedPod, stored: { spec?: object; status?: object }, s
   );
   if (deleted === null) throw new Error("The run of the test is not being deleted");
   const now = start + 600_000 + seconds * 1000;
-  const seen = { gone: [], nodes: [], volume: { kind: "None" }, reports: [], refusals: [] } as const;
+  const seen = { gone: [], nodes: [], volume: { kind: "None" }, removal: null, reports: [], refusals: [] } as const;
   const { actions, status, events } = decide({ now, run: deleted.run, pods: [pod], ...seen }, settings);
   return { actions, cause: status.attempts?.[0]?.cause, told: events.map(({ reason }) => reason) };
 }

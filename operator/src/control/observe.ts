@@ -2,17 +2,27 @@ import { readDeletedRun } from "../api/deleted-run.ts";
 import { labels } from "../api/names.ts";
 import { parseTrainingRun, type TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
-import { claimNameOf, podName } from "../core/names.ts";
+import { claimNameOf, podName, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
 import { observePod } from "../core/observe-pod.ts";
-import type { AgentReport, Observed, ObservedNode, ObservedPod, ObservedVolume } from "../core/observed.ts";
+import { observeRemoval } from "../core/observe-removal.ts";
+import type {
+  AgentReport,
+  Observed,
+  ObservedNode,
+  ObservedPod,
+  ObservedRemoval,
+  ObservedVolume,
+} from "../core/observed.ts";
+import { isHeldUp } from "../core/obstacle.ts";
+import { removesObjects } from "../core/removal.ts";
 import { nodeNamesOf } from "../core/survey.ts";
 import { isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
 import type { Caches } from "./caches.ts";
-import type { ClaimProblems } from "./claim-problems.ts";
+import type { Problems } from "./problems.ts";
 import type { Refusals } from "./refusals.ts";
 
 /** Where an observation is gathered from. */
@@ -21,7 +31,7 @@ export type Sources = Readonly<{
   client: ApiClient;
   report: (podUid: string) => AgentReport | undefined;
   refusals: Refusals;
-  claimProblems: ClaimProblems;
+  problems: Problems;
   now: () => number;
 }>;
 
@@ -43,7 +53,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
   const { run } = reading;
   const cached = cachedPods(run, sources.caches);
   const missing = await readMissing(run, cached, { ...sources, bound });
-  const present = [...cached, ...missing.found];
+  const present = await withProblems([...cached, ...missing.found], run, { ...sources, bound });
   const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
   return {
     kind: "Seen",
@@ -56,6 +66,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       gone: missing.gone,
       nodes: await observeNodes(nodeNamesOf(run, present), { ...sources, bound }),
       volume: await observeVolume(run, { ...sources, bound }),
+      removal: await removalOf(run, { ...sources, bound }),
       reports,
       refusals: sources.refusals.of(run.metadata.uid),
     },
@@ -125,6 +136,20 @@ export function judgeMissing(raw: KubeObject | undefined, uid: string): Observed
   return observePod(raw) ?? "Unreadable";
 }
 
+/** Only of a pod that should have begun by now: most pods do before anybody has to ask. */
+async function withProblems(pods: readonly ObservedPod[], run: TrainingRun, live: Live): Promise<ObservedPod[]> {
+  const now = live.now();
+  return await Promise.all(
+    pods.map(async (pod) => {
+      if (isHeldUp(pod, now)) {
+        return { ...pod, problem: await live.problems.ofPod(pod, run.metadata.namespace, live.bound) };
+      }
+      live.problems.forget(pod.uid);
+      return pod;
+    }),
+  );
+}
+
 async function observeNodes(names: readonly string[], live: Live): Promise<readonly ObservedNode[]> {
   return await Promise.all(
     names.map(async (name) => {
@@ -143,7 +168,19 @@ async function observeVolume(run: TrainingRun, live: Live): Promise<ObservedVolu
     live.caches.claims.get(`${namespace}/${claimName}`) ??
     (await readLive(claims, { namespace, name: claimName }, live));
   if (raw === undefined) return { kind: "Absent", claimName };
-  return observeClaim(raw, await live.claimProblems.of(raw, live.bound));
+  return observeClaim(raw, await live.problems.ofClaim(raw, live.bound));
+}
+
+/** The copy is enough: a pod that it lacks is created again, and found to be there. */
+async function removalOf(run: TrainingRun, live: Live): Promise<ObservedRemoval | null> {
+  const { namespace, uid, deletionTimestamp } = run.metadata;
+  if (deletionTimestamp === undefined || !removesObjects(run)) return null;
+  const name = removalPodName(run);
+  const raw = live.caches.pods.find("owner", uid).find(({ metadata }) => metadata.name === name);
+  if (raw === undefined) return null;
+  const removal = observeRemoval(raw);
+  if (!removal.isUnmade || removal.message !== "") return removal;
+  return { ...removal, message: await live.problems.ofPod(removal, namespace, live.bound) };
 }
 
 async function readLive(

@@ -9,12 +9,12 @@ import { sleep } from "../kubernetes/sleep.ts";
 import { WorkQueue } from "../kubernetes/work-queue.ts";
 import { AgentClient } from "./agent-client.ts";
 import { Caches } from "./caches.ts";
-import { ClaimProblems } from "./claim-problems.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Probe } from "./probe.ts";
 import { probedAgents } from "./probed-agents.ts";
+import { Problems } from "./problems.ts";
 import { reconcile } from "./reconcile.ts";
 import { Refusals } from "./refusals.ts";
 import { RunEvents } from "./run-events.ts";
@@ -47,6 +47,7 @@ export class Operator {
   readonly #recorder: EventRecorder;
   readonly #refusals = new Refusals();
   readonly #runEvents = new RunEvents();
+  readonly #problems: Problems;
   readonly #saves = new SaveRequests();
 
   constructor(options: OperatorOptions) {
@@ -65,6 +66,7 @@ export class Operator {
       ...(options.agentPort === undefined ? {} : { port: options.agentPort }),
     });
     this.#recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: options.instance });
+    this.#problems = new Problems({ client, log: options.log, now: Date.now });
     this.#probe = this.#makeProbe();
     wakeOnChanges(this.caches, (key) => this.queue.add(key));
     this.#forgetWhatIsGone();
@@ -108,7 +110,7 @@ export class Operator {
         client,
         report: (podUid: string) => this.#probe.report(podUid),
         refusals: this.#refusals,
-        claimProblems: new ClaimProblems({ client, log, now: Date.now }),
+        problems: this.#problems,
         now: Date.now,
       },
       ownWrites: new OwnWrites(this.caches),
@@ -149,6 +151,10 @@ export class Operator {
       if (kind !== "Deleted") return;
       this.#probe.forget(object.metadata.uid);
       this.#saves.forget(object.metadata.uid);
+      this.#problems.forget(object.metadata.uid);
+    });
+    this.caches.claims.listen(({ kind, object }) => {
+      if (kind === "Deleted") this.#problems.forget(object.metadata.uid);
     });
   }
 }

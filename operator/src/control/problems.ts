@@ -1,63 +1,80 @@
+import type { ObservedPod } from "../core/observed.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { events } from "../kubernetes/resource.ts";
 import type { Log } from "./log.ts";
 
-export type ClaimProblemsOptions = Readonly<{ client: ApiClient; log: Log; now: () => number }>;
+export type ProblemsOptions = Readonly<{ client: ApiClient; log: Log; now: () => number }>;
 
 /**
- * What the cluster says about a claim that does not bind. Provisioners say it only in events, which are read
- * for such claims alone, and at most every quarter minute each. It is a diagnosis: where it cannot be had, in a
- * namespace whose events may not be read or from a server in trouble, everything goes on without.
+ * What the cluster says about a claim that does not bind and a pod whose containers are not made. Provisioners and
+ * kubelets say it only in events, which are read for such objects alone, and at most every quarter minute each. It is
+ * a diagnosis: where it cannot be had, in a namespace whose events may not be read or from a server in trouble,
+ * everything goes on without.
  */
-export class ClaimProblems {
-  readonly #options: ClaimProblemsOptions;
+export class Problems {
+  readonly #options: ProblemsOptions;
   readonly #known = new Map<string, Readonly<{ words: string; readAt: number }>>();
   #saidSo = false;
 
-  constructor(options: ClaimProblemsOptions) {
+  constructor(options: ProblemsOptions) {
     this.#options = options;
   }
 
   /** The newest warning about the claim; empty where it is bound or nothing was said. */
-  async of(claim: KubeObject, bound: Bound): Promise<string> {
+  async ofClaim(claim: KubeObject, bound: Bound): Promise<string> {
     const { uid, namespace } = claim.metadata;
     if ((claim.status as { phase?: string } | undefined)?.phase !== "Pending") {
-      this.#known.delete(uid);
+      this.forget(uid);
       return "";
     }
+    return await this.#words({ uid, namespace }, newestWarning, bound);
+  }
+
+  /** What keeps the pod's containers from being made; empty where nothing was said, or the pod has got on since. */
+  async ofPod({ uid }: Pick<ObservedPod, "uid">, namespace: string, bound: Bound): Promise<string> {
+    return await this.#words({ uid, namespace }, presentWarning, bound);
+  }
+
+  /** The object has got on, or is gone. */
+  forget(uid: string): void {
+    this.#known.delete(uid);
+  }
+
+  async #words(object: Subject, choose: (told: readonly Told[]) => Told | undefined, bound: Bound): Promise<string> {
+    const { uid } = object;
     const known = this.#known.get(uid);
     if (known !== undefined && this.#options.now() - known.readAt < rereadMs) return known.words;
-    const warnings = await this.#warnings({ uid, namespace }, bound);
-    const words = warnings === undefined ? (known?.words ?? "") : (newest(warnings)?.note ?? "");
+    const told = await this.#told(object, bound);
+    const words = told === undefined ? (known?.words ?? "") : (choose(told)?.note ?? "");
     this.#known.set(uid, { words, readAt: this.#options.now() });
     return words;
   }
 
-  /** Undefined where they could not be read, which is said once until it works again. */
-  async #warnings(
-    { uid, namespace }: Readonly<{ uid: string; namespace: string | undefined }>,
-    { signal }: Bound,
-  ): Promise<readonly Warning[] | undefined> {
+  /** All events about an object, the newest last. Undefined where they could not be read, which is said once until it works again. */
+  async #told({ uid, namespace }: Subject, { signal }: Bound): Promise<readonly Told[] | undefined> {
     const { client, log } = this.#options;
-    const query = { fieldSelector: `regarding.uid=${uid},type=Warning`, limit: "50" };
+    const query = { fieldSelector: `regarding.uid=${uid}`, limit: "50" };
     const bound = { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) };
     try {
-      const { items } = await client.list<Warning>({ resource: events, namespace }, query, bound);
+      const { items } = await client.list<Told>({ resource: events, namespace }, query, bound);
       this.#saidSo = false;
-      return items;
+      return items.toSorted((a, b) => timeOf(a) - timeOf(b));
     } catch (error) {
       if (signal.aborted) throw error;
-      if (!this.#saidSo)
-        log("warn", "events of claims cannot be read: why a claim does not bind is not told", { error });
+      const unknown = "why a claim does not bind, or a pod is not started, is not told";
+      if (!this.#saidSo) log("warn", `events cannot be read: ${unknown}`, { error });
       this.#saidSo = true;
       return undefined;
     }
   }
 }
 
-type Warning = KubeObject &
+type Subject = Readonly<{ uid: string; namespace: string | undefined }>;
+
+type Told = KubeObject &
   Readonly<{
+    type?: string;
     note?: string;
     eventTime?: string | null;
     deprecatedLastTimestamp?: string | null;
@@ -68,11 +85,23 @@ const rereadMs = 15_000;
 /** A pass does not wait longer for a diagnosis. */
 const patienceMs = 2_000;
 
-function newest(warnings: readonly Warning[]): Warning | undefined {
-  return [...warnings].sort((a, b) => timeOf(a) - timeOf(b)).at(-1);
+const isWarning = ({ type }: Told) => type === "Warning";
+
+/** Provisioners repeat what they wait for in normal events, so those take nothing back. */
+function newestWarning(told: readonly Told[]): Told | undefined {
+  return told.findLast(isWarning);
 }
 
-function timeOf(warning: Warning): number {
-  const time = warning.series?.lastObservedTime ?? warning.deprecatedLastTimestamp ?? warning.eventTime;
-  return Date.parse(time ?? warning.metadata.creationTimestamp ?? "") || 0;
+/**
+ * The kubelet's next normal event takes its warnings back: it has begun to pull an image, say. Now and then it sums up
+ * that volumes are missing; the words about the one that is are the better ones, and stay the same.
+ */
+function presentWarning(told: readonly Told[]): Told | undefined {
+  const warnings = told.slice(told.findLastIndex((event) => !isWarning(event)) + 1);
+  return warnings.findLast(({ note }) => note?.startsWith("MountVolume.")) ?? warnings.at(-1);
+}
+
+function timeOf(event: Told): number {
+  const time = event.series?.lastObservedTime ?? event.deprecatedLastTimestamp ?? event.eventTime;
+  return Date.parse(time ?? event.metadata.creationTimestamp ?? "") || 0;
 }

@@ -1,7 +1,11 @@
 import type { Action, RunEvent } from "../core/decision.ts";
 
 /** Events that tell of an action, by their reason; every other one tells of what stands in status. */
-const tellsOf: Readonly<Record<string, Action["kind"]>> = { AttemptStarted: "CreatePod", PodsAbandoned: "ReleaseRun" };
+const tellsOf: Readonly<Record<string, Action["kind"]>> = {
+  AttemptStarted: "CreatePod",
+  PodsAbandoned: "ReleaseRun",
+  ObjectsAbandoned: "ReleaseRun",
+};
 
 /** What a pass has come to, as far as its events depend on it. */
 export type PassDone = Readonly<{

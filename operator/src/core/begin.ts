@@ -1,5 +1,6 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { type ClaimVerdict, judgeClaim } from "./claim.ts";
+import { isTold } from "./conditions.ts";
 import { creations } from "./creation.ts";
 import { deadlineOf } from "./deadline.ts";
 import type { RunEvent } from "./decision.ts";
@@ -118,13 +119,11 @@ function unsuspended(observed: Observed, draft: Draft): Draft {
 }
 
 function blocked(observed: Observed, draft: Draft, { reason, message }: Obstacle): Draft {
-  const said = draft.status.conditions?.some(
-    (condition) => condition.type === "Progressing" && condition.reason === reason,
-  );
+  const statement = progressing(reason, message);
   return add(draft, observed, {
     state: "Pending",
-    statements: [progressing(reason, message)],
-    events: said ? [] : [{ type: "Warning", reason, message }],
+    statements: [statement],
+    events: isTold(draft.status.conditions, statement) ? [] : [{ type: "Warning", reason, message }],
   });
 }
 

@@ -36,6 +36,11 @@ export function isTrue(conditions: readonly Condition[] | undefined, type: Condi
   return conditions?.some((condition) => condition.type === type && condition.status === "True") ?? false;
 }
 
+/** True where the condition of the statement's type has its reason already: then nobody has to be told again. */
+export function isTold(conditions: readonly Condition[] | undefined, { type, reason }: Statement): boolean {
+  return conditions?.some((condition) => condition.type === type && condition.reason === reason) ?? false;
+}
+
 /**
  * Reasons come from schedulers, kubelets and agents too. One that is no CamelCase word would have the API server
  * refuse the whole status, and with it every decision on the run.

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { StoreState } from "../../test/removal-model.ts";
+import { type Fields, specWith } from "../../test/run-builder.ts";
 import { createWorld, type World } from "../../test/world.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { ObservedPod } from "./observed.ts";
@@ -196,6 +198,57 @@ describe("decide, in a model of the cluster", () => {
       runs,
     );
     expect(midway).toBeGreaterThan(5);
+  });
+});
+
+describe("a deleted run whose objects go with it, in the model", () => {
+  const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3" };
+  const volume = specWith().checkpoint as Fields;
+  const states = fc.array(fc.constantFrom<StoreState>("Up", "Down", "Evicted"), { minLength: 1, maxLength: 6 });
+  const places = fc.constantFrom({ ...volume, objectStore }, { objectStore });
+
+  test("L5: is let go once they are removed, or in time, and is never let go in silence", () => {
+    const seen = { removed: 0, abandoned: 0, retried: 0 };
+    fc.assert(
+      fc.property(script(names), places, states, fc.array(fc.nat({ max: 3 })), (events, checkpoint, fates, cuts) => {
+        const world = createWorld({ spec: { checkpoint, deletionPolicy: "Delete" } });
+        for (const event of events) {
+          world.events[event]();
+          settleOperator(world);
+        }
+        const told: string[] = [];
+        const limit = () => cuts.shift() ?? Number.POSITIVE_INFINITY;
+        const look = () => {
+          for (let pass = 0; pass < 30; pass += 1) {
+            const { decision, wrote } = world.pass({ limit: limit() });
+            if (decision?.actions.some(({ kind }) => kind === "ReleaseRun")) {
+              told.push(...decision.events.map(({ reason }) => reason));
+            }
+            if (!wrote) return;
+          }
+          throw new Error("The operator still writes after 30 passes in an unchanged world");
+        };
+        world.deleteRun();
+        // A last fate that stays: whatever it is, a quarter of an hour is enough.
+        for (let ticks = 0; ticks < 130 && world.run !== null; ticks += 1) {
+          look();
+          world.events.terminate();
+          world.removal.work(fates[Math.min(ticks, fates.length - 1)] ?? "Up");
+          world.events.tick();
+        }
+        expect(world.run).toBeNull();
+        expect(world.pods.filter(({ finalizers }) => finalizers.length > 0)).toEqual([]);
+        if (world.creates.length === 0) return;
+        expect(told.includes("ObjectsAbandoned")).toBe(world.removal.objects);
+        if (world.removal.created > 1) seen.retried += 1;
+        if (world.removal.objects) seen.abandoned += 1;
+        else seen.removed += 1;
+      }),
+      runs,
+    );
+    expect(seen.removed).toBeGreaterThan(5);
+    expect(seen.abandoned).toBeGreaterThan(5);
+    expect(seen.retried).toBeGreaterThan(5);
   });
 });
 

@@ -51,7 +51,8 @@ function isOverdue({ run, now }: Observed): boolean {
 
 function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft {
   const scene = survey(observed, draft.status);
-  if (observed.run.metadata.deletionTimestamp !== undefined) return decideDeletion(observed, draft, scene);
+  if (observed.run.metadata.deletionTimestamp !== undefined)
+    return decideDeletion(observed, draft, { scene, settings });
   if (isFinished(draft)) return decideFinished(observed, draft, scene);
   if (scene.entry !== null) return decideLive(observed, draft, { scene, settings });
   return decideNext(observed, draft, { scene, settings });

@@ -36,6 +36,8 @@ export type Action =
   | Readonly<{ kind: "CreateService"; manifest: Manifest }>
   /** `AlreadyExists` is success only if a live read shows the run's uid as controller and the same attempt label. */
   | Readonly<{ kind: "CreatePod"; manifest: Manifest; attempt: number; worker: number }>
+  /** The pod that removes a deleted run's objects. `AlreadyExists` is success only if the run controls it. */
+  | Readonly<{ kind: "CreateRemovalPod"; manifest: Manifest }>
   /** Ask the pod to stop with its own grace period. */
   | Readonly<{ kind: "DeletePod"; name: string; uid: string }>
   /** Take the finalizer `trainingrun.dev/accounting` off a pod whose end is in the ledger. */

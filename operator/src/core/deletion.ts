@@ -1,16 +1,28 @@
 import { finalSaveFinalizer } from "../api/names.ts";
 import { releaseDeadline } from "./deadline.ts";
-import type { Action } from "./decision.ts";
+import type { Action, RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { deletePod, releasePod, tidyPods } from "./housekeeping.ts";
-import type { Observed } from "./observed.ts";
+import type { Observed, ObservedPod } from "./observed.ts";
+import type { PodSettings } from "./pod-settings.ts";
+import { judgeRemoval } from "./removal.ts";
+import { removalSeconds } from "./removal-pod.ts";
 import type { Survey } from "./survey.ts";
 
+//   stop with a final checkpoint ──► remove the objects ──► remove the claim ──► let go
+//     └─ grace period and a minute     └─ ten minutes more
+//
+// Neither wait is longer, whatever is seen (L5); what is abandoned then is named.
+
 /**
- * A deleted run stops with its final checkpoint and then goes. It is let go in time even if a pod's end is never
- * seen (L5): what is abandoned then is named.
+ * A deleted run stops with its final checkpoint, removes its data where that is asked for, and then goes. Each of its
+ * waits has an end, after which it goes all the same (L5).
  */
-export function decideDeletion(observed: Observed, draft: Draft, scene: Survey): Draft {
+export function decideDeletion(
+  observed: Observed,
+  draft: Draft,
+  { scene, settings }: { scene: Survey; settings: PodSettings },
+): Draft {
   const { run, now } = observed;
   if (!run.metadata.finalizers.includes(finalSaveFinalizer)) {
     return add(draft, observed, {
@@ -23,23 +35,29 @@ export function decideDeletion(observed: Observed, draft: Draft, scene: Survey):
     run,
     alive.map(({ graceSeconds }) => graceSeconds),
   );
-  if (alive.length === 0 && scene.entry === null) {
-    return add(draft, observed, {
-      actions: [...tidyPods(scene, draft.status), ...claimRemoval(observed), { kind: "ReleaseRun" }],
-    });
-  }
-  if (now >= deadline) {
-    const names = alive.map(({ name, node }) => `${name} on node ${node ?? "none"}`).join(", ");
-    const message = `Let the run go although the end of ${names || "its pod"} was not seen: the grace period and a minute are over.`;
-    return add(draft, observed, {
-      actions: [
-        ...pods.flatMap(({ pod }) => [...deletePod(pod), ...releasePod(pod)]),
-        ...claimRemoval(observed),
-        { kind: "ReleaseRun" },
-      ],
-      events: [{ type: "Warning", reason: "PodsAbandoned", message }],
-    });
-  }
+  const hasStopped = alive.length === 0 && scene.entry === null;
+  if (!hasStopped && now < deadline) return saving(observed, draft, { scene, deadline });
+  const tidied = add(draft, observed, {
+    actions: hasStopped ? tidyPods(scene, draft.status) : pods.flatMap(({ pod }) => deletePod(pod)),
+  });
+  const removal = judgeRemoval(observed, {
+    status: tidied.status,
+    settings,
+    deadline: deadline + removalSeconds * 1000,
+  });
+  if (removal.kind === "Under") return add(tidied, observed, removal.addition);
+  return add(tidied, observed, {
+    actions: [
+      ...(hasStopped ? [] : pods.flatMap(({ pod }) => releasePod(pod))),
+      ...(removal.kind === "Abandoned" ? removal.actions : []),
+      ...claimRemoval(observed),
+      { kind: "ReleaseRun" },
+    ],
+    events: [...(hasStopped ? [] : [podsAbandoned(alive)]), ...(removal.kind === "Abandoned" ? [removal.event] : [])],
+  });
+}
+
+function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: Survey; deadline: number }): Draft {
   return add(draft, observed, {
     state: "Saving",
     statements: [
@@ -54,8 +72,14 @@ export function decideDeletion(observed: Observed, draft: Draft, scene: Survey):
       ...scene.members.filter(({ end }) => end.kind === "Alive").flatMap(({ pod }) => deletePod(pod)),
       ...tidyPods(scene, draft.status),
     ],
-    waits: [deadline - now],
+    waits: [deadline - observed.now],
   });
+}
+
+function podsAbandoned(alive: readonly ObservedPod[]): RunEvent {
+  const names = alive.map(({ name, node }) => `${name} on node ${node ?? "none"}`).join(", ");
+  const message = `Let the run go although the end of ${names || "its pod"} was not seen: the grace period and a minute are over.`;
+  return { type: "Warning", reason: "PodsAbandoned", message };
 }
 
 function claimRemoval({ run, volume }: Observed): Action[] {

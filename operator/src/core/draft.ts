@@ -52,6 +52,7 @@ const order: readonly Action["kind"][] = [
   "CreateClaim",
   "CreateService",
   "CreatePod",
+  "CreateRemovalPod",
   "DeletePod",
   "ReleasePod",
   "DeleteClaim",

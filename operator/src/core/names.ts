@@ -13,6 +13,11 @@ export function claimNameOf(run: TrainingRun): string | null {
   return volume.claimName ?? `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}`;
 }
 
+/** Name of the pod that removes the objects of a deleted run. No training pod has it: theirs end in two numbers. */
+export function removalPodName({ metadata }: TrainingRun): string {
+  return `${metadata.name}-delete-${metadata.uid.slice(0, 8)}`;
+}
+
 /** Labels of everything made for a run. */
 export function runLabels(run: TrainingRun): Record<string, string> {
   return { [labels.run]: run.metadata.name, [labels.runUid]: run.metadata.uid };

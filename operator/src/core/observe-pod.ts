@@ -105,6 +105,7 @@ export function observePod(raw: unknown): ObservedPod | null {
         })),
         graceSeconds: spec.terminationGracePeriodSeconds ?? defaultGraceSeconds,
         ...containers,
+        problem: "",
       };
 }
 

@@ -21,6 +21,8 @@ export type Observed = Readonly<{
   /** One entry per name of `nodeNamesOf`: nodes of the run's pods, also of recorded ones that are gone. */
   nodes: readonly ObservedNode[];
   volume: ObservedVolume;
+  /** Null where there is none; only a deleted run whose objects go with it ever has one. */
+  removal: ObservedRemoval | null;
   /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
   reports: readonly AgentReport[];
   /** The last refusal per object name; forgotten once that object exists. */
@@ -91,6 +93,25 @@ export type ObservedPod = Readonly<{
   restore: ObservedContainer<AgentRecord> | null;
   /** The template's other containers. Only a regular one can keep a pod alive after its trainer's end. */
   others: readonly (ObservedContainer<never> & Readonly<{ role: "Init" | "Regular" }>)[];
+  /** What keeps its containers from being made, in the kubelet's words; empty where nothing was said or asked. */
+  problem: string;
+}>;
+
+/** The pod that removes the objects of a deleted run. */
+export type ObservedRemoval = Readonly<{
+  name: string;
+  uid: string;
+  createdAt: Instant;
+  deletionRequested: boolean;
+  /** Its container has ended with none of the run's objects left. */
+  removed: boolean;
+  /** The pod has ended without that and is not started again: it was evicted, its node was lost, its time was over. */
+  failed: boolean;
+  /** It has a node, and its container has never run. */
+  isUnmade: boolean;
+  /** Why it has not come to it, in its own record's words or the cluster's; empty where nothing is wrong. */
+  reason: string;
+  message: string;
 }>;
 
 /** A node that a pod of the run is bound to. */

@@ -1,6 +1,7 @@
+import { credentialsVolumeName } from "../api/template.ts";
 import { timeOf } from "./instant.ts";
 import { podName } from "./names.ts";
-import type { Observed, ObservedPod } from "./observed.ts";
+import type { Instant, Observed, ObservedPod } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
 
@@ -19,9 +20,21 @@ const stuck: readonly string[] = [
   "CrashLoopBackOff",
 ];
 
+/** Reasons that a container has before it is made. With a volume that cannot be mounted they stay for ever. */
+const unmade: readonly string[] = ["", "ContainerCreating", "PodInitializing"];
+/** A kubelet needs no longer to begin with a pod, where nothing is missing. */
+const beginPatienceMs = 10_000;
+
 /** Why a pod that exists does not get on, in the scheduler's or the kubelet's words; null where nothing is wrong. */
 export function obstacleOf(observed: Observed, pod: ObservedPod): Obstacle | null {
-  return unscheduled(observed, pod) ?? stuckContainer(pod) ?? silentNode(observed, pod);
+  return unscheduled(observed, pod) ?? stuckContainer(pod) ?? unmounted(observed, pod) ?? silentNode(observed, pod);
+}
+
+/** A pod that has a node for a while and not one container: only events tell what its kubelet waits for. */
+export function isHeldUp(pod: ObservedPod, now: Instant): boolean {
+  if (pod.phase !== "Pending" || pod.node === null || pod.deletionRequestedAt !== null) return false;
+  const boundAt = pod.conditions.find(({ type, status }) => type === "PodScheduled" && status === "True")?.since;
+  return now - (boundAt ?? pod.createdAt) >= beginPatienceMs && containersOf(pod).every(isUnmade);
 }
 
 /** The node of a pod has gone silent: what is waited for, since when, and what would end the wait. */
@@ -58,9 +71,21 @@ function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
   };
 }
 
+/** A Secret that is not there, a volume that another node holds: the kubelet tries again, and the pod begins by itself. */
+function unmounted({ run }: Observed, { name, node, problem }: ObservedPod): Obstacle | null {
+  if (problem === "") return null;
+  const { objectStore } = run.spec.checkpoint;
+  const advice =
+    objectStore !== undefined && problem.includes(credentialsVolumeName)
+      ? ` Create the Secret ${objectStore.credentialsSecretName} in the namespace ${run.metadata.namespace} with the keys accessKeyId and secretAccessKey; the pod then begins by itself.`
+      : "";
+  const message = `The pod ${name} cannot begin on node ${node ?? "none"}: ${problem.replace(/\.?$/, ".")}${advice}`;
+  return { reason: "Blocked", message };
+}
+
 function stuckContainer(pod: ObservedPod): Obstacle | null {
-  for (const container of [pod.restore, pod.agent, pod.trainer, ...pod.others]) {
-    if (container?.state.kind !== "Waiting" || !stuck.includes(container.state.reason)) continue;
+  for (const container of containersOf(pod)) {
+    if (container.state.kind !== "Waiting" || !stuck.includes(container.state.reason)) continue;
     const last = container.previousEnd?.message ? ` Its last words: ${container.previousEnd.message}` : "";
     return {
       reason: container.state.reason,
@@ -68,4 +93,12 @@ function stuckContainer(pod: ObservedPod): Obstacle | null {
     };
   }
   return null;
+}
+
+function isUnmade({ state, previousEnd }: Pick<ObservedPod["trainer"], "state" | "previousEnd">): boolean {
+  return state.kind === "Waiting" && previousEnd === null && unmade.includes(state.reason);
+}
+
+function containersOf(pod: ObservedPod) {
+  return [...(pod.restore ? [pod.restore] : []), pod.agent, pod.trainer, ...pod.others];
 }

@@ -1,9 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { AgentEnvironment, PodEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import {
+  AgentEnvironment,
+  DeleteEnvironment,
+  PodEnvironment,
+} from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { expect, test } from "vitest";
 import { type Fields, runWith } from "../../test/run-builder.ts";
 import { trainingPod } from "./pod.ts";
+import { removalPod } from "./removal-pod.ts";
 
 const golden = join(import.meta.dirname, "../../test/golden");
 const settings = {
@@ -89,9 +94,30 @@ const cases = {
 // A new operator alone must not change a pod (I11): a change here is a change for every next attempt. To accept it,
 // run with UPDATE_GOLDEN=1 and read the difference.
 test.each(Object.entries(cases))("the manifest of %s is what it was", (file, { run, worker, avoidNodes }) => {
-  const manifest = `${JSON.stringify(trainingPod({ run, entry, worker, settings, avoidNodes }), null, 2)}\n`;
+  expectGolden(file, trainingPod({ run, entry, worker, settings, avoidNodes }));
+});
+
+function expectGolden(file: string, pod: unknown): void {
+  const manifest = `${JSON.stringify(pod, null, 2)}\n`;
   if (process.env.UPDATE_GOLDEN) writeFileSync(join(golden, file), manifest);
   expect(manifest).toBe(readFileSync(join(golden, file), "utf8"));
+}
+
+test("the manifest of the pod that removes the objects of a run is what it was", () => {
+  const queued = {
+    ...rich,
+    metadata: { ...rich.metadata, labels: { team: "vision", "kueue.x-k8s.io/queue-name": "q" } },
+  };
+  const placed = { tolerations: [{ operator: "Exists" }], nodeSelector: { zone: "a" }, serviceAccountName: "trainer" };
+  const template = { ...queued, spec: { ...rich.spec, ...placed } };
+  const run = runWith({ spec: { template, checkpoint: { objectStore }, deletionPolicy: "Delete" } });
+  const pod = removalPod(run, objectStore, settings);
+  expectGolden("removal-pod.json", pod);
+  const [container] = (pod.spec as Spec).containers;
+  expect(DeleteEnvironment.parse(variablesOf(container ?? { name: "" }))).toMatchObject({
+    TRAININGRUN_UID: run.metadata.uid,
+    TRAININGRUN_OBJECT_STORE: { bucket: "checkpoints", prefix: "" },
+  });
 });
 
 type Container = Readonly<{ name: string; env?: readonly Fields[]; volumeMounts?: readonly Fields[] }>;

@@ -111,7 +111,7 @@ function operatorContainer({ run, entry, worker, settings }: PodPlan, trainer: T
 }
 
 /** As the trainer's user, so that each can read what the other wrote; otherwise as confined as a container can be. */
-function agentSecurity(run: TrainingRun, trainer: TemplateContainer | undefined): Json {
+export function agentSecurity(run: TrainingRun, trainer: TemplateContainer | undefined): Json {
   const theirs = objectOf(trainer?.securityContext);
   const pod = objectOf(run.spec.template.spec.securityContext);
   const identity = Object.fromEntries(

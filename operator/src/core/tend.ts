@@ -1,5 +1,5 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
-import type { Statement } from "./conditions.ts";
+import { isTold, type Statement } from "./conditions.ts";
 import { creations, refusalOf, refusalRetryMs } from "./creation.ts";
 import { deadlineOf } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
@@ -15,6 +15,8 @@ import type { Survey } from "./survey.ts";
 const firstStepPatienceMs = 120_000;
 /** No pod is left whose node's changes would wake the run, so the node is looked at this often. */
 const unseenRetryMs = 15_000;
+/** A pod that has a node and no container yet is looked at this often: what it waits for is told in events alone. */
+const beginRetryMs = 15_000;
 /** An agent that has not answered this long after the trainer began is called silent. */
 const agentPatienceMs = 60_000;
 
@@ -64,13 +66,9 @@ function unseen(observed: Observed, scene: Survey): Addition {
 
 /** An obstacle as a condition, and as an event where it is new. */
 function said({ run }: Observed, { reason, message }: Obstacle): Pick<Addition, "statements" | "events"> {
-  const known = run.status.conditions?.some((condition) => {
-    return condition.type === "Progressing" && condition.reason === reason;
-  });
-  return {
-    statements: [progressing("False", reason, message)],
-    events: known ? [] : [{ type: "Warning", reason, message }],
-  };
+  const statement = progressing("False", reason, message);
+  const events = isTold(run.status.conditions, statement) ? [] : [{ type: "Warning", reason, message } as const];
+  return { statements: [statement], events };
 }
 
 function stopping(observed: Observed, { stop }: TrainingRunStatus, scene: Survey): Addition {
@@ -92,7 +90,8 @@ function stopping(observed: Observed, { stop }: TrainingRunStatus, scene: Survey
 function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {
   const obstacle = obstacleOf(observed, pod);
   if (obstacle !== null) {
-    return { state: pod.trainer.state.kind === "Running" ? "Running" : "Pending", ...said(observed, obstacle) };
+    const state = pod.trainer.state.kind === "Running" ? "Running" : "Pending";
+    return { state, ...said(observed, obstacle), waits: beginWait(pod) };
   }
   if (pod.deletionRequestedAt !== null) {
     return {
@@ -115,12 +114,18 @@ function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addi
     };
   }
   if (pod.agent.state.kind === "Waiting" && pod.trainer.state.kind === "Waiting") {
-    return { state: "Pending", statements: [progressing("False", "Starting", `The pod ${pod.name} is starting.`)] };
+    const message = `The pod ${pod.name} is starting.`;
+    return { state: "Pending", statements: [progressing("False", "Starting", message)], waits: beginWait(pod) };
   }
   if (entry.firstStepTime !== undefined || (entry.lastStep !== undefined && entry.opened)) {
     return { state: "Running", statements: [progressing("True", "Training", `Attempt ${entry.number} is training.`)] };
   }
   return beforeFirstStep(observed, entry, pod);
+}
+
+/** Nothing of the pod changes while its kubelet waits for a volume, so it is looked at again. */
+function beginWait({ phase, node }: ObservedPod): number[] {
+  return phase === "Pending" && node !== null ? [beginRetryMs] : [];
 }
 
 function beforeFirstStep(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {

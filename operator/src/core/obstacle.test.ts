@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { condition, decideOn, living } from "../../test/observed-builder.ts";
+import { at, podWith, running, waiting } from "../../test/pod-builder.ts";
+import { type Fields, specWith, start } from "../../test/run-builder.ts";
+import { isHeldUp } from "./obstacle.ts";
+
+const unmade = {
+  containerStatuses: [waiting("trainer", "PodInitializing")],
+  initContainerStatuses: [waiting("agent", "PodInitializing")],
+};
+const bound = { type: "PodScheduled", status: "True", lastTransitionTime: at(50) };
+const pending = (fields: Fields = {}) =>
+  podWith({ status: { phase: "Pending", ...unmade, conditions: [bound], ...fields } });
+
+describe("a pod is held up", () => {
+  test.each([
+    ["that has a node for ten seconds and no container", pending(), true],
+    ["whose kubelet has said nothing yet", pending({ containerStatuses: [], initContainerStatuses: [] }), true],
+    ["that got its node a moment ago", pending({ conditions: [{ ...bound, lastTransitionTime: at(51) }] }), false],
+    ["that has no node", podWith({ spec: { nodeName: undefined }, status: { phase: "Pending", ...unmade } }), false],
+    [
+      "whose image is not there, which the pod says itself",
+      pending({ initContainerStatuses: [waiting("agent", "ErrImagePull")] }),
+      false,
+    ],
+    ["whose agent runs", pending({ initContainerStatuses: [running("agent")] }), false],
+    [
+      "that is being deleted",
+      podWith({ metadata: { deletionTimestamp: at(55) }, status: { phase: "Pending", ...unmade } }),
+      false,
+    ],
+  ])("%s: %o", (_, pod, expected) => {
+    expect(isHeldUp(pod, start + 60_000)).toBe(expected);
+  });
+});
+
+describe("a pod whose Secret is missing", () => {
+  const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3-keys" };
+  const spec = { checkpoint: { ...(specWith().checkpoint as Fields), objectStore } };
+  const problem = 'MountVolume.SetUp failed for volume "trainingrun-credentials" : secret "s3-keys" not found';
+  const blocked = { run: living({ spec }), pods: [{ ...pending(), problem }] };
+
+  test("is Blocked in the kubelet's words, and says which Secret to create", () => {
+    expect(condition(decideOn(blocked), "Progressing")).toMatchObject({
+      status: "False",
+      reason: "Blocked",
+      message: `The pod mnist-1-0 cannot begin on node node-a: ${problem}. Create the Secret s3-keys in the namespace team with the keys accessKeyId and secretAccessKey; the pod then begins by itself.`,
+    });
+  });
+
+  test("is waited for: no attempt ends, nothing is written again, and it is told once", () => {
+    const first = decideOn(blocked);
+    expect(first.events).toMatchObject([{ type: "Warning", reason: "Blocked" }]);
+    const next = decideOn({ ...blocked, run: { ...blocked.run, status: first.status }, now: start + 600_000 });
+    expect(next).toEqual({ status: first.status, actions: [], events: [], requeueAfterMs: 15_000 });
+    expect(next.status.attempts).toMatchObject([{ number: 1 }]);
+  });
+
+  test("goes on as any other once it begins", () => {
+    const begun = podWith({ status: { initContainerStatuses: [running("agent")] } });
+    expect(condition(decideOn({ ...blocked, pods: [begun] }), "Progressing")?.reason).toBe("Restoring");
+  });
+});
+
+test("a volume of the template that cannot be mounted is told of without advice on Secrets", () => {
+  const problem = 'MountVolume.SetUp failed for volume "cache" : configmap "cache" not found.';
+  const decision = decideOn({ run: living(), pods: [{ ...pending(), problem }] });
+  expect(condition(decision, "Progressing")?.message).toBe(`The pod mnist-1-0 cannot begin on node node-a: ${problem}`);
+});
+
+test("a pod that starts is looked at again: nothing of it changes while its kubelet waits for a volume", () => {
+  expect(decideOn({ run: living(), pods: [pending()] }).requeueAfterMs).toBe(15_000);
+});
