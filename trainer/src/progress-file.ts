@@ -8,19 +8,22 @@ import { replaceFile } from "./replace-file.ts";
 /** Between two writes that nothing but the clock asks for. */
 const minMillisecondsBetween = 300;
 
-/** `progress.json` and the request to save: the trainer's side of the control directory. */
+/** `progress.json`, the request to save and the pause of saving: the trainer's side of the control directory. */
 export class ProgressFile {
   readonly #path: string;
   readonly #saveRequest: string;
+  readonly #savingPaused: string;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #failing = false;
   #deaf = false;
+  #wasPaused = false;
 
   constructor(place: Place) {
     const directory = progressDirectory(place);
     this.#path = join(directory, controlFiles.progress);
     this.#saveRequest = join(directory, controlFiles.save);
+    this.#savingPaused = join(directory, controlFiles.savingPaused);
   }
 
   /** Writes if the last write is a while ago. `progress` is asked only then. */
@@ -48,6 +51,14 @@ export class ProgressFile {
     return existsSync(this.#saveRequest);
   }
 
+  /** Whether the agent asks for no regular saves at present; asked when one is due. */
+  savingPaused(): boolean {
+    const isPaused = existsSync(this.#savingPaused);
+    if (isPaused !== this.#wasPaused) console.error(isPaused ? pauseBegins : "Saving goes on.");
+    this.#wasPaused = isPaused;
+    return isPaused;
+  }
+
   /** Takes the request away as the save begins: a request made after this one asks for another save. */
   acceptSaveRequest(): void {
     try {
@@ -59,3 +70,6 @@ export class ProgressFile {
     }
   }
 }
+
+const pauseBegins =
+  "Saving is paused, for the byte budget has no room for another checkpoint; the last save before the end is made.";

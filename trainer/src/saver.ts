@@ -108,7 +108,7 @@ export class Saver {
     this.#writer();
   }
 
-  /** A save that was due while another is in flight is dropped: the next one holds its steps as well. */
+  /** A save that was due while another is in flight, or saving paused, is dropped: the next one holds its steps as well. */
   skip(): void {
     this.#counts = { ...this.#counts, skipped: this.#counts.skipped + 1 };
   }

@@ -1,7 +1,9 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import type { Learner } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
@@ -20,18 +22,26 @@ const idle: Learner<null> = {
   restore: () => undefined,
 };
 
+type Scene = { readonly loop: TrainingLoop<null>; readonly store: DirectoryStore; readonly saver: Saver };
+
 async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
+  return (await sceneWith({ every })).loop;
+}
+
+async function sceneWith({ every, saveEvery = 1000 }: { every?: Evaluation; saveEvery?: number }): Promise<Scene> {
   const checkpoints = await mkdtemp(join(tmpdir(), "training-loop-"));
   onTestFinished(() => rm(checkpoints, { recursive: true, force: true }));
   const store = await openDirectoryStore(checkpoints, { runUid: "run" });
   const pacer = new Pacer();
   const who = { attempt: 1, parent: null, nonFiniteBefore: [], environment: {} };
-  const interval = { steps: 1000 };
-  return new TrainingLoop(
+  const interval = { steps: saveEvery };
+  const saver = new Saver({ ...who, store, writer: writerHere(store), pacer }, null);
+  onTestFinished(() => saver.close());
+  const loop = new TrainingLoop(
     {
       learner: idle,
       data: {
-        cursor: { epoch: 0, permutationSeed: 0, position: 0 },
+        cursor: { epoch: 3, permutationSeed: 0, position: 0 },
         samples: 0,
         dataset: { size: 1 },
         next: () => null,
@@ -42,7 +52,7 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
       best: undefined,
       minStepMilliseconds: 0,
       interval,
-      saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, null),
+      saver,
       pacer,
       progress: new ProgressFile({ kind: "local", runUid: "run", checkpoints, interval, graceSeconds: 30 }),
       signal: new AbortController().signal,
@@ -51,6 +61,13 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
     },
     { seed: 1 },
   );
+  return { loop, store, saver };
+}
+
+/** Opens the log for the attempt that trains here, as a restore would have done. */
+async function openLog(store: DirectoryStore): Promise<void> {
+  const draft = { kind: "open", attempt: 1, podUid: "pod", node: "", base: null, generation: 1 } as const;
+  await appendRecordAfter(store, draft, { after: 0 });
 }
 
 test("training ends at the first evaluation whose metrics no checkpoint could hold", async () => {
@@ -70,4 +87,38 @@ test("what an evaluation returns is part of the state that is saved", async () =
       { name: "loss", value: "1" },
     ],
   });
+});
+
+test("a checkpoint says the same run, step, epoch, metrics and time of itself wherever it is looked for", async () => {
+  const { loop, store, saver } = await sceneWith({ saveEvery: 4 });
+  await openLog(store);
+  await loop.run();
+  await saver.inFlight?.done;
+  const [ref] = (await readLog(store)).state.checkpoints;
+  const directory = join(store.root, "data", "step-000000000004-a0001");
+  const read = async (name: string) => JSON.parse(await readFile(join(directory, name), "utf8"));
+  const [manifest, state] = [await read("MANIFEST.json"), await read("state.json")];
+  const metrics = [{ name: "loss", value: "1" }];
+  expect(ref).toMatchObject({ step: 4, epoch: 3, metrics, directory: "step-000000000004-a0001" });
+  expect(manifest).toMatchObject({ runUid: "run", attempt: 1, step: 4, epoch: 3, metrics, digest: ref?.digest });
+  expect(state).toMatchObject({ step: 4, cursor: { epoch: 3 }, metrics });
+  expect(Date.parse(manifest.time)).toBeLessThanOrEqual(Date.parse(ref?.time ?? ""));
+});
+
+test("while saving is paused no save is begun but one that somebody asks for", async () => {
+  const { loop, store, saver } = await sceneWith({ saveEvery: 1 });
+  await openLog(store);
+  const control = join(store.root, "control");
+  await mkdir(control, { recursive: true });
+  await writeFile(join(control, "saving-paused"), "the byte budget is spent");
+  await loop.run();
+  expect(saver.counts).toMatchObject({ committed: 0, skipped: 4 });
+  const other = await sceneWith({ saveEvery: 1 });
+  await openLog(other.store);
+  await mkdir(join(other.store.root, "control"), { recursive: true });
+  for (const name of ["saving-paused", "save"]) await writeFile(join(other.store.root, "control", name), "");
+  await other.loop.run();
+  await other.saver.inFlight?.done;
+  expect((await readLog(other.store)).state.checkpoints).toHaveLength(1);
+  expect(await readdir(join(other.store.root, "control"))).not.toContain("save");
 });

@@ -213,7 +213,8 @@ export class TrainingLoop<Data> {
     });
     const requested = progress.saveRequested(now);
     if (!due && !requested) return;
-    if (saver.inFlight !== null) {
+    // One that somebody asks for is made in spite of a pause.
+    if (saver.inFlight !== null || (!requested && progress.savingPaused())) {
       if (due) {
         saver.skip();
         this.#savedAtMs = now;

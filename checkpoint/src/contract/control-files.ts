@@ -11,6 +11,12 @@ export const controlFiles = {
   /** Empty; the agent creates it to ask for a save, the trainer removes it as that save begins. */
   save: "save",
   /**
+   * Why saving is paused, in words; the agent keeps it there while the byte budget has no room for another checkpoint.
+   * The trainer leaves out its regular saves meanwhile. A save that is asked for, and the last one before it ends, it
+   * makes all the same.
+   */
+  savingPaused: "saving-paused",
+  /**
    * A {@link TrainerRecord} of kind `done`; the trainer writes it after the final checkpoint's `commit` and
    * before it exits. The agent cannot read the trainer's termination log, and appends the log's `done` for it.
    */

@@ -18,7 +18,7 @@ export const Progress = z.object({
   saves: z.object({
     committed: z.int().min(0),
     failed: z.int().min(0),
-    /** Save requests that came while another save was in flight and were dropped. */
+    /** Save requests that were dropped, because another save was in flight or saving was paused. */
     skipped: z.int().min(0),
     lastSeconds: z.number().min(0),
     lastBytes: z.int().min(0),

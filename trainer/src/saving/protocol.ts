@@ -1,6 +1,7 @@
 import type { Digest, Metric } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import type { TensorDtype } from "../learner.ts";
+import type { TrainingState } from "../training-state.ts";
 
 /*
  * What the training thread and whoever writes its checkpoints tell each other. Values travel in slabs: pieces of memory
@@ -25,7 +26,7 @@ export type SaveJob = {
   readonly parent: Digest | null;
   readonly metrics: readonly Metric[];
   /** `state.json` and `environment.json`. */
-  readonly state: unknown;
+  readonly state: TrainingState;
   readonly environment: unknown;
   /** Tensors whose NaN and infinities are no news. */
   readonly nonFiniteBefore: readonly string[];

@@ -88,6 +88,7 @@ export class SnapshotWriter {
       runUid: this.#store.runUid,
       attempt,
       step,
+      epoch: state.cursor.epoch,
       parent,
       files: [...files, jsonFile(stateFile, state), jsonFile("environment.json", environment)],
       metrics,
