@@ -69,6 +69,7 @@ export class TestRun implements Disposable {
     interval?: Interval;
     graceSeconds?: number;
     restored?: "before" | "never";
+    variables?: Readonly<Record<string, string>>;
   }): Promise<TestPod> {
     this.attempt += 1;
     mkdirSync(this.checkpoints, { recursive: true });
@@ -114,7 +115,7 @@ export class TestPod {
 
   constructor(
     run: TestRun,
-    { settings, interval = { steps: 20 }, graceSeconds = 20 }: Parameters<TestRun["startPod"]>[0],
+    { settings, interval = { steps: 20 }, graceSeconds = 20, variables = {} }: Parameters<TestRun["startPod"]>[0],
   ) {
     this.control = join(run.directory, `control-${run.attempt}`);
     mkdirSync(this.control);
@@ -134,6 +135,7 @@ export class TestPod {
       TRAININGRUN_TERMINATION_LOG: log,
       TRAININGRUN_GRACE_SECONDS: String(graceSeconds),
       TRAININGRUN_INTERVAL: JSON.stringify(interval),
+      ...variables,
       ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`LINEAR_${name}`, String(value)])),
     };
     this.#child = spawn(process.execPath, [script], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
