@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { z } from "zod";
 
 /** The agent was started without the variables that the operator gives it; the message names each one. */
 export class EnvironmentError extends Error {
@@ -11,13 +11,17 @@ const paths = [
   "TRAININGRUN_RESUME",
   "TRAININGRUN_CONTROL",
   "TRAININGRUN_TERMINATION_LOG",
+  "TRAININGRUN_CREDENTIALS",
 ] as const;
 
-/** Parses the pod's variables, or throws one {@link EnvironmentError} that lists everything wrong with them. */
-export function readEnvironment(variables: Readonly<Record<string, string | undefined>>): AgentEnvironment {
+/** Parses a command's variables, or throws one {@link EnvironmentError} that lists everything wrong with them. */
+export function readEnvironment<S extends z.ZodType>(
+  schema: S,
+  variables: Readonly<Record<string, string | undefined>>,
+): z.output<S> {
   // An empty variable is what a template leaves behind when a value was not set; a number must not become 0 by it.
   const present = Object.fromEntries(Object.entries(variables).filter(([, value]) => value));
-  const parsed = AgentEnvironment.safeParse(present);
+  const parsed = schema.safeParse(present);
   const complaints = new Map<string, string>();
   for (const issue of parsed.error?.issues ?? []) {
     const [name, ...inside] = issue.path.map(String);

@@ -2,10 +2,11 @@
 export const exitCodes = {
   served: 0,
   restoreFailed: 1,
+  deleteFailed: 1,
   cannotStart: 2,
   cannotListen: 3,
   /** An error that nothing foresaw; its trace is in the container's log. */
   defect: 70,
-  /** `restore` was told to stop before its `open`: 128 + SIGTERM, as a shell would report it. */
+  /** `restore` was told to stop before its `open`, or `delete` before its end: 128 + SIGTERM, as a shell would report it. */
   stopped: 143,
 } as const;

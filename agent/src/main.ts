@@ -1,24 +1,37 @@
 /**
  * The pod-side program. `agent restore` makes the newest verified checkpoint the trainer's starting point and ends;
  * `agent serve` does the same where the trainer waits for it, and then verifies, reports and prunes until the kubelet
- * stops it.
+ * stops it. `agent delete` removes what a deleted run has in an object store.
  */
 // First: its signal handlers must stand before anything else is loaded.
 import "./stop.ts";
 
-import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { AgentEnvironment, DeleteEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { EnvironmentError, readEnvironment } from "./environment.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { restoreCommand } from "./restore-command.ts";
 import { stop } from "./stop.ts";
 import { TerminationLog } from "./termination-log.ts";
 
-type Command = (environment: AgentEnvironment, stop: AbortSignal) => Promise<number>;
+type Variables = Readonly<Record<string, string | undefined>>;
+
+/** Reads what the command needs to know, or throws {@link EnvironmentError}, and returns what is to be done. */
+type Command = (variables: Variables) => (stop: AbortSignal) => Promise<number>;
 
 const commands: Readonly<Record<string, Command>> = {
-  restore: restoreCommand,
-  // The server's modules are loaded only where they are used: a restore is on the way of every recovery.
-  serve: async (environment, stop) => (await import("./serve-command.ts")).serveCommand(environment, stop),
+  restore: (variables) => {
+    const environment = readEnvironment(AgentEnvironment, variables);
+    return (stop) => restoreCommand(environment, stop);
+  },
+  // The others' modules are loaded only where they are used: a restore is on the way of every recovery.
+  serve: (variables) => {
+    const environment = readEnvironment(AgentEnvironment, variables);
+    return async (stop) => (await import("./serve-command.ts")).serveCommand(environment, stop);
+  },
+  delete: (variables) => {
+    const environment = readEnvironment(DeleteEnvironment, variables);
+    return async (stop) => (await import("./delete-command.ts")).deleteCommand(environment, stop);
+  },
 };
 
 async function main(): Promise<number> {
@@ -26,17 +39,17 @@ async function main(): Promise<number> {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!command) {
     return refuse(
-      `Cannot start because the command must be restore or serve: ${name === "" ? "none was given" : name}`,
+      `Cannot start because the command must be restore, serve or delete: ${name === "" ? "none was given" : name}`,
     );
   }
-  let environment: AgentEnvironment;
+  let work: ReturnType<Command>;
   try {
-    environment = readEnvironment(process.env);
+    work = command(process.env);
   } catch (error) {
     if (error instanceof EnvironmentError) return refuse(error.message);
     throw error;
   }
-  return command(environment, stop);
+  return work(stop);
 }
 
 /** Says why nothing was started, on stderr and where the pod's status shows it. */

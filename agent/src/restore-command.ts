@@ -29,5 +29,6 @@ export function describe(restored: Restored): string {
   const { resume } = restored;
   if (!resume) return `Attempt ${restored.attempt} starts at step 0: the run has no checkpoint yet (${took}).`;
   const refused = restored.refused.length === 0 ? "" : `, after ${restored.refused.length} refused`;
-  return `Attempt ${restored.attempt} resumes at step ${resume.step} from ${resume.digest}${refused} (${took}).`;
+  const tier = resume.tier === "ObjectStore" ? ", downloaded from the object store" : "";
+  return `Attempt ${restored.attempt} resumes at step ${resume.step} from ${resume.digest}${tier}${refused} (${took}).`;
 }

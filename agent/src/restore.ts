@@ -5,11 +5,12 @@ import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-envi
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
-import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { pointResumeAt } from "./resume-link.ts";
+import { openObjectStore, openVolume } from "./stores.ts";
 
 export type RestoreFailed = Extract<AgentRecord, { kind: "restore-failed" }>;
 
@@ -18,6 +19,10 @@ export type RestoreResult =
   | Readonly<{ kind: "restored"; restored: Restored; store: DirectoryStore }>
   | Readonly<{ kind: "failed"; record: RestoreFailed }>
   | Readonly<{ kind: "stopped" }>;
+
+/** What a store means that creates a key twice. */
+const withoutFence =
+  "The object store does not honour If-None-Match: a pod that was cut off may still write to its log there, and only the volume fences it.";
 
 /**
  * Chooses the newest checkpoint whose bytes this process has matched (I2), opens the attempt in the log, and hands over:
@@ -64,7 +69,11 @@ async function handedOver(environment: AgentEnvironment): Promise<Restored | nul
 }
 
 async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
-  const store = await openStore(environment);
+  const store = await openVolume(environment);
+  const { TRAININGRUN_OBJECT_STORE: settings } = environment;
+  const objectStore =
+    settings === undefined ? null : await openObjectStore({ ...environment, TRAININGRUN_OBJECT_STORE: settings }, stop);
+  if (objectStore?.fences === false) console.warn(withoutFence);
   const outcome = await restoreRun(store, {
     runUid: environment.TRAININGRUN_UID,
     attempt: environment.TRAININGRUN_ATTEMPT,
@@ -72,8 +81,9 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
     node: environment.TRAININGRUN_NODE,
     generation: environment.TRAININGRUN_GENERATION,
     expected: environment.TRAININGRUN_EXPECTED,
+    objectStore,
     signal: stop,
-  });
+  }).finally(() => objectStore?.close());
   for (const warning of outcome.warnings) console.warn(warning);
   if (outcome.kind === "failed") return fail(environment, outcome);
   const { restored } = outcome;
@@ -103,10 +113,6 @@ function failureRecord(environment: AgentEnvironment, { failure, message, refuse
     message: message.slice(0, 1024),
     refused: refused.slice(0, 4),
   };
-}
-
-function openStore(environment: AgentEnvironment): Promise<DirectoryStore> {
-  return openDirectoryStore(environment.TRAININGRUN_CHECKPOINTS, { runUid: environment.TRAININGRUN_UID });
 }
 
 function verdictPath(environment: AgentEnvironment): string {

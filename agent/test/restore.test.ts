@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
@@ -49,11 +50,11 @@ class RestoringPod {
   }
 
   restore(stop = never): Promise<number> {
-    return restoreCommand(readEnvironment(this.variables), stop);
+    return restoreCommand(readEnvironment(AgentEnvironment, this.variables), stop);
   }
 
   takeUp() {
-    return takeUp(readEnvironment(this.variables), never);
+    return takeUp(readEnvironment(AgentEnvironment, this.variables), never);
   }
 
   /** The step that the resume link leads to, null where there is none. */

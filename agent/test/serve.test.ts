@@ -197,7 +197,7 @@ test("a save is asked for by a file that stays until the trainer takes it, for t
 test.each([
   ["a failed restore", {}, "serve", 1, '"failure":"NoVerifiedCheckpoint"'],
   ["a missing variable", { TRAININGRUN_UID: "" }, "serve", 2, "TRAININGRUN_UID is not set"],
-  ["no such command", {}, "train", 2, "the command must be restore or serve: train"],
+  ["no such command", {}, "train", 2, "the command must be restore, serve or delete: train"],
   [
     "an address of another machine",
     { TRAININGRUN_POD_IP: "192.0.2.1" },

@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { afterEach, expect, test } from "vitest";
 import { podVariables } from "../../test/sample.ts";
 import { readEnvironment } from "../environment.ts";
@@ -6,7 +7,7 @@ import { type Answers, listen } from "./http.ts";
 import { nothingKnown } from "./knowledge.ts";
 import { agentState } from "./report.ts";
 
-const environment = readEnvironment(podVariables("/trainingrun"));
+const environment = readEnvironment(AgentEnvironment, podVariables("/trainingrun"));
 const asked = "run=run-uid&pod=pod-1";
 const open: (() => void)[] = [];
 
@@ -20,7 +21,7 @@ async function serve(over: Partial<Answers> = {}): Promise<{ base: string; saves
     {
       runUid: "run-uid",
       podUid: "pod-1",
-      state: async () => agentState(environment, nothingKnown, null),
+      state: async () => agentState(environment, nothingKnown, { progress: null, mirror: null }),
       metrics: async () => ({ contentType: "text/plain", text: "up 1\n" }),
       requestSave: async () => {
         saves += 1;

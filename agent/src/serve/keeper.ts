@@ -12,13 +12,15 @@ import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RecordDraft } from "@trainingrun/checkpoint/log/record.ts";
 import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/checkpoint/log/state.ts";
-import { prune } from "@trainingrun/checkpoint/prune.ts";
+import { type Pruned, prune } from "@trainingrun/checkpoint/prune.ts";
 import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { readControlFile } from "../control-directory.ts";
-import { type Knowledge, knowledgeFrom } from "./knowledge.ts";
+import { holderOf } from "./holder.ts";
+import type { VolumeFindings } from "./knowledge.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import type { MirrorSource } from "./mirror.ts";
 import { Operations } from "./operations.ts";
 
 type Options = Readonly<{
@@ -50,6 +52,8 @@ export class Keeper {
   #state: RunState = emptyState;
   #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
   #plan: RetentionPlan | null = null;
+  /** What the byte budget said when it had to go before the mirror; null while it does not. */
+  #beforeMirror: string | null = null;
   #prunedOn: string | null = null;
   #compactedOn: number | null = null;
   #fenced = false;
@@ -84,11 +88,32 @@ export class Keeper {
     }
   }
 
-  /** Removes what retention lets go of, when log or verdicts have changed since it last did. */
-  async prune(signal: AbortSignal): Promise<void> {
-    const basis = `${this.#state.last} ${this.#verified.size}`;
-    if (this.#fenced || this.#state.opened === null || this.#prunedOn === basis) return;
+  /**
+   * Removes what retention lets go of, when log or verdicts have changed since it last did. With an object store, what
+   * that lacks counts for nothing here; unless the byte budget would stop the saving, for then a volume with two verified
+   * checkpoints and room for the next is worth more.
+   */
+  async prune(signal: AbortSignal, mirrored: ReadonlySet<Digest> | null): Promise<void> {
+    const basisOf = (last: number) => `${last} ${this.#verified.size} ${mirrored?.size}`;
+    if (this.#fenced || this.#state.opened === null || this.#prunedOn === basisOf(this.#state.last)) return;
     if (this.#operations.pausing("prune", "volume")) return;
+    try {
+      const pruned = await this.#operations.attempt("prune", "volume", () => this.#prune(signal, mirrored));
+      if (pruned === null) return;
+      for (const { step, attempt, bytes } of pruned.removed) {
+        this.#metrics.countPruned("Volume", bytes);
+        console.log(`Pruned step ${step} of attempt ${attempt}`);
+      }
+      this.#state = pruned.state;
+      this.#plan = pruned.plan;
+      // A plan that removed something may have left more for the next look.
+      this.#prunedOn = pruned.removed.length === 0 ? basisOf(pruned.state.last) : null;
+    } catch (error) {
+      this.#endIfFenced(error);
+    }
+  }
+
+  async #prune(signal: AbortSignal, mirrored: ReadonlySet<Digest> | null): Promise<Pruned> {
     const {
       TRAININGRUN_ATTEMPT: attempt,
       TRAININGRUN_RETENTION: policy,
@@ -102,20 +127,15 @@ export class Keeper {
       now: new Date().toISOString(),
       signal,
     };
-    try {
-      const pruned = await this.#operations.attempt("prune", "volume", () => prune(this.#store, request));
-      if (pruned === null) return;
-      for (const { step, attempt, bytes } of pruned.removed) {
-        this.#metrics.countPruned(bytes);
-        console.log(`Pruned step ${step} of attempt ${attempt}`);
-      }
-      this.#state = pruned.state;
-      this.#plan = pruned.plan;
-      // A plan that removed something may have left more for the next look.
-      this.#prunedOn = pruned.removed.length === 0 ? `${pruned.state.last} ${this.#verified.size}` : null;
-    } catch (error) {
-      this.#endIfFenced(error);
-    }
+    if (mirrored === null) return prune(this.#store, request);
+    const careful = await prune(this.#store, { ...request, mirrored: [...mirrored] });
+    if (careful.removed.length > 0) return careful;
+    const { pauseSaving } = careful.plan;
+    const newest = lineage(careful.state).find(({ digest }) => this.#verified.has(digest));
+    // Said until the mirror has caught up, not only while something is being removed.
+    const lasts = newest !== undefined && !mirrored.has(newest.digest);
+    this.#beforeMirror = pauseSaving ?? (lasts ? this.#beforeMirror : null);
+    return pauseSaving === null ? careful : prune(this.#store, request);
   }
 
   /** Keeps the log short, so that the next reader need not read all that a long attempt has said. */
@@ -134,18 +154,43 @@ export class Keeper {
     }
   }
 
-  /** Everything known now, as a value. */
-  get knowledge(): Knowledge {
-    return knowledgeFrom({
+  /** Everything known of the volume now, as a value. */
+  get findings(): VolumeFindings {
+    return {
       attempt: this.#environment.TRAININGRUN_ATTEMPT,
       policy: this.#environment.TRAININGRUN_RETENTION,
       fenced: this.#fenced,
       state: this.#state,
       verified: this.#verified,
       plan: this.#plan,
+      beforeMirror: this.#beforeMirror,
       restored: this.#restored,
       problems: this.#operations.problems,
-    });
+    };
+  }
+
+  /** What a mirror goes by. */
+  get source(): MirrorSource {
+    const manifest = this.#final?.checkpoint;
+    const isFinal = manifest !== undefined && this.#finalIsDue() && this.#verified.has(manifest);
+    return {
+      state: this.#state,
+      verified: this.#verified,
+      final: isFinal ? manifest : null,
+      fenced: this.#fenced,
+    };
+  }
+
+  /** Takes a verdict back: the copy on the volume was found to be another than it was, and is to be read again. */
+  doubt(digest: Digest): void {
+    this.#verified.delete(digest);
+  }
+
+  /** Writes nothing any more, for good. */
+  fence(why: string): void {
+    if (this.#fenced) return;
+    this.#fenced = true;
+    console.error(`The agent is fenced and writes nothing any more: ${why}`);
   }
 
   /** Whether nothing is left to verify, and `done` stands in the log if the trainer is done. */
@@ -163,18 +208,14 @@ export class Keeper {
     if (log === null) return false;
     this.#state = log.state;
     this.#operations.forget((subject) => subject.includes(":") && find(log.state, subject) === undefined);
-    const { opened, fence } = log.state;
-    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_POD_UID: podUid } = this.#environment;
-    if (fence !== null && fence.attempt > attempt) {
-      this.#fence(`attempt ${fence.attempt} has opened the log`);
-      return false;
-    }
-    if (opened?.attempt === attempt && opened.podUid !== podUid) {
-      this.#fence(`pod ${opened.podUid} has opened attempt ${attempt}`);
+    const { TRAININGRUN_ATTEMPT: attempt } = this.#environment;
+    const holder = holderOf(log.state, this.#environment);
+    if (holder.kind === "other") {
+      this.fence(holder.why);
       return false;
     }
     // Our own open is damaged. Whatever we append counts for nothing while it is; the device may read it in the end.
-    if (fence?.attempt === attempt && opened?.attempt !== attempt) return false;
+    if (holder.kind === "unknown" && log.state.fence?.attempt === attempt) return false;
     const done = await readControlFile(join(this.#environment.TRAININGRUN_CONTROL, controlFiles.done), TrainerRecord);
     if (done?.kind === "done" && done.attempt === attempt) this.#final = done;
     return true;
@@ -244,11 +285,6 @@ export class Keeper {
 
   #endIfFenced(error: unknown): void {
     if (!(error instanceof FencedError)) throw error;
-    this.#fence(error.message);
-  }
-
-  #fence(why: string): void {
-    this.#fenced = true;
-    console.error(`The agent is fenced and writes nothing any more: ${why}`);
+    this.fence(error.message);
   }
 }

@@ -1,6 +1,6 @@
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/checkpoint/log/state.ts";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { digestOf, keepTwo, refusedOf, summaryOf } from "../../test/sample.ts";
 import { type Findings, knowledgeFrom, latestVerified } from "./knowledge.ts";
 
@@ -34,7 +34,8 @@ function stateOf(checkpoints: CheckpointRef[], over: Partial<RunState> = {}): Ru
 
 function findings(state: RunState, over: Partial<Findings> = {}): Findings {
   const verified = new Set(state.checkpoints.map(({ digest }) => digest));
-  return { attempt: 2, policy: keepTwo, fenced: false, state, verified, plan: null, restored, problems: [], ...over };
+  const quiet = { plan: null, beforeMirror: null, restored, problems: [], mirror: null } as const;
+  return { attempt: 2, policy: keepTwo, fenced: false, state, verified, durability: "Durable", ...quiet, ...over };
 }
 
 test("the newest verified checkpoint is the highest step that was matched, not the highest step", () => {
@@ -95,6 +96,7 @@ test.each<[string, Partial<Findings>, string[]]>([
     { plan: { keep: [], remove: [], keptBytes: 1, shrunk: "x", pauseSaving: "2 of 2" } },
     ["BudgetSpent"],
   ],
+  ["a budget that goes before the mirror", { beforeMirror: "3 of 2" }, ["BudgetBeforeMirror"]],
   ["a storage error", { problems: [{ reason: "VolumeFull", message: "full" }] }, ["VolumeFull"]],
 ])("%s is shown as a problem", (_what, over, reasons) => {
   expect(knowledgeFrom(findings(stateOf([]), over)).problems.map(({ reason }) => reason)).toEqual(reasons);
@@ -106,4 +108,30 @@ test("the reasons to keep come from the last plan, and a fence shows", () => {
   const state = stateOf([ref], { done: { attempt: 2, manifest: digestOf("1") } });
   const known = knowledgeFrom(findings(state, { plan, fenced: true }));
   expect(known).toMatchObject({ phase: "Fenced", shelf: [{ kept: ["last"] }], done: digestOf("1") });
+});
+
+describe("With an object store", () => {
+  const state = stateOf([lossOf(1, "0.1"), lossOf(2, "0.5"), lossOf(3, "0.9")], {
+    done: { attempt: 2, manifest: refOf(3).digest },
+  });
+  const policy = { ...keepTwo, best: { metric: "loss", mode: "Min", count: 1 } as const };
+  const mirror = { mirrored: new Set([refOf(2).digest]), done: false };
+  const both = ["Volume", "ObjectStore"];
+
+  test("each checkpoint names the tiers that have it", () => {
+    const known = knowledgeFrom(findings(state, { policy, mirror }));
+    expect(known.shelf.map(({ summary }) => summary.tiers)).toEqual([["Volume"], both, ["Volume"]]);
+    expect(latestVerified(known)).toMatchObject({ step: 3, tiers: ["Volume"] });
+    expect(known).toMatchObject({ best: { step: 1 }, done: refOf(3).digest });
+  });
+
+  test("a volume that ends with the pod counts for nothing until the object store has it (I9, I10)", () => {
+    const known = knowledgeFrom(findings(state, { policy, mirror, durability: "Ephemeral" }));
+    expect(known.shelf.map(({ verified }) => verified)).toEqual([false, true, false]);
+    expect(latestVerified(known)).toMatchObject({ step: 2, tiers: both });
+    expect(known).toMatchObject({ best: { step: 2 }, done: null });
+    const all = { mirrored: new Set([1, 2, 3].map((step) => refOf(step).digest)), done: true };
+    const finished = knowledgeFrom(findings(state, { policy, mirror: all, durability: "Ephemeral" }));
+    expect([latestVerified(finished)?.step, finished.done]).toEqual([3, refOf(3).digest]);
+  });
 });

@@ -1,8 +1,8 @@
 import { lineage } from "@trainingrun/checkpoint/candidates.ts";
 import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
-import type { RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Digest, Tier } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { RetentionPolicy, VolumeDurability } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
@@ -45,8 +45,8 @@ export function latestVerified(knowledge: Knowledge): CheckpointSummary | null {
   return knowledge.shelf.find((one) => one.verified)?.summary ?? null;
 }
 
-/** What there is to know from: the log's state, and what the agent has found out about its checkpoints. */
-export type Findings = Readonly<{
+/** What is known of the volume: its log's state, and what the agent has found out about its checkpoints. */
+export type VolumeFindings = Readonly<{
   attempt: number;
   policy: RetentionPolicy;
   fenced: boolean;
@@ -54,13 +54,24 @@ export type Findings = Readonly<{
   verified: ReadonlySet<Digest>;
   /** What retention last decided; null before it first did. */
   plan: RetentionPlan | null;
+  /** Why the byte budget had to go before the mirror; null while it does not. */
+  beforeMirror: string | null;
   restored: Restored;
   problems: readonly Problem[];
 }>;
 
+/** What there is to know from. */
+export type Findings = VolumeFindings &
+  Readonly<{
+    /** What the object store has; null where the run has none. */
+    mirror: Readonly<{ mirrored: ReadonlySet<Digest>; done: boolean }> | null;
+    durability: VolumeDurability;
+  }>;
+
 /** The knowledge that follows from the findings. */
 export function knowledgeFrom(findings: Findings): Knowledge {
-  const { state, verified, plan, restored } = findings;
+  const { state, plan, restored, mirror } = findings;
+  const verified = countedAsVerified(findings);
   const reasons = new Map(plan?.keep.map(({ ref, reasons }) => [ref.digest, reasons]));
   const usable = lineage(state).filter(({ digest }) => !isRefused(state, digest));
   const matched = usable.filter(({ digest }) => verified.has(digest));
@@ -70,22 +81,31 @@ export function knowledgeFrom(findings: Findings): Knowledge {
     phase: findings.fenced ? "Fenced" : "Serving",
     restored,
     shelf: usable.map((ref) => ({
-      summary: summaryOf(ref),
+      summary: summaryOf(ref, mirror),
       verified: verified.has(ref.digest),
       kept: reasons.get(ref.digest) ?? [],
     })),
-    best: best === undefined ? null : summaryOf(best),
+    best: best === undefined ? null : summaryOf(best, mirror),
     refused: refusals(state, restored),
-    done: state.done?.manifest ?? null,
+    done: findings.durability === "Ephemeral" && mirror?.done !== true ? null : (state.done?.manifest ?? null),
     verificationFailures: own.length,
-    problems: [...findings.problems, ...volumeProblems(plan), ...logProblems(findings)],
+    problems: [...findings.problems, ...volumeProblems(findings), ...logProblems(findings)],
   };
 }
 
+/** What was matched and outlives the pod: nobody may rely on more, for the next attempt would not find it (I10). */
+function countedAsVerified({ verified, mirror, durability }: Findings): ReadonlySet<Digest> {
+  return durability === "Durable" ? verified : verified.intersection(mirror?.mirrored ?? new Set());
+}
+
 /** A checkpoint as the contract shows it. */
-function summaryOf({ step, epoch, attempt, digest, bytes, time, metrics }: CheckpointRef): CheckpointSummary {
+function summaryOf(
+  { step, epoch, attempt, digest, bytes, time, metrics }: CheckpointRef,
+  mirror: Findings["mirror"],
+): CheckpointSummary {
   const when = { step, ...(epoch === undefined ? {} : { epoch }), attempt, time };
-  return { ...when, digest, bytes, tiers: ["Volume"], metrics };
+  const tiers: Tier[] = mirror?.mirrored.has(digest) ? ["Volume", "ObjectStore"] : ["Volume"];
+  return { ...when, digest, bytes, tiers, metrics };
 }
 
 /** Refusals that the log still holds, and those that this pod's restore found, newest first, each once. */
@@ -100,13 +120,20 @@ function refusals(state: RunState, restored: Restored): RefusedSummary[] {
   return [...logged, ...restored.refused.filter(({ digest }) => !known.has(digest))];
 }
 
-function volumeProblems(plan: RetentionPlan | null): Problem[] {
+function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {
+  const problems: Problem[] = [];
   if (plan?.pauseSaving) {
     const message = `The byte budget leaves no room for another checkpoint and nothing more may go: ${plan.pauseSaving}`;
-    return [{ reason: "BudgetSpent", message }];
+    problems.push({ reason: "BudgetSpent", message });
+  } else if (plan?.shrunk) {
+    const message = `Retention keeps only what it must, for the byte budget: ${plan.shrunk}`;
+    problems.push({ reason: "BudgetTight", message });
   }
-  if (!plan?.shrunk) return [];
-  return [{ reason: "BudgetTight", message: `Retention keeps only what it must, for the byte budget: ${plan.shrunk}` }];
+  if (beforeMirror !== null) {
+    const message = `Retention does not wait for the object store, for the byte budget: ${beforeMirror}`;
+    problems.push({ reason: "BudgetBeforeMirror", message });
+  }
+  return problems;
 }
 
 /** A log that lost records is told of: what they said counts for nothing any more. */

@@ -1,3 +1,5 @@
+import type { MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { expect, test } from "vitest";
 import { podVariables, progressAt, refusedOf, restoredOf, summaryOf } from "../../test/sample.ts";
 import { readEnvironment } from "../environment.ts";
@@ -5,7 +7,7 @@ import { type Knowledge, nothingKnown } from "./knowledge.ts";
 import { AgentMetrics } from "./metrics.ts";
 import { agentState } from "./report.ts";
 
-const environment = readEnvironment(podVariables("/trainingrun"));
+const environment = readEnvironment(AgentEnvironment, podVariables("/trainingrun"));
 const volume = { checkpoints: 30, size: 1000, available: 400 };
 
 /** The series of an exposition by name and labels, without the two labels that all of them carry. */
@@ -24,7 +26,7 @@ async function scrape(metrics: AgentMetrics): Promise<Record<string, number>> {
 }
 
 function metricsOf(knowledge: Partial<Knowledge>, progress = progressAt(41)): AgentMetrics {
-  const state = agentState(environment, { ...nothingKnown, ...knowledge }, progress);
+  const state = agentState(environment, { ...nothingKnown, ...knowledge }, { progress, mirror: null });
   return new AgentMetrics(async () => ({ state, volume }), { run: "mnist", run_namespace: "ml" });
 }
 
@@ -66,7 +68,11 @@ test("events are counted as they happen", async () => {
   metrics.countVerified(0.02, 100);
   metrics.countVerified(2, 200);
   metrics.countRefused(0.3, refusedOf(1).reason);
-  metrics.countPruned(50);
+  metrics.countPruned("Volume", 50);
+  metrics.countPruned("ObjectStore", 70);
+  metrics.countUploaded(1000);
+  metrics.countMirrored(3);
+  metrics.countMirrorFailure("Throttled");
   metrics.countError("prune");
   expect(await scrape(metrics)).toMatchObject({
     trainingrun_agent_checkpoints_verified_total: 2,
@@ -74,8 +80,13 @@ test("events are counted as they happen", async () => {
     'trainingrun_agent_verification_seconds_bucket{le="0.05"}': 1,
     trainingrun_agent_verification_seconds_count: 3,
     'trainingrun_agent_verification_failures_total{reason="ChunkMismatch"}': 1,
-    trainingrun_agent_checkpoints_pruned_total: 1,
-    trainingrun_agent_pruned_bytes_total: 50,
+    'trainingrun_agent_checkpoints_pruned_total{tier="Volume"}': 1,
+    'trainingrun_agent_pruned_bytes_total{tier="Volume"}': 50,
+    'trainingrun_agent_pruned_bytes_total{tier="ObjectStore"}': 70,
+    trainingrun_agent_mirror_uploaded_bytes_total: 1000,
+    trainingrun_agent_checkpoints_mirrored_total: 1,
+    'trainingrun_agent_mirror_seconds_bucket{le="10"}': 1,
+    'trainingrun_agent_mirror_failures_total{problem="Throttled"}': 1,
     'trainingrun_agent_errors_total{operation="prune"}': 1,
   });
 });
@@ -88,10 +99,13 @@ test("what is not known has no series, and a diverged loss is shown as it is", a
 
 test("a second scrape shows the trainer's totals once, and drops measurements that it no longer makes", async () => {
   let progress = progressAt(1, { metrics: [{ name: "old", value: "1" }] });
-  const metrics = new AgentMetrics(async () => ({ state: agentState(environment, nothingKnown, progress), volume }), {
-    run: "mnist",
-    run_namespace: "ml",
-  });
+  const metrics = new AgentMetrics(
+    async () => ({ state: agentState(environment, nothingKnown, { progress, mirror: null }), volume }),
+    {
+      run: "mnist",
+      run_namespace: "ml",
+    },
+  );
   await scrape(metrics);
   progress = progressAt(2);
   const series = await scrape(metrics);
@@ -99,4 +113,27 @@ test("a second scrape shows the trainer's totals once, and drops measurements th
   expect(Object.keys(series).filter((name) => name.includes("trainer_metric"))).toEqual([
     'trainingrun_agent_trainer_metric{name="loss"}',
   ]);
+});
+
+test("a run with an object store shows how far its mirror is, and one without shows no such series", async () => {
+  const mirror: MirrorState = {
+    latestStep: 30,
+    lagSteps: 10,
+    lagBytes: 4096,
+    lagSeconds: 2.5,
+    uploading: null,
+    bytesPerSecond: 1000,
+    problem: null,
+  };
+  const state = agentState(environment, nothingKnown, { progress: null, mirror });
+  const labels = { run: "mnist", run_namespace: "ml" };
+  expect(await scrape(new AgentMetrics(async () => ({ state, volume }), labels))).toMatchObject({
+    trainingrun_agent_mirror_latest_step: 30,
+    'trainingrun_agent_mirror_lag{unit="steps"}': 10,
+    'trainingrun_agent_mirror_lag{unit="bytes"}': 4096,
+    'trainingrun_agent_mirror_lag{unit="seconds"}': 2.5,
+    trainingrun_agent_mirror_bytes_per_second: 1000,
+  });
+  const without = await scrape(metricsOf({}));
+  expect(Object.keys(without).filter((name) => /mirror_(lag|latest_step|bytes_per)/.test(name))).toEqual([]);
 });

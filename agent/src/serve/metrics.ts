@@ -1,5 +1,7 @@
-import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { Tier } from "@trainingrun/checkpoint/contract/digest.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Operation } from "./operations.ts";
 
 /** What only the metrics carry, beyond the agent's state. */
 export type VolumeBytes = Readonly<{ checkpoints: number; size: number | null; available: number | null }>;
@@ -26,8 +28,32 @@ export class AgentMetrics {
   });
   readonly #failures = this.#labelled("verification_failures_total", "Checkpoints refused, by reason.", "reason");
   readonly #errors = this.#labelled("errors_total", "Failed storage operations, by what was attempted.", "operation");
-  readonly #pruned = this.#counter("checkpoints_pruned_total", "Checkpoints removed by the retention policy.");
-  readonly #prunedBytes = this.#counter("pruned_bytes_total", "Bytes removed by the retention policy.");
+  readonly #pruned = this.#labelled(
+    "checkpoints_pruned_total",
+    "Checkpoints removed by the retention policy, by tier.",
+    "tier",
+  );
+  readonly #prunedBytes = this.#labelled("pruned_bytes_total", "Bytes removed by the retention policy.", "tier");
+  readonly #mirrored = this.#counter("checkpoints_mirrored_total", "Checkpoints uploaded to the object store.");
+  readonly #uploadedBytes = this.#counter("mirror_uploaded_bytes_total", "Bytes handed to the object store.");
+  readonly #mirrorSeconds = new Histogram({
+    name: "trainingrun_agent_mirror_seconds",
+    help: "Time to upload and commit a checkpoint.",
+    buckets: [0.1, 0.5, 2, 10, 30, 120, 600, 3600],
+    registers: [this.#registry],
+  });
+  readonly #mirrorFailures = this.#labelled(
+    "mirror_failures_total",
+    "Failed operations on the object store, by problem.",
+    "problem",
+  );
+  readonly #mirrorLag = this.#labelledGauge(
+    "mirror_lag",
+    "How far the object store is behind the newest verified checkpoint, in steps, bytes and seconds.",
+    "unit",
+  );
+  readonly #mirrorRate = this.#gauge("mirror_bytes_per_second", "Speed of the upload under way, else of the last one.");
+  readonly #mirrorStep = this.#gauge("mirror_latest_step", "Step of the newest checkpoint in the object store.");
   readonly #saves = this.#labelled("saves_total", "Saves of this pod's trainer, by result.", "result");
   readonly #stall = this.#counter("save_stall_seconds_total", "Time the training loop stood still for saving.");
   readonly #saveSeconds = this.#gauge("save_seconds", "Duration of the last save.");
@@ -74,13 +100,29 @@ export class AgentMetrics {
   }
 
   /** A checkpoint was removed by the retention policy. */
-  countPruned(bytes: number): void {
-    this.#pruned.inc();
-    this.#prunedBytes.inc(bytes);
+  countPruned(tier: Tier, bytes: number): void {
+    this.#pruned.inc({ tier });
+    this.#prunedBytes.inc({ tier }, bytes);
+  }
+
+  /** Bytes were handed to the object store; those of an upload that is broken off count as well. */
+  countUploaded(bytes: number): void {
+    this.#uploadedBytes.inc(bytes);
+  }
+
+  /** A checkpoint stands whole in the object store and its log. */
+  countMirrored(seconds: number): void {
+    this.#mirrored.inc();
+    this.#mirrorSeconds.observe(seconds);
+  }
+
+  /** An operation of the mirror failed; `problem` is a fixed word. */
+  countMirrorFailure(problem: string): void {
+    this.#mirrorFailures.inc({ problem });
   }
 
   /** An operation on the storage failed and will be tried again. */
-  countError(operation: "read-log" | "verify" | "refuse" | "prune" | "compact" | "done" | "record"): void {
+  countError(operation: Operation): void {
     this.#errors.inc({ operation });
   }
 
@@ -88,6 +130,7 @@ export class AgentMetrics {
   async exposition(): Promise<{ contentType: string; text: string }> {
     const { state, volume } = await this.#source();
     this.#show(state);
+    this.#showMirror(state.mirror);
     this.#showProgress(state.progress);
     this.#checkpointBytes.set(volume.checkpoints);
     if (volume.size !== null) this.#volume.set({ kind: "size" }, volume.size);
@@ -105,6 +148,16 @@ export class AgentMetrics {
     this.#restoreRefused.reset();
     for (const { reason } of state.restored?.refused ?? []) this.#restoreRefused.inc({ reason });
     setOrRemove(this.#resumeStep, state.restored ? (state.restored.resume?.step ?? 0) : undefined);
+  }
+
+  #showMirror(mirror: MirrorState | null): void {
+    setOrRemove(this.#mirrorStep, mirror?.latestStep ?? undefined);
+    setOrRemove(this.#mirrorRate, mirror?.bytesPerSecond);
+    this.#mirrorLag.reset();
+    if (mirror === null) return;
+    this.#mirrorLag.set({ unit: "steps" }, mirror.lagSteps);
+    this.#mirrorLag.set({ unit: "bytes" }, mirror.lagBytes);
+    this.#mirrorLag.set({ unit: "seconds" }, mirror.lagSeconds);
   }
 
   #showProgress(progress: AgentState["progress"]): void {

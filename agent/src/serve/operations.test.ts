@@ -1,5 +1,7 @@
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { ObjectStoreError } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
+import { SourceDamagedError } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type Operation, Operations } from "./operations.ts";
 
@@ -32,6 +34,8 @@ test.each([
   ["a read-only volume", systemError("EROFS"), "VolumeReadOnly"],
   ["missing rights", systemError("EACCES"), "VolumeForbidden"],
   ["any other storage error", new StorageUnavailableError("gone", { cause: systemError("EIO") }), "StorageUnavailable"],
+  ["an object store's own word", new ObjectStoreError("CredentialsExpired", "expired"), "CredentialsExpired"],
+  ["a copy that changed on the volume", new SourceDamagedError("differs"), "SourceDamaged"],
   ["a defect", new TypeError("x is undefined"), "Type"],
   ["what is no error at all", "odd", "AgentFailure"],
 ])("%s is a present problem until the operation succeeds", async (_what, error, reason) => {
@@ -57,8 +61,19 @@ test("pauses double up to a minute, and end with a success", async () => {
   expect(operations.pausing("verify", "blake3:a")).toBe(false);
 });
 
+test("what waits for its retry can be told to try now, and goes on doubling", async () => {
+  for (let failure = 0; failure < 3; failure += 1) await failing(systemError("EIO"));
+  expect(operations.pausing("verify", "blake3:a")).toBe(true);
+  operations.retryNow();
+  expect(operations.pausing("verify", "blake3:a")).toBe(false);
+  await failing(systemError("EIO"));
+  nowMs += 7_999;
+  expect(operations.pausing("verify", "blake3:a")).toBe(true);
+});
+
 test("being told to stop is no failure, and being fenced goes up", async () => {
   expect(await failing(AbortSignal.abort().reason)).toBeNull();
+  expect(await failing(new ObjectStoreError("Stopped", "this process is ending"))).toBeNull();
   expect([operations.problems, counted]).toEqual([[], []]);
   const by = { attempt: 2, podUid: "p", node: "n", base: null, generation: 1, number: 3, time: "2030-01-01T12:00:00Z" };
   await expect(failing(new FencedError("attempt 2 is open", by))).rejects.toThrow("attempt 2 is open");

@@ -1,8 +1,21 @@
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { ObjectStoreError } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import type { Problem } from "./knowledge.ts";
 
-/** What the agent does to the volume. */
-export type Operation = "read-log" | "verify" | "refuse" | "prune" | "compact" | "done";
+/** What the agent does to the volume, and what its mirror does to the object store. */
+export type Operation =
+  | "read-log"
+  | "verify"
+  | "refuse"
+  | "prune"
+  | "compact"
+  | "done"
+  | "open-store"
+  | "read-store"
+  | "mirror"
+  | "prune-store"
+  | "compact-store"
+  | "done-store";
 
 type Failure = Readonly<{ problem: Problem; failures: number; notBefore: number }>;
 
@@ -15,10 +28,10 @@ const maxRetryMs = 60_000;
  */
 export class Operations {
   readonly #failed = new Map<string, Failure>();
-  readonly #count: (operation: Operation) => void;
+  readonly #count: (operation: Operation, reason: string) => void;
   readonly #now: () => number;
 
-  constructor(count: (operation: Operation) => void, now: () => number = () => performance.now()) {
+  constructor(count: (operation: Operation, reason: string) => void, now: () => number = () => performance.now()) {
     this.#count = count;
     this.#now = now;
   }
@@ -48,16 +61,21 @@ export class Operations {
       return value;
     } catch (error) {
       if (error instanceof FencedError) throw error;
-      if (error instanceof Error && error.name === "AbortError") return null;
+      if (wasStopped(error)) return null;
       const failures = (this.#failed.get(key)?.failures ?? 0) + 1;
       const pause = Math.min(maxRetryMs, firstRetryMs * 2 ** (failures - 1));
       const problem = problemOf(error);
       this.#failed.set(key, { problem, failures, notBefore: this.#now() + pause });
-      this.#count(operation);
+      this.#count(operation, problem.reason);
       // Said once, and again at the first failure after a success.
       if (failures === 1) console.error(`The agent goes on after ${operation} failed: ${problem.message}`);
       return null;
     }
+  }
+
+  /** Lets everything that is waiting for a retry be tried at once. */
+  retryNow(): void {
+    for (const [key, failure] of this.#failed) this.#failed.set(key, { ...failure, notBefore: this.#now() });
   }
 
   /** Forgets what is of no interest any more, such as a verification of a checkpoint that is gone. */
@@ -76,10 +94,16 @@ const reasons: Readonly<Record<string, string>> = {
   EPERM: "VolumeForbidden",
 };
 
-/** A problem by the system error at the root of it, else by the name of the error. */
+function wasStopped(error: unknown): boolean {
+  if (error instanceof ObjectStoreError) return error.problem === "Stopped";
+  return error instanceof Error && error.name === "AbortError";
+}
+
+/** A problem by the store's own word or the system error at the root of it, else by the name of the error. */
 function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   for (let cause = error, depth = 0; cause instanceof Error && depth < 8; cause = cause.cause, depth += 1) {
+    if (cause instanceof ObjectStoreError) return { reason: cause.problem, message };
     const reason = "code" in cause && typeof cause.code === "string" ? reasons[cause.code] : undefined;
     if (reason !== undefined) return { reason, message };
   }

@@ -36,6 +36,12 @@ export class Pace implements Disposable {
     this.#pending = false;
   }
 
+  /** Says that there is something to look at. */
+  wake(): void {
+    this.#pending = true;
+    this.#wake();
+  }
+
   [Symbol.dispose](): void {
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
@@ -48,8 +54,7 @@ export class Pace implements Disposable {
       try {
         const watcher = watch(directory, { persistent: false }, (_event, name) => {
           if (!wakesFor(name)) return;
-          this.#pending = true;
-          this.#wake();
+          this.wake();
         });
         watcher.on("error", () => {
           watcher.close();

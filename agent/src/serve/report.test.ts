@@ -1,4 +1,5 @@
 import { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
@@ -9,7 +10,7 @@ import { readEnvironment } from "../environment.ts";
 import { type Knowledge, nothingKnown } from "./knowledge.ts";
 import { agentState, servedRecord } from "./report.ts";
 
-const environment = readEnvironment(podVariables("/trainingrun"));
+const environment = readEnvironment(AgentEnvironment, podVariables("/trainingrun"));
 
 const text = fc.string({ maxLength: 2000, unit: "binary" });
 const knowledge: fc.Arbitrary<Knowledge> = fc.record({
@@ -36,7 +37,7 @@ const knowledge: fc.Arbitrary<Knowledge> = fc.record({
 test("whatever is known, state and record keep the contract's bounds", () => {
   fc.assert(
     fc.property(knowledge, fc.option(fc.nat().map((step) => progressAt(step))), (known, progress) => {
-      const state = AgentState.parse(agentState(environment, known, progress));
+      const state = AgentState.parse(agentState(environment, known, { progress, mirror: null }));
       const newest = known.shelf.find(({ verified }) => verified)?.summary ?? null;
       expect(state.latestVerified).toEqual(newest);
       expect(AgentRecord.parse(servedRecord(environment, known, progress))).toMatchObject({ latestVerified: newest });

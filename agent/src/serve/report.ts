@@ -1,11 +1,14 @@
-import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Knowledge, latestVerified } from "./knowledge.ts";
 
+/** What is read at the moment of the answer. */
+type Now = Readonly<{ progress: Progress | null; mirror: MirrorState | null }>;
+
 /** What `/v1/state` answers: the contract's bounds applied to what is known. */
-export function agentState(environment: AgentEnvironment, knowledge: Knowledge, progress: Progress | null): AgentState {
+export function agentState(environment: AgentEnvironment, knowledge: Knowledge, now: Now): AgentState {
   return {
     version: 1,
     runUid: environment.TRAININGRUN_UID,
@@ -15,7 +18,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     node: environment.TRAININGRUN_NODE,
     phase: knowledge.phase,
     restored: knowledge.restored,
-    progress,
+    progress: now.progress,
     checkpoints: knowledge.shelf
       .slice(0, 16)
       .map(({ summary, verified, kept }) => ({ ...summary, verified, kept: kept.slice(0, 8) })),
@@ -25,7 +28,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     done: knowledge.done,
     verificationFailures: knowledge.verificationFailures,
     problems: knowledge.problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
-    mirror: null,
+    mirror: now.mirror,
   };
 }
 

@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { requestSave } from "../control-directory.ts";
 import type { Answers } from "./http.ts";
@@ -15,6 +15,8 @@ export class Reporter implements Answers {
   readonly progress: TrainerProgress;
   /** Replaced by whoever learns more. */
   knowledge: Knowledge = nothingKnown;
+  /** How far the mirror is; replaced where the run has one. */
+  mirror: () => MirrorState | null = () => null;
   readonly #environment: AgentEnvironment;
   #metrics: Promise<AgentMetrics> | null = null;
 
@@ -26,7 +28,8 @@ export class Reporter implements Answers {
   }
 
   async state(): Promise<AgentState> {
-    return agentState(this.#environment, this.knowledge, await this.progress.read());
+    const progress = await this.progress.read();
+    return agentState(this.#environment, this.knowledge, { progress, mirror: this.mirror() });
   }
 
   async metrics(): Promise<{ contentType: string; text: string }> {

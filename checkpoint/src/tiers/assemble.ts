@@ -1,9 +1,8 @@
 import type { Digest } from "../contract/digest.ts";
-import { manifestName } from "../file-path.ts";
-import { limits } from "../limits.ts";
-import { InvalidManifestError, type Manifest, type ManifestFile, parseManifest } from "../manifest.ts";
+import type { Manifest, ManifestFile } from "../manifest.ts";
 import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/store.ts";
 import { type Copy, type DamagedChunk, matchedChunks, NoCopyMatchesError } from "./matched-chunks.ts";
+import { readStoredManifest, type StoredManifest } from "./stored-manifest.ts";
 
 /** The checkpoint stands whole in the tier, or no way was found to make it so from the copies that there are. */
 export type Assembled =
@@ -51,31 +50,12 @@ export async function assembleCheckpoint({ to, from, checkpoint, signal, onBytes
   }
 }
 
-/** The first manifest of that digest, with its very bytes: members that this release does not know are kept. */
-async function findManifest(copies: readonly StoredCheckpoint[], digest: Digest) {
+async function findManifest(copies: readonly StoredCheckpoint[], digest: Digest): Promise<StoredManifest | null> {
   for (const copy of copies) {
-    const text = await readWhole(copy, manifestName, limits.manifestBytes);
-    if (text === null) continue;
-    try {
-      const manifest = parseManifest(text);
-      if (manifest.digest === digest) return { manifest, text };
-    } catch (error) {
-      if (!(error instanceof InvalidManifestError)) throw error;
-    }
+    const found = await readStoredManifest(copy, digest);
+    if (found !== null) return found;
   }
   return null;
-}
-
-async function readWhole(copy: StoredCheckpoint, path: string, limit: number): Promise<Uint8Array | null> {
-  await using file = await openOrNull(copy, path);
-  if (file === null || file.bytes > limit) return null;
-  const bytes = new Uint8Array(file.bytes);
-  try {
-    return (await file.read(bytes, 0)) === bytes.byteLength ? bytes : null;
-  } catch (error) {
-    if (error instanceof DamagedFileError) return null;
-    throw error;
-  }
 }
 
 /** Those copies of a file that have its size. */

@@ -38,6 +38,20 @@ export async function openObjectStore(options: ObjectStoreOptions): Promise<Obje
   return new ObjectStore(client, { root, runUid: options.runUid, fences: await createsExclusively(client, root) });
 }
 
+/**
+ * Removes everything of a run from its bucket; a run that has nothing there is fine, a bucket that is not there is not.
+ * Nothing is asked of the store but to list and delete: it may be full, or allow no more.
+ */
+export async function removeRunObjects(options: ObjectStoreOptions): Promise<void> {
+  const client = new ObjectClient(options);
+  const store = new ObjectStore(client, { root: runPrefix(options), runUid: options.runUid, fences: false });
+  try {
+    await store.removeRun();
+  } finally {
+    store.close();
+  }
+}
+
 /** The object-store tier of one run: the same names as on a volume, as keys. */
 export class ObjectStore implements Store {
   readonly tier = "ObjectStore";

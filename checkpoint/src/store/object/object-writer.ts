@@ -48,8 +48,11 @@ export class ObjectWriter implements CheckpointWriter {
   }
 
   async abandon(): Promise<void> {
-    // Without a manifest the objects are no checkpoint, and the next upload of this step puts them anew.
-    await this.#client.remove(this.#written.map(({ key }) => key)).catch(() => {});
+    // An earlier upload may have put the manifest. It goes first: without one, what stays here is no checkpoint, and the
+    // next upload of this step puts it anew.
+    const keys = this.#written.map(({ key }) => key);
+    const withdrawn = this.#client.remove([`${this.#prefix}${manifestName}`]);
+    await withdrawn.then(() => this.#client.remove(keys)).catch(() => {});
   }
 }
 

@@ -1,0 +1,244 @@
+import type { MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { find } from "@trainingrun/checkpoint/log/fold.ts";
+import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
+import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import { mirrorCheckpoint, SourceDamagedError } from "@trainingrun/checkpoint/tiers/mirror.ts";
+import { type MirrorPlan, planMirror } from "@trainingrun/checkpoint/tiers/mirror-plan.ts";
+import type { Problem } from "./knowledge.ts";
+import type { AgentMetrics } from "./metrics.ts";
+import { MirrorStore, type OpenedStore } from "./mirror-store.ts";
+import { Operations } from "./operations.ts";
+import { Pace } from "./pace.ts";
+import { UploadMeter } from "./upload-meter.ts";
+
+/** What the keeper of the volume knows at this moment. */
+export type MirrorSource = Readonly<{
+  state: RunState;
+  verified: ReadonlySet<Digest>;
+  /** The final checkpoint of a finished run, once it is verified. */
+  final: Digest | null;
+  fenced: boolean;
+}>;
+
+type Options = Readonly<{
+  environment: AgentEnvironment;
+  volume: Store;
+  /** Opens the object store anew; `signal` ends all its requests. */
+  open: (signal: AbortSignal) => Promise<OpenedStore>;
+  source: () => MirrorSource;
+  metrics: AgentMetrics;
+  /** Hears of a checkpoint whose copy on the volume matched once and does not any more. */
+  onDamaged: (digest: Digest) => void;
+  /** Hears that another pod holds the object store's log: this one is to write nothing any more. */
+  onFenced: (why: string) => void;
+  now?: () => number;
+}>;
+
+const pollMs = 1_000;
+
+/**
+ * Fills the object store from the volume, one checkpoint at a time, beside all else that the agent does: nobody waits
+ * for it, except for the end of the pod.
+ *
+ *     reach the store ─► whose is its log? ─► `done`, if due ─► prune there ─► upload what is most wanted ─► commit
+ *            ▲                └ another's: stop for good                                                        │
+ *            └──────────────────────────────────────────────────────────────────────────────────────────────────┘
+ */
+export class Mirror {
+  readonly #options: Options;
+  readonly #store: MirrorStore;
+  readonly #operations: Operations;
+  readonly #meter: UploadMeter;
+  readonly #now: () => number;
+  readonly #pace = new Pace([], { pollMs });
+  /** Since when the object store lacks a checkpoint. */
+  #lackedSince: ReadonlyMap<Digest, number> = new Map();
+  #turn: "Newest" | "Waiting" = "Newest";
+  #current: CheckpointRef | null = null;
+  #stopping = false;
+  #fenced = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#meter = new UploadMeter(this.#now);
+    this.#operations = new Operations((operation, reason) => {
+      options.metrics.countError(operation);
+      options.metrics.countMirrorFailure(reason);
+    }, this.#now);
+    this.#store = new MirrorStore({ ...options, operations: this.#operations });
+  }
+
+  /** Mirrors until the signal, or until another pod holds the log; `changed` is called when it has got on. */
+  async run(signal: AbortSignal, { changed }: { changed: () => void }): Promise<void> {
+    try {
+      while (!signal.aborted && !this.#isFenced) {
+        if (await this.#work(signal)) changed();
+        else await this.#pace.next(signal);
+      }
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error;
+      this.#fence(error.message);
+    } finally {
+      this.#pace[Symbol.dispose]();
+      this.#store.close();
+    }
+  }
+
+  /** Says that the source has something new. */
+  wake(): void {
+    if (this.#isInTheWay || this.#isFenced) this.#store.interrupt();
+    this.#pace.wake();
+  }
+
+  /** Says that the pod is ending: the newest goes first from now on, and what lies nowhere else is tried again at once. */
+  hurry(): void {
+    this.#stopping = true;
+    if (this.#isAllThereIs) this.#operations.retryNow();
+    this.wake();
+  }
+
+  /** What the object store has whole and in its log, as far as is known. */
+  get mirrored(): ReadonlySet<Digest> {
+    return this.#store.mirrored ?? new Set();
+  }
+
+  /** Whether `done` stands in the object store's log. */
+  get done(): boolean {
+    return this.#store.done;
+  }
+
+  /** Whether there is nothing left that is worth the pod's last seconds. */
+  get settled(): boolean {
+    if (this.#isFenced) return true;
+    const { final } = this.#options.source();
+    const plan = this.#plan();
+    if (this.#isAllThereIs) {
+      return this.#store.mirrored !== null && plan.missing.length === 0 && (final === null || this.done);
+    }
+    // A durable volume has it all: the next attempt does not wait for a store that is away, nor for a second try.
+    if (this.#store.isFailing) return true;
+    const isDoneDue = final !== null && this.mirrored.has(final) && !this.done;
+    return this.#store.mirrored !== null && plan.next.length === 0 && !isDoneDue;
+  }
+
+  /** What the operator is told, at this moment. */
+  get state(): MirrorState {
+    const { latest, lagSteps, lagBytes, missing } = this.#plan();
+    const behind = missing.filter(({ step }) => latest === null || step > latest.step);
+    const now = this.#now();
+    const oldest = Math.min(now, ...behind.map(({ digest }) => this.#lackedSince.get(digest) ?? now));
+    return {
+      latestStep: latest?.step ?? null,
+      lagSteps,
+      lagBytes,
+      lagSeconds: (now - oldest) / 1000,
+      uploading: this.#meter.uploading,
+      bytesPerSecond: this.#meter.bytesPerSecond,
+      problem: this.#problem(),
+    };
+  }
+
+  /** One piece of work; false where there is none at present. */
+  async #work(signal: AbortSignal): Promise<boolean> {
+    const { state, final } = this.#options.source();
+    this.#operations.forget((subject) => subject.includes(":") && find(state, subject) === undefined);
+    if (!(await this.#store.reach(signal))) return false;
+    const [next] = this.#plan().next;
+    const isDoneDue = final !== null && !this.done && this.mirrored.has(final);
+    // The next attempt's agent removes what may go: these seconds are for what must be there.
+    const isTidy = this.#stopping || this.#store.isTidy;
+    const isDonePausing = this.#operations.pausing("done-store", "store");
+    if (next === undefined && isTidy && (!isDoneDue || isDonePausing)) return false;
+    const held = await this.#store.holding(signal, async (store, workSignal) => {
+      if (isDoneDue && !isDonePausing) await this.#store.finish(store, { manifest: final, signal: workSignal });
+      else if (!isTidy) await this.#store.tidy(store, workSignal);
+      else if (next !== undefined) await this.#upload(next, { store, signal: workSignal });
+    });
+    if (held !== null && "fencedBy" in held) this.#fence(`in the object store ${held.fencedBy}`);
+    return held !== null;
+  }
+
+  async #upload(ref: CheckpointRef, { store, signal }: { store: Store; signal: AbortSignal }): Promise<void> {
+    const { environment, volume, metrics } = this.#options;
+    const started = this.#now();
+    // One that gives way, or fails, has had its turn as well.
+    this.#turn = this.#plan().missing.every(({ step }) => step <= ref.step) ? "Waiting" : "Newest";
+    this.#current = ref;
+    this.#meter.begin(ref);
+    const onBytes = (bytes: number) => {
+      this.#meter.add(bytes);
+      metrics.countUploaded(bytes);
+    };
+    const tiers = { from: volume, to: store, attempt: environment.TRAININGRUN_ATTEMPT };
+    try {
+      const uploaded = await this.#operations.attempt("mirror", ref.digest, async () => {
+        await mirrorCheckpoint(tiers, ref, { signal, onBytes }).catch((error: unknown) => this.#doubt(ref, error));
+        return true;
+      });
+      if (uploaded === null) return;
+    } finally {
+      this.#current = null;
+      this.#meter.end();
+    }
+    this.#store.add(ref.digest);
+    const seconds = (this.#now() - started) / 1000;
+    metrics.countMirrored(seconds);
+    console.log(`Mirrored step ${ref.step} of attempt ${ref.attempt}, ${ref.bytes} bytes in ${seconds.toFixed(3)} s`);
+  }
+
+  /** A copy that does not match any more is looked at again by the keeper, which refuses it. */
+  #doubt({ digest }: CheckpointRef, error: unknown): never {
+    if (error instanceof SourceDamagedError) this.#options.onDamaged(digest);
+    throw error;
+  }
+
+  #plan(): MirrorPlan {
+    const { state: volume, verified } = this.#options.source();
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_RETENTION: policy } = this.#options.environment;
+    const pausing = new Set([...verified].filter((digest) => this.#operations.pausing("mirror", digest)));
+    const { mirrored } = this;
+    const { removed } = this.#store;
+    const turn = this.#isEnding ? "Newest" : this.#turn;
+    const plan = planMirror({ attempt, volume, policy, verified, mirrored, removed, pausing, turn });
+    const now = this.#now();
+    this.#lackedSince = new Map(plan.missing.map(({ digest }) => [digest, this.#lackedSince.get(digest) ?? now]));
+    return plan;
+  }
+
+  /** Whether an older checkpoint is on its way while the last one waits, and nothing newer will come. */
+  get #isInTheWay(): boolean {
+    const [next] = this.#isEnding ? this.#plan().next : [];
+    return this.#current !== null && next !== undefined && next.step > this.#current.step;
+  }
+
+  #problem(): Problem | null {
+    const [problem] = this.#operations.problems;
+    if (problem !== undefined) return { ...problem, message: problem.message.slice(0, 512) };
+    return this.#store.lacksFence ? { reason: "ConditionsUnsupported", message: withoutConditions } : null;
+  }
+
+  get #isEnding(): boolean {
+    return this.#stopping || this.#options.source().final !== null;
+  }
+
+  get #isFenced(): boolean {
+    return this.#fenced || this.#options.source().fenced;
+  }
+
+  /** Whether what is not mirrored ends with the pod. */
+  get #isAllThereIs(): boolean {
+    return this.#options.environment.TRAININGRUN_VOLUME === "Ephemeral";
+  }
+
+  #fence(why: string): void {
+    this.#fenced = true;
+    this.#options.onFenced(why);
+  }
+}
+
+const withoutConditions =
+  "The object store does not honour If-None-Match: a pod that was cut off cannot be fenced there. Use a store that does";

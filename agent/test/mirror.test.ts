@@ -1,0 +1,281 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
+import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { latestVerified } from "../src/serve/knowledge.ts";
+import { ServingPod, Tiers } from "./mirror-scene.ts";
+import { keepTwo } from "./sample.ts";
+
+beforeEach(() => {
+  for (const said of ["log", "warn", "error"] as const) vi.spyOn(console, said).mockReturnValue(undefined);
+});
+
+const keepMany = { TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, last: 100 }) };
+
+/** A pod of the first attempt that has saved these steps and verified them. */
+async function savedPod(steps: readonly number[], over: Record<string, string> = keepMany) {
+  const tiers = await Tiers.make();
+  const pod = await ServingPod.start(tiers, 1, over);
+  const saved = await pod.save(...steps);
+  return { tiers, pod, saved };
+}
+
+describe("While the trainer trains", () => {
+  test("what is verified goes into the object store, the newest first, and stands in its log", async () => {
+    const { tiers, pod, saved } = await savedPod([10, 20, 30]);
+    expect(pod.mirror.state).toMatchObject({ latestStep: null, lagSteps: 30, problem: null });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 30", "commit 10", "commit 20"]);
+    for (const { manifest, directory } of saved) {
+      expect(await verifyCheckpoint(tiers.remote, { digest: manifest.digest, directory })).toMatchObject({ ok: true });
+    }
+    expect(pod.mirror.state).toEqual({
+      ...{ latestStep: 30, lagSteps: 0, lagBytes: 0, lagSeconds: 0 },
+      ...{ uploading: null, bytesPerSecond: expect.any(Number), problem: null },
+    });
+    expect(pod.knowledge.shelf.map(({ summary }) => summary.tiers)).toEqual(Array(3).fill(["Volume", "ObjectStore"]));
+  });
+
+  test("one that waits has every second turn, so that newer ones never starve it", async () => {
+    const { tiers, pod } = await savedPod([10, 20, 30]);
+    // While each is uploaded, the next is saved.
+    let step = 30;
+    for (const at of [30, 10, 50, 20]) {
+      tiers.atUpload.set(at, async () => {
+        step += 10;
+        await pod.save(step);
+      });
+    }
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 5);
+    expect(await tiers.commits()).toEqual(["commit 30", "commit 10", "commit 50", "commit 20", "commit 70"]);
+  });
+
+  test("the lag grows with time until the newest is there", async () => {
+    const { pod } = await savedPod([10]);
+    pod.mirror.wake();
+    expect(pod.mirror.state.lagSeconds).toBe(0);
+    pod.nowMs += 7_000;
+    expect(pod.mirror.state).toMatchObject({ lagSeconds: 7 });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.mirror.state).toMatchObject({ lagSeconds: 0 });
+  });
+
+  test("a store that is away is a problem with its words, holds up no verification, and is filled when it is back", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.away = "the store is away";
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    expect(pod.mirror.state).toMatchObject({
+      lagSteps: 10,
+      problem: { reason: "StorageUnavailable", message: "the store is away" },
+    });
+    await pod.save(20);
+    expect(pod.knowledge.shelf.map(({ verified }) => verified)).toEqual([true, true]);
+    tiers.away = null;
+    pod.nowMs += 60_000;
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 2);
+    expect(pod.mirror.state).toMatchObject({ latestStep: 20, lagSteps: 0, problem: null });
+  });
+
+  test("one upload that fails holds up no other, and is tried again", async () => {
+    const { tiers, pod } = await savedPod([10, 20]);
+    tiers.atUpload.set(20, () => Promise.reject(new Error("this one not")));
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 1);
+    expect(await tiers.commits()).toEqual(["commit 10"]);
+    expect(pod.mirror.state).toMatchObject({ latestStep: 10, lagSteps: 10, problem: { message: "this one not" } });
+    pod.nowMs += 1_000;
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 10", "commit 20"]);
+  });
+
+  test("a copy that was damaged since is not uploaded, and the keeper refuses it", async () => {
+    const { tiers, pod, saved } = await savedPod([10, 20]);
+    const [, newest] = saved;
+    if (newest) pod.trainer.damage(newest);
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 1);
+    expect(await tiers.commits()).toEqual(["commit 10"]);
+    await pod.look();
+    expect(pod.knowledge).toMatchObject({ refused: [{ step: 20, reason: "BytesDiffer" }] });
+    expect(pod.mirror.state).toMatchObject({ latestStep: 10, lagSteps: 0 });
+  });
+
+  test("the base that the object store lacks is brought there, and needs no record of its own", async () => {
+    const { tiers } = await savedPod([10, 20]);
+    const next = await ServingPod.start(tiers, 2, keepMany);
+    await next.look();
+    await next.mirrorUntil(() => next.mirror.settled);
+    expect(await tiers.commits()).toEqual([]);
+    expect(next.mirror.state).toMatchObject({ latestStep: 20, lagSteps: 0 });
+    expect(await readMirrored(tiers.remote)).toEqual(new Set([next.knowledge.restored?.resume?.digest]));
+  });
+});
+
+describe("After a restart of the agent", () => {
+  test("what stands whole is not uploaded again, and what was cut off is", async () => {
+    const { tiers, pod } = await savedPod([10, 20, 30]);
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 1);
+    tiers.atUpload.set(10, () => Promise.reject(new Error("killed")));
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    const [before, third] = [pod.uploadedBytes, pod.knowledge.shelf[0]?.summary.bytes ?? 0];
+    expect(before).toBe(third);
+    pod.restart();
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.uploadedBytes).toBe(3 * third);
+    expect((await tiers.commits()).toSorted()).toEqual(["commit 10", "commit 20", "commit 30"]);
+  });
+
+  test("one that lacks only its record gets that, without a byte", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    const create = tiers.remote.createRecord.bind(tiers.remote);
+    tiers.remote.createRecord = () => Promise.reject(new Error("killed before the commit"));
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    tiers.remote.createRecord = create;
+    const before = pod.uploadedBytes;
+    pod.restart();
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 10"]);
+    expect([before > 0, pod.uploadedBytes]).toEqual([true, before]);
+  });
+});
+
+describe("Another pod", () => {
+  test("that opens the object store's log alone fences the whole agent", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    const elsewhere = new Tiers(tiers.remote);
+    await ServingPod.start(elsewhere, 2, keepMany);
+    await pod.save(20);
+    await pod.mirrorUntil(() => false);
+    expect(pod.knowledge.phase).toBe("Fenced");
+    expect(await tiers.commits()).toEqual([]);
+    expect((await readLog(tiers.remote)).state.opened).toMatchObject({ attempt: 2, podUid: "pod-2" });
+  });
+
+  test("that opens it in the midst of an upload finds no record of it", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.atUpload.set(10, async () => {
+      await ServingPod.start(new Tiers(tiers.remote), 2, keepMany);
+    });
+    await pod.mirrorUntil(() => false);
+    expect([pod.knowledge.phase, await tiers.commits()]).toEqual(["Fenced", []]);
+  });
+
+  test("that emptied the bucket leaves a log that takes nothing, which is said", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    for (const name of readdirSync(join(tiers.remote.root, "log"))) rmSync(join(tiers.remote.root, "log", name));
+    const problem = () => pod.mirror.state.problem;
+    await pod.mirrorUntil(() => problem() !== null);
+    expect(problem()).toMatchObject({ reason: "MirrorLogLost", message: expect.stringContaining("open of attempt 1") });
+    expect(await tiers.remote.names()).toEqual([]);
+  });
+});
+
+describe("Retention", () => {
+  const keepBudget = (maxBytes: number) => ({
+    TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, maxBytes }),
+  });
+  const stepsOn = (pod: ServingPod) => pod.knowledge.shelf.map(({ summary }) => summary.step);
+
+  test("removes nothing from the volume before two newer ones are mirrored", async () => {
+    const { pod } = await savedPod([10, 20, 30, 40], {});
+    await pod.prune();
+    expect(stepsOn(pod)).toEqual([40, 30, 20, 10]);
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 2);
+    await pod.prune();
+    expect(stepsOn(pod)).toEqual([40, 30]);
+  });
+
+  test("does not wait for the mirror where the byte budget would stop the saving, and says so", async () => {
+    const { manifest } = (await savedPod([10])).saved[0] ?? {};
+    const budget = 3 * (manifest?.totals.bytes ?? 0);
+    const { pod } = await savedPod([10, 20, 30, 40], keepBudget(budget));
+    await pod.prune();
+    expect(stepsOn(pod)).toEqual([40, 30]);
+    const problems = () => pod.knowledge.problems.map(({ reason }) => reason);
+    expect(problems()).toContain("BudgetBeforeMirror");
+    // It is said until the mirror has caught up, not only while something is being removed.
+    await pod.save(50);
+    await pod.prune();
+    await pod.prune();
+    expect([stepsOn(pod), problems()]).toEqual([[50, 40], expect.arrayContaining(["BudgetBeforeMirror"])]);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    await pod.prune();
+    expect(problems()).not.toContain("BudgetBeforeMirror");
+  });
+
+  test("works in the object store under its own log, and what it removed there is not uploaded again", async () => {
+    const { tiers, pod } = await savedPod([10, 20], {});
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    await pod.save(30, 40);
+    await pod.mirrorUntil(() => pod.mirror.mirrored.size === 2 && pod.mirror.settled);
+    const { state } = await readLog(tiers.remote);
+    expect(state.checkpoints.map(({ step }) => step).toSorted()).toEqual([30, 40]);
+    expect((await tiers.remote.names()).filter((name) => !name.startsWith("."))).toHaveLength(2);
+    pod.restart();
+    const before = pod.uploadedBytes;
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.uploadedBytes).toBe(before);
+  });
+});
+
+describe("When the pod ends", () => {
+  const ephemeral = { ...keepMany, TRAININGRUN_VOLUME: "Ephemeral" };
+
+  /** The trainer has saved its last step and says so; the agent has verified it. */
+  async function finish(pod: ServingPod, step: number): Promise<string> {
+    const [final] = await pod.save(step);
+    const checkpoint = final?.manifest.digest ?? "";
+    mkdirSync(pod.environment.TRAININGRUN_CONTROL, { recursive: true });
+    writeFileSync(
+      join(pod.environment.TRAININGRUN_CONTROL, "done"),
+      JSON.stringify({ kind: "done", attempt: 1, step, checkpoint, metrics: [] }),
+    );
+    await pod.look();
+    return checkpoint;
+  }
+
+  test("`done` follows the final checkpoint into the object store, before all that is older", async () => {
+    const { tiers, pod } = await savedPod([10, 20]);
+    const final = await finish(pod, 30);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 30", "done", "commit 20", "commit 10"]);
+    expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
+  });
+
+  test("an older checkpoint that is on its way gives way to the last one", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    let broken = "";
+    tiers.atUpload.set(10, async (signal) => {
+      await pod.save(20);
+      pod.mirror.hurry();
+      signal.throwIfAborted();
+      broken = "not broken off";
+    });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect([broken, await tiers.commits()]).toEqual(["", ["commit 20", "commit 10"]]);
+    expect(pod.mirror.state.problem).toBeNull();
+  });
+
+  test("with a durable volume, it does not wait for a store that is away", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.away = "the store is away";
+    expect(pod.mirror.settled).toBe(false);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.mirror.state).toMatchObject({ lagSteps: 10 });
+  });
+
+  test("with an ephemeral one, it does, and nothing counts as verified or done until the store has it (I9, I10)", async () => {
+    const { tiers, pod } = await savedPod([10], ephemeral);
+    tiers.away = "the store is away";
+    const final = await finish(pod, 20);
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    expect(pod.mirror.settled).toBe(false);
+    expect([latestVerified(pod.knowledge), pod.knowledge.done]).toEqual([null, null]);
+    tiers.away = null;
+    pod.mirror.hurry();
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(latestVerified(pod.knowledge)).toMatchObject({ digest: final, tiers: ["Volume", "ObjectStore"] });
+    expect(pod.knowledge.done).toBe(final);
+  });
+});
