@@ -54,6 +54,19 @@ test("what the state says is shown at the scrape", async () => {
   });
 });
 
+test("what saving costs is shown once a save has ended", async () => {
+  const progress = progressAt(41);
+  const saves = { ...progress.saves, stallP50Seconds: 0.002, stallP99Seconds: 0.004, bytesPerSecond: 1e9 };
+  expect(await scrape(metricsOf({}, { ...progress, saves }))).toMatchObject({
+    'trainingrun_agent_save_stall_seconds{quantile="0.5"}': 0.002,
+    'trainingrun_agent_save_stall_seconds{quantile="0.99"}': 0.004,
+    trainingrun_agent_save_bytes_per_second: 1e9,
+  });
+  expect(Object.keys(await scrape(metricsOf({}, progress))).filter((name) => name.includes("per_second"))).toEqual([
+    "trainingrun_agent_steps_per_second",
+  ]);
+});
+
 test("what the restore refused is shown by reason, and each of them once", async () => {
   const refused = [refusedOf(30), refusedOf(20)];
   const series = await scrape(metricsOf({ restored: { ...restoredOf(10), refused } }));

@@ -58,6 +58,12 @@ export class AgentMetrics {
   readonly #stall = this.#counter("save_stall_seconds_total", "Time the training loop stood still for saving.");
   readonly #saveSeconds = this.#gauge("save_seconds", "Duration of the last save.");
   readonly #saveBytes = this.#gauge("save_bytes", "Size of the last save.");
+  readonly #saveStall = this.#labelledGauge(
+    "save_stall_seconds",
+    "Time that the newest saves held the training loop up for, by quantile.",
+    "quantile",
+  );
+  readonly #saveRate = this.#gauge("save_bytes_per_second", "Speed of the last save, without waiting for training.");
   readonly #latestVerified = this.#gauge("latest_verified_step", "Step of the newest verified checkpoint.");
   readonly #latestCommitted = this.#gauge("latest_committed_step", "Step of the newest committed checkpoint.");
   readonly #step = this.#gauge("step", "Last step that the trainer completed.");
@@ -175,6 +181,10 @@ export class AgentMetrics {
     this.#stall.inc(progress.saves.stallSeconds);
     this.#saveSeconds.set(progress.saves.lastSeconds);
     this.#saveBytes.set(progress.saves.lastBytes);
+    const { stallP50Seconds: p50, stallP99Seconds: p99, bytesPerSecond } = progress.saves;
+    if (p50 !== undefined) this.#saveStall.set({ quantile: "0.5" }, p50);
+    if (p99 !== undefined) this.#saveStall.set({ quantile: "0.99" }, p99);
+    setOrRemove(this.#saveRate, bytesPerSecond);
   }
 
   #counter(name: string, help: string): Counter {
