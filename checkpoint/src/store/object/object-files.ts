@@ -28,12 +28,12 @@ function objectFile(client: ObjectClient, { key, bytes }: { key: string; bytes: 
     read: async (target, position) => {
       const wanted = target.subarray(0, Math.max(0, Math.min(target.byteLength, bytes - position)));
       const read = await client.read(key, wanted, position);
-      if (read === null) {
-        throw new StorageUnavailableError(
-          `Cannot read ${key} in ${client.endpoint}/${client.bucket} because it was removed while it was read: try again`,
-        );
-      }
-      return read;
+      if (read === wanted.byteLength) return read;
+      // Short reads mean the end of a file to those who read. Here they mean that nothing can be said.
+      const found = read === null ? "was removed" : `lost bytes (${read} of ${wanted.byteLength} from ${position} on)`;
+      throw new StorageUnavailableError(
+        `Cannot read ${key} in ${client.endpoint}/${client.bucket} because it ${found} while it was read: try again`,
+      );
     },
     [Symbol.asyncDispose]: async () => {},
   };

@@ -1,4 +1,5 @@
 import { StorageUnavailableError } from "../store.ts";
+import { incomplete } from "./answers.ts";
 
 /** Why an object store could not be used, as a stable word. */
 export type ObjectStoreProblem =
@@ -19,10 +20,17 @@ export type ObjectStoreProblem =
 /** The object store could not be read or written. It is not an empty store: nothing may be concluded from it. */
 export class ObjectStoreError extends StorageUnavailableError {
   readonly problem: ObjectStoreProblem;
+  /** Whether the store has answered at all, with a refusal. */
+  readonly hasAnswered: boolean;
 
-  constructor(problem: ObjectStoreProblem, message: string, options?: ErrorOptions) {
+  constructor(
+    problem: ObjectStoreProblem,
+    message: string,
+    { hasAnswered, ...options }: ErrorOptions & { hasAnswered?: boolean } = {},
+  ) {
     super(message, options);
     this.problem = problem;
+    this.hasAnswered = hasAnswered ?? false;
   }
 }
 
@@ -36,29 +44,39 @@ export function mayPass({ status, code }: RequestFailure): boolean {
   return status >= 500 || passingStatuses.has(status) || passingCodes.has(code);
 }
 
-/** The failure in words that name the store, what was tried, and what to do. */
-export function describeFailure(failure: RequestFailure, { what, where }: { what: string; where: string }) {
-  const { problem, remedy } = explain(failure);
-  const detail =
-    failure.message === "" || failure.message === failure.code ? "" : ` (${failure.message.slice(0, 200)})`;
-  const word = failure.code || "an error";
+/** The failure in words that name the store, what was tried, and what to do. `bytes` is how much it was to transfer. */
+export function describeFailure(
+  failure: RequestFailure,
+  { what, where, bytes = 0 }: { what: string; where: string; bytes?: number },
+): ObjectStoreError {
+  const { status, code, message, cause } = failure;
+  const { problem, remedy } = explain(failure, bytes);
+  const detail = message === "" || message === code ? "" : ` (${message.slice(0, 200)})`;
   const because =
-    failure.status === null ? `the connection failed with ${word}` : `it answered ${failure.status} ${word}`;
+    status === null
+      ? `the connection failed with ${code || "an error"}`
+      : `it answered ${status} ${code || "and no error that S3 knows"}`;
   return new ObjectStoreError(problem, `Cannot ${what} in ${where} because ${because}${detail}: ${remedy}`, {
-    cause: failure.cause,
+    cause,
+    hasAnswered: status !== null,
   });
 }
 
 type Explained = Readonly<{ problem: ObjectStoreProblem; remedy: string }>;
 
-function explain({ status, code }: RequestFailure): Explained {
+function explain({ status, code }: RequestFailure, bytes: number): Explained {
   const known = lasting[code] ?? certificateCodes[code] ?? passing[code];
   if (known !== undefined) return known;
   if (status === 401 || status === 403) return denied;
   if (status === 429 || status === 503) return throttled;
-  if (status === null) return unreachable;
+  if (status === null) return bytes >= largeBytes && hungUpCodes.has(code) ? hungUp : unreachable;
+  if (code === "" && status < 500) return notS3;
   return { problem: "StoreFailing", remedy: "look at the store's own logs; it is tried again" };
 }
+
+/** More than connections usually buffer: of such a request a store that refuses it may not read the end. */
+const largeBytes = 256 * 1024;
+const hungUpCodes = new Set(["ECONNRESET", "EPIPE"]);
 
 const secret = "the Secret that checkpoint.objectStore.credentialsSecretName names";
 const refused: Explained = { problem: "CredentialsRefused", remedy: `correct the keys in ${secret}` };
@@ -77,6 +95,20 @@ const throttled: Explained = { problem: "Throttled", remedy: "it asks for fewer 
 const unreachable: Explained = {
   problem: "EndpointUnreachable",
   remedy: "correct checkpoint.objectStore.endpoint, or let pods reach it",
+};
+const hungUp: Explained = {
+  problem: "EndpointUnreachable",
+  remedy:
+    "let pods reach checkpoint.objectStore.endpoint, and see that these keys may put objects: some stores hang up on an upload that they refuse",
+};
+const notS3: Explained = {
+  problem: "EndpointUnreachable",
+  remedy: "what answers there does not speak S3: correct checkpoint.objectStore.endpoint",
+};
+const noTls: Explained = {
+  problem: "EndpointUnreachable",
+  remedy:
+    "what answers there does not speak TLS: correct checkpoint.objectStore.endpoint, which may have to begin with http://",
 };
 const untrusted: Explained = {
   problem: "CertificateRefused",
@@ -98,6 +130,8 @@ const lasting: Readonly<Record<string, Explained>> = {
   InvalidBucketName: bucket,
   InvalidAccessKeyId: refused,
   SignatureDoesNotMatch: refused,
+  // A key that cannot stand in a header, such as one with letters outside ASCII.
+  ERR_INVALID_CHAR: refused,
   InvalidToken: refused,
   ExpiredToken: expired,
   TokenRefreshRequired: expired,
@@ -121,10 +155,27 @@ const certificateCodes: Readonly<Record<string, Explained>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
   CERT_HAS_EXPIRED: untrusted,
+  CERT_SIGNATURE_FAILURE: untrusted,
+  ERR_OSSL_PEM_NO_START_LINE: untrusted,
+  CERT_NOT_YET_VALID: skewed,
   ERR_TLS_CERT_ALTNAME_INVALID: untrusted,
 };
 
-const passing: Readonly<Record<string, Explained>> = { SlowDown: throttled, TooManyRequests: throttled };
+const passing: Readonly<Record<string, Explained>> = {
+  SlowDown: throttled,
+  TooManyRequests: throttled,
+  EPROTO: noTls,
+  ERR_SSL_WRONG_VERSION_NUMBER: noTls,
+};
 
-const passingCodes = new Set(["RequestTimeout", "SlowDown", "OperationAborted", "InternalError", "BadDigest"]);
+const passingCodes = new Set([
+  "RequestTimeout",
+  "SlowDown",
+  "OperationAborted",
+  "ConditionalRequestConflict",
+  "InternalError",
+  "BadDigest",
+  "IncompleteBody",
+  incomplete,
+]);
 const passingStatuses = new Set([408, 409, 425, 429, 499]);

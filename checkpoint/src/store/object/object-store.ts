@@ -1,13 +1,14 @@
-import { randomUUID } from "node:crypto";
 import { canonicalJson } from "../../canonical-json.ts";
 import { directoryName } from "../../directory-name.ts";
+import { parseRecord, UnknownRecordVersionError } from "../../log/record.ts";
 import type { CheckpointRef } from "../../log/state.ts";
 import { announcementName, parseAnnouncementName, parseRecordName, recordName } from "../log-names.ts";
 import type { AnnouncedOpen, CheckpointName, CheckpointWriter, Store, StoredCheckpoint } from "../store.ts";
-import { ObjectClient, type ObjectStoreAddress, type Patience } from "./object-client.ts";
+import { ObjectClient } from "./object-client.ts";
 import { objectCheckpoint } from "./object-files.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
 import { ObjectWriter } from "./object-writer.ts";
+import type { ObjectStoreAddress, Patience } from "./requests.ts";
 
 /** Where a run's objects lie, and who asks. */
 export type ObjectStoreOptions = ObjectStoreAddress &
@@ -21,6 +22,11 @@ export type ObjectStoreOptions = ObjectStoreAddress &
   }>;
 
 const manyKeys = 1_000_000;
+/** So many numbers that a listing leaves out are looked for; below a wider gap there is only what a late writer left. */
+const maxGapLooks = 64;
+const maxRecordReads = 3;
+/** Uploads are listed by the thousand. */
+const maxUploadPages = 20;
 
 /**
  * Opens a run's objects in a bucket, once the bucket is found to be there, and asks the store whether it creates keys
@@ -28,14 +34,14 @@ const manyKeys = 1_000_000;
  */
 export async function openObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
   const client = new ObjectClient(options);
-  if (!(await client.bucketExists())) {
-    throw new ObjectStoreError(
-      "BucketMissing",
-      `Cannot open ${client.endpoint}/${client.bucket} because there is no such bucket: create it, or correct checkpoint.objectStore.bucket`,
-    );
-  }
   const root = runPrefix(options);
-  return new ObjectStore(client, { root, runUid: options.runUid, fences: await createsExclusively(client, root) });
+  try {
+    await client.firstPage(root);
+    return new ObjectStore(client, { root, runUid: options.runUid, fences: await createsExclusively(client, root) });
+  } catch (error) {
+    client.close();
+    throw error;
+  }
 }
 
 /**
@@ -69,30 +75,38 @@ export class ObjectStore implements Store {
     this.fences = fences;
   }
 
+  /** A listing may lag behind; a single key does not. */
   async recordNumbers(): Promise<number[]> {
-    const names = await this.#logNames();
-    const numbers = names.flatMap((name) => parseRecordName(name) ?? []);
-    numbers.sort((a, b) => a - b);
-    // A listing may lag behind; a single key does not.
-    for (let next = (numbers.at(-1) ?? 0) + 1; (await this.#client.size(this.#recordKey(next))) !== null; next += 1) {
-      numbers.push(next);
+    const listed = (await this.#logNames()).flatMap((name) => parseRecordName(name) ?? []).sort((a, b) => a - b);
+    const [lowest = 0, top = 0] = [listed[0], listed.at(-1)];
+    const found: number[] = [];
+    for (let next = top + 1; await this.#hasRecord(next); next += 1) found.push(next);
+    const known = new Set(listed);
+    for (let number = top, looks = 0; number > lowest && looks < maxGapLooks; number -= 1) {
+      if (known.has(number)) continue;
+      looks += 1;
+      if (await this.#hasRecord(number)) found.push(number);
     }
-    return numbers;
+    return [...listed, ...found].sort((a, b) => a - b);
   }
 
+  /** What differs is read again before it counts: a record that is damaged in a store may have been damaged on its way. */
   async readRecord(number: number, limit: number): Promise<Uint8Array | null> {
-    const key = this.#recordKey(number);
-    const bytes = await this.#client.size(key);
-    if (bytes === null) return null;
-    const target = new Uint8Array(Math.min(bytes, limit + 1));
-    const read = await this.#client.read(key, target, 0);
-    return read === null ? null : target.subarray(0, read);
+    for (let reads = 1; ; reads += 1) {
+      const bytes = await this.#client.readWhole(this.#recordKey(number), limit + 1);
+      if (bytes === null || reads === maxRecordReads || isWhole(number, bytes)) return bytes;
+    }
   }
 
   async createRecord(number: number, bytes: Uint8Array): Promise<"created" | "taken"> {
     const key = this.#recordKey(number);
-    if (!this.fences && (await this.#client.size(key)) !== null) return "taken";
-    return (await this.#client.put(key, bytes, { ifAbsent: this.fences })) === "created" ? "created" : "taken";
+    if (this.fences)
+      return (await this.#client.put(key, bytes, { ifAbsent: true })) === "created" ? "created" : "taken";
+    if (await this.#hasRecord(number)) return "taken";
+    await this.#client.put(key, bytes, { ifAbsent: false });
+    // Another writer may have put its own over it; who comes last stays.
+    const found = await this.#client.readWhole(key, bytes.byteLength + 1);
+    return found !== null && Buffer.compare(found, bytes) === 0 ? "created" : "taken";
   }
 
   /** Nothing to do: an object that can be read is stored. */
@@ -133,7 +147,11 @@ export class ObjectStore implements Store {
 
   /** Gives up uploads that were begun and not ended. Only the open attempt asks, when it has none on its way. */
   async removeTemporaries(): Promise<void> {
-    for (const upload of await this.#client.openUploads(`${this.#root}data/`)) await this.#client.abortUpload(upload);
+    for (let page = 0; page < maxUploadPages; page += 1) {
+      const uploads = await this.#client.openUploads(`${this.#root}data/`);
+      if (uploads.length === 0) return;
+      for (const upload of uploads) await this.#client.abortUpload(upload);
+    }
   }
 
   async point(name: CheckpointName, to: CheckpointRef | null): Promise<void> {
@@ -166,6 +184,10 @@ export class ObjectStore implements Store {
     this.#client.close();
   }
 
+  async #hasRecord(number: number): Promise<boolean> {
+    return (await this.#client.size(this.#recordKey(number))) !== null;
+  }
+
   async #logNames(): Promise<string[]> {
     const log = `${this.#root}log/`;
     const { keys } = await this.#client.list(log, { delimiter: "", limit: manyKeys });
@@ -193,17 +215,22 @@ function runPrefix({ prefix, runUid }: ObjectStoreOptions): string {
   return trimmed === "" ? `${runUid}/` : `${trimmed}/${runUid}/`;
 }
 
-/** Creates a key twice: the second time must be refused. */
+/** Creates a key that is there, from this time or an earlier one: that must be refused. */
 async function createsExclusively(client: ObjectClient, root: string): Promise<boolean> {
-  const key = `${root}probe/${randomUUID()}`;
-  const bytes = new TextEncoder().encode("probe");
+  const create = () => client.put(`${root}probe`, new TextEncoder().encode("probe"), { ifAbsent: true });
   try {
-    await client.put(key, bytes, { ifAbsent: true });
-    return (await client.put(key, bytes, { ifAbsent: true })) === "exists";
+    return (await create()) === "exists" || (await create()) === "exists";
   } catch (error) {
     if (error instanceof ObjectStoreError && error.problem === "ConditionsUnsupported") return false;
     throw error;
-  } finally {
-    await client.remove([key]);
+  }
+}
+
+function isWhole(number: number, bytes: Uint8Array): boolean {
+  try {
+    return "record" in parseRecord(number, bytes);
+  } catch (error) {
+    if (error instanceof UnknownRecordVersionError) return true;
+    throw error;
   }
 }

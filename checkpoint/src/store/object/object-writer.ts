@@ -25,7 +25,7 @@ export class ObjectWriter implements CheckpointWriter {
 
   async write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void> {
     const key = `${this.#prefix}${path}`;
-    const upload = new Upload(this.#client, key, partBytes(bytes));
+    const upload = new Upload(this.#client, key, bytes);
     try {
       for await (const piece of pieces) await upload.add(piece);
       this.#written.push({ key, bytes: await upload.finish() });
@@ -47,24 +47,25 @@ export class ObjectWriter implements CheckpointWriter {
     await this.#client.put(`${this.#prefix}${manifestName}`, manifest, { ifAbsent: false });
   }
 
-  async abandon(): Promise<void> {
-    // An earlier upload may have put the manifest. It goes first: without one, what stays here is no checkpoint, and the
-    // next upload of this step puts it anew.
-    const keys = this.#written.map(({ key }) => key);
-    const withdrawn = this.#client.remove([`${this.#prefix}${manifestName}`]);
-    await withdrawn.then(() => this.#client.remove(keys)).catch(() => {});
-  }
+  /**
+   * Removes nothing. Another agent may have put the same objects meanwhile, and have published them: a base is uploaded
+   * by whoever finds it missing. Without a manifest they are no checkpoint, and a restore sweeps those that nobody names.
+   */
+  async abandon(): Promise<void> {}
 }
 
+/** Of a part of an object of that size; of the whole where it fits one. */
 function partBytes(bytes: number | undefined): number {
   if (bytes === undefined) return 64 * mebibyte;
-  return Math.max(16 * mebibyte, Math.ceil(bytes / maxParts / mebibyte) * mebibyte);
+  const part = Math.max(16 * mebibyte, Math.ceil(bytes / maxParts / mebibyte) * mebibyte);
+  return Math.max(1, Math.min(part, bytes));
 }
 
 /** One object: put whole where it fits one part, else in parts, some of them on their way at once. */
 class Upload {
   readonly #client: ObjectClient;
   readonly #key: string;
+  readonly #expected: number | undefined;
   readonly #partBytes: number;
   readonly #free: Uint8Array[] = [];
   readonly #inFlight = new Set<Promise<void>>();
@@ -76,11 +77,12 @@ class Upload {
   #begun = 0;
   #failure: unknown = null;
 
-  constructor(client: ObjectClient, key: string, partBytes: number) {
+  constructor(client: ObjectClient, key: string, bytes: number | undefined) {
     this.#client = client;
     this.#key = key;
-    this.#partBytes = partBytes;
-    this.#buffer = new Uint8Array(partBytes);
+    this.#expected = bytes;
+    this.#partBytes = partBytes(bytes);
+    this.#buffer = new Uint8Array(this.#partBytes);
   }
 
   async add(piece: Uint8Array): Promise<void> {
@@ -96,6 +98,9 @@ class Upload {
 
   /** Makes the object readable and returns its size in bytes. */
   async finish(): Promise<number> {
+    if (this.#expected !== undefined && this.#total !== this.#expected) {
+      throw new RangeError(`Cannot upload ${this.#key} because it has ${this.#total} bytes: ${this.#expected} named`);
+    }
     if (this.#opened === null) {
       await this.#client.put(this.#key, this.#buffer.subarray(0, this.#filled), { ifAbsent: false });
       return this.#total;
@@ -114,8 +119,16 @@ class Upload {
     if (this.#opened !== null) await this.#client.abortUpload(this.#opened).catch(() => {});
   }
 
+  /** What an earlier try of this object left is given up first: MinIO lists uploads by their whole key alone. */
+  async #begin(): Promise<OpenUpload> {
+    for (const { key, uploadId } of await this.#client.openUploads(this.#key)) {
+      if (key === this.#key) await this.#client.abortUpload({ key, uploadId });
+    }
+    return { key: this.#key, uploadId: await this.#client.beginUpload(this.#key) };
+  }
+
   async #sendPart(): Promise<void> {
-    this.#opened ??= { key: this.#key, uploadId: await this.#client.beginUpload(this.#key) };
+    this.#opened ??= await this.#begin();
     while (this.#inFlight.size >= maxInFlight) await Promise.race(this.#inFlight);
     if (this.#failure !== null) throw this.#failure;
     const [opened, buffer] = [this.#opened, this.#buffer];
