@@ -1,12 +1,14 @@
-import type { AgentRecord, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
+import type { AgentRecord, RemovalRecord, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { nodes, pods } from "../src/kubernetes/resource.ts";
 
+/** The kubelet speaks of events as they were before they had a group. */
+const coreEvents = { group: "", version: "v1", plural: "events", kind: "Event", scope: "Namespaced" } as const;
 const forever = { signal: new AbortController().signal };
 
 /** How a container ended. */
-export type End = Readonly<{ exitCode: number; reason?: string; record?: TrainerRecord | AgentRecord }>;
+export type End = Readonly<{ exitCode: number; reason?: string; record?: TrainerRecord | AgentRecord | RemovalRecord }>;
 
 /**
  * Says about pods what a kubelet would say, through the API alone: nothing runs. With it a test plays scheduler,
@@ -34,8 +36,8 @@ export class FakeKubelet {
     );
   }
 
-  /** Binds the pod to the node and reports agent and trainer as running. */
-  async start(name: string): Promise<KubeObject> {
+  /** Binds the pod to the node, a minute ago by the node's clock, and says nothing of its containers. */
+  async bind(name: string): Promise<KubeObject> {
     const binding = {
       apiVersion: "v1",
       kind: "Binding",
@@ -43,12 +45,54 @@ export class FakeKubelet {
       target: { apiVersion: "v1", kind: "Node", name: this.#node },
     };
     await this.#client.create({ ...this.#target(name), subresource: "binding" }, binding, forever);
+    const since = new Date(Date.now() - 60_000).toISOString().replace(/\.\d+/, "");
+    const conditions = [{ type: "PodScheduled", status: "True", lastTransitionTime: since }];
+    return await this.#report(name, { phase: "Pending", conditions });
+  }
+
+  /** Says in an event what the pod's volumes lack, as the kubelet does. */
+  async warn(name: string, message: string): Promise<void> {
+    const { uid } = (await this.#client.get<KubeObject>(this.#target(name), forever)).metadata;
+    const namespace = this.#namespace;
+    const event = {
+      metadata: { name: `${name}.${Date.now()}`, namespace },
+      involvedObject: { apiVersion: "v1", kind: "Pod", name, namespace, uid },
+      type: "Warning",
+      reason: "FailedMount",
+      message,
+      source: { component: "kubelet", host: this.#node },
+      firstTimestamp: time(),
+      lastTimestamp: time(),
+      count: 1,
+    };
+    await this.#client.create({ resource: coreEvents, namespace }, event, forever);
+  }
+
+  /** Reports agent and trainer of a bound pod as running. */
+  async run(name: string): Promise<KubeObject> {
     const running = { running: { startedAt: time() } };
     return await this.#report(name, {
       phase: "Running",
       initContainerStatuses: [container("agent", running)],
       containerStatuses: [container("trainer", running)],
     });
+  }
+
+  /** Binds the pod to the node and reports agent and trainer as running. */
+  async start(name: string): Promise<KubeObject> {
+    await this.bind(name);
+    return await this.run(name);
+  }
+
+  /** Reports the end of the one container of a pod that does not train; it is started again where it failed. */
+  async endAlone(name: string, containerName: string, record: RemovalRecord): Promise<KubeObject> {
+    if (record.kind === "deleted") {
+      const ended = container(containerName, terminated({ exitCode: 0, record }));
+      return await this.#report(name, { phase: "Succeeded", containerStatuses: [ended] });
+    }
+    const waiting = { waiting: { reason: "CrashLoopBackOff", message: "back-off 10s restarting failed container" } };
+    const again = { ...container(containerName, waiting), lastState: terminated({ exitCode: 1, record }) };
+    return await this.#report(name, { phase: "Running", containerStatuses: [again] });
   }
 
   /** Reports the ends of both containers, and so of the pod. */

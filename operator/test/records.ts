@@ -1,5 +1,6 @@
 import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { runUid } from "./run-builder.ts";
 
@@ -39,6 +40,21 @@ export const mirror = (over: Partial<MirrorState> = {}): MirrorState => ({
   problem: null,
   ...over,
 });
+/** What a trainer reports that has done ten steps. */
+export const progress = (over: Partial<Progress> = {}): Progress => ({
+  version: 1,
+  step: 10,
+  targetStep: 100,
+  epoch: 0,
+  samples: 0,
+  metrics: [],
+  stepsPerSecond: 1,
+  saves: { committed: 0, failed: 0, skipped: 0, lastSeconds: 0, lastBytes: 0, stallSeconds: 0 },
+  backend: "wasm",
+  time: "2026-01-01T00:00:00Z",
+  ...over,
+});
+
 /** What the agent of the pod `pod-1` answers while it serves attempt 1. */
 export const answer = (over: Partial<AgentState> = {}): AgentState => ({
   version: 1,

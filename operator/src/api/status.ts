@@ -1,5 +1,6 @@
 import { CheckpointSummary, KeptReasons, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import { AttemptNumber, Decimal, Digest, Metrics, Step, Tier } from "@trainingrun/checkpoint/contract/digest.ts";
+import { EnvironmentVerdict, PartialLoad, ReplayVerdict } from "@trainingrun/checkpoint/contract/resume.ts";
 import { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { z } from "zod";
 import { Cause } from "./cause.ts";
@@ -103,6 +104,11 @@ export const AttemptEntry = z.object({
   finalCheckpoint: FinalCheckpoint.optional(),
   graceUsedSeconds: Decimal.optional(),
   recoverySeconds: RecoverySeconds.optional(),
+  environment: EnvironmentVerdict.optional().describe(
+    "How the environment of the attempt differs from the one that saved its checkpoint.",
+  ),
+  partial: PartialLoad.optional().describe("What resume.partial left out; absent where every weight was taken."),
+  replay: ReplayVerdict.optional().describe("Whether the recorded steps after the checkpoint came out the same again."),
 });
 export type AttemptEntry = z.infer<typeof AttemptEntry>;
 

@@ -39,8 +39,9 @@ function bareEntry(entry: AttemptEntry, stored: readonly AttemptEntry[], isCause
   if (known !== undefined && mergePatchOf(known, entry) === undefined) return known;
   const { reason: _reason, message: _message, exitCode: _exitCode, ...unexplained } = entry;
   const { finalCheckpoint: _final, graceUsedSeconds: _grace, recoverySeconds: _recovery, ...bare } = unexplained;
-  const { cause: _cause, ...uncaused } = bare;
-  return isCauseRefused ? uncaused : bare;
+  const { environment: _environment, partial: _partial, replay: _replay, ...counted } = bare;
+  const { cause: _cause, ...uncaused } = counted;
+  return isCauseRefused ? uncaused : counted;
 }
 
 function bareStop({ attempt, cause, time }: Stop): Stop {

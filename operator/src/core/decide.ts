@@ -12,6 +12,7 @@ import { learn } from "./learn.ts";
 import type { Observed } from "./observed.ts";
 import { durabilityOf } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { resumeEvents } from "./resume-events.ts";
 import { settle } from "./settle.ts";
 import { stopFor } from "./stop.ts";
 import { type Survey, survey } from "./survey.ts";
@@ -90,6 +91,6 @@ function recordPods(status: TrainingRunStatus, { entry, members }: Survey, { pod
 function mirror(observed: Observed, status: TrainingRunStatus, facts: AttemptFacts | null): Draft {
   return add(draftOf(status), observed, {
     statements: healthStatements(observed.run, status, facts),
-    events: refusalEvents(observed.run.status, status),
+    events: [...refusalEvents(observed.run.status, status), ...resumeEvents(observed.run.status, status)],
   });
 }

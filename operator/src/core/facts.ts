@@ -2,6 +2,7 @@ import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/a
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { VolumeDurability } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import type { AgentRecord, FinalCheckpoint, TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import type { AttemptEntry, CatalogueEntry } from "../api/status.ts";
 import { instantOrNull } from "./instant.ts";
@@ -23,6 +24,8 @@ export type AttemptFacts = Readonly<{
   finalCheckpoint: FinalCheckpoint | null;
   graceUsedSeconds: number | null;
   progress: Progress | null;
+  /** How the trainer took its checkpoint up; null where nothing is known of it. */
+  resume: ResumeReport | null;
   latestVerified: CheckpointSummary | null;
   best: CheckpointSummary | null;
   /** All verified checkpoints that the agent tells of, newest first; empty as well while it cannot know. */
@@ -56,6 +59,7 @@ export function factsOf(
     trainerEndedAt: pod.trainer.state.kind === "Terminated" ? pod.trainer.state.finishedAt : null,
     ...(volume === "Durable" ? finalSave(pod, trainer) : mirroredSave(finalSave(pod, trainer), { trainer, agent })),
     progress: state?.progress ?? null,
+    resume: served?.resume ?? state?.progress?.resume ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),
     best: served?.best ?? state?.best ?? null,
     catalogue: (state?.checkpoints ?? []).filter(({ verified }) => verified).map(catalogueEntry),

@@ -78,6 +78,7 @@ function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
     ...(facts.lastStep === null ? {} : { lastStep: facts.lastStep }),
     ...(facts.finalCheckpoint === null ? {} : { finalCheckpoint: facts.finalCheckpoint }),
     ...(facts.graceUsedSeconds === null ? {} : { graceUsedSeconds: secondsText(facts.graceUsedSeconds * 1000) }),
+    ...facts.resume,
     ...recovery(entry, facts),
   };
 }

@@ -6,10 +6,11 @@ import {
   type RetentionPolicy,
   type VolumeDurability,
 } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { ResumePolicy } from "@trainingrun/checkpoint/contract/resume.ts";
 import { durationSeconds } from "../api/duration.ts";
 import { quantityBytes } from "../api/quantity.ts";
 import type { AttemptEntry } from "../api/status.ts";
-import { defaultGraceSeconds } from "../api/template.ts";
+import { defaultGraceSeconds, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { expectedOf } from "./expected.ts";
 
@@ -45,6 +46,8 @@ export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: 
       TRAININGRUN_TERMINATION_LOG: paths.terminationLog,
       TRAININGRUN_GRACE_SECONDS: String(graceSecondsOf(run)),
       TRAININGRUN_INTERVAL: JSON.stringify(intervalOf(run)),
+      TRAININGRUN_RESUME_POLICY: JSON.stringify(resumePolicyOf(run)),
+      ...imageOf(run),
     }),
     ...(spec.workers > 1 ? plain(rendezvous(run, entry, worker)) : []),
   ];
@@ -94,6 +97,17 @@ function intervalOf(run: TrainingRun): Interval {
   if (steps !== undefined) return { steps };
   if (auto !== undefined) return { auto: { maxSeconds: durationSeconds(auto.maxDuration) } };
   return { seconds: durationSeconds(duration ?? "5m") };
+}
+
+function resumePolicyOf({ spec }: TrainingRun): ResumePolicy {
+  const { environmentMismatch, partial, replaySteps } = spec.resume;
+  return { environmentMismatch, partial, replaySteps };
+}
+
+/** As the template names it: what lies in a tag is not known here, so only an image by digest is known to be the same. */
+function imageOf({ spec }: TrainingRun): Record<string, string> {
+  const image = trainerOf(spec.template)?.image;
+  return typeof image === "string" ? { TRAININGRUN_IMAGE: image } : {};
 }
 
 function retentionOf(run: TrainingRun): RetentionPolicy {

@@ -33,21 +33,6 @@ export const limits: readonly Limit[] = [
     instead: "resume from a step of the run itself, {step}",
   },
   {
-    field: "spec.resume.partial",
-    used: ({ resume }) => resume.partial.length > 0,
-    instead: "leave it out: every tensor must be there",
-  },
-  {
-    field: "spec.resume.replaySteps",
-    used: ({ resume }) => resume.replaySteps > 0,
-    instead: "write 0, or leave it out",
-  },
-  {
-    field: "spec.resume.environmentMismatch: Block",
-    used: ({ resume }) => resume.environmentMismatch === "Block",
-    instead: "write Warn, or leave it out",
-  },
-  {
     field: "spec.stall",
     used: ({ stall }) => stall !== undefined,
     instead: "leave it out and set activeDeadlineSeconds as a bound",
