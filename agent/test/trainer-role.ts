@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Metric } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
-import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
+import { type FileSource, jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
 import { type SavedCheckpoint, saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
@@ -23,13 +23,28 @@ export class TrainerRole {
   }
 
   /** Saves a checkpoint of one small file and commits it. */
-  async save(step: number, metrics: readonly Metric[] = []): Promise<SavedCheckpoint> {
+  async save(step: number, metrics: readonly Metric[] = [], bytes = 1000): Promise<SavedCheckpoint> {
+    return this.#save(step, metrics, [jsonFile("state.json", { step, filling: "x".repeat(bytes) })]);
+  }
+
+  /** Saves a checkpoint of one large file, of so many bytes that no two steps share. */
+  saveLarge(step: number, bytes: number): Promise<SavedCheckpoint> {
+    const piece = new Uint8Array(1 << 20).map((_, index) => (index * 31 + step * 7) % 251);
+    async function* chunks() {
+      for (let left = bytes; left > 0; left -= piece.byteLength) {
+        yield piece.subarray(0, Math.min(left, piece.byteLength));
+      }
+    }
+    return this.#save(step, [], [{ path: "weights.bin", kind: "opaque", bytes, chunks }]);
+  }
+
+  async #save(step: number, metrics: readonly Metric[], files: readonly FileSource[]): Promise<SavedCheckpoint> {
     return saveCheckpoint(await this.#open(), {
       runUid: "run-uid",
       attempt: this.#attempt,
       step,
       parent: null,
-      files: [jsonFile("state.json", { step, filling: "x".repeat(1000) })],
+      files: [...files],
       metrics,
       health: { nonFinite: [], nonFiniteTensors: 0, unexpected: [], unexpectedTensors: 0 },
       producer: { name: "test", version: "1" },

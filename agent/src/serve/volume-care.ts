@@ -1,0 +1,113 @@
+import { lstat, readdir, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { nameTargets, pointNames } from "@trainingrun/checkpoint/names.ts";
+import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import { foresee, type Room } from "@trainingrun/checkpoint/volume-room.ts";
+import { writeAtomically } from "../control-directory.ts";
+import type { Problem, VolumeFindings } from "./knowledge.ts";
+
+/** So many saves ahead the volume is seen to fill up. */
+const savesAhead = 3;
+
+/** What is mirrored, and whether that grows at present; null for a run without an object store. */
+type Mirrored = Readonly<{ mirrored: ReadonlySet<Digest>; isFailing: boolean }> | null;
+
+/**
+ * Looks after what surrounds the checkpoints on a volume: the names by which people find them, the pause of saving that
+ * an exhausted byte budget asks for, and the room that is left. Nothing here is needed for safety, so nothing that fails
+ * here stops the agent: it is a problem that is shown until it passes.
+ */
+export class VolumeCare {
+  readonly #environment: AgentEnvironment;
+  readonly #store: Store;
+  readonly #problems = new Map<string, Problem>();
+  #pointedAt = "";
+  #paused: string | null | undefined;
+
+  constructor(environment: AgentEnvironment, store: Store) {
+    this.#environment = environment;
+    this.#store = store;
+  }
+
+  /** The present problems. */
+  get problems(): readonly Problem[] {
+    return [...this.#problems.values()];
+  }
+
+  /** Moves the names to where they lead now; asked before retention removes what they led to. */
+  async pointNames(findings: VolumeFindings): Promise<void> {
+    const { state, verified, policy, fenced } = findings;
+    if (fenced || state.opened === null) return;
+    const named = { state, verified, policy };
+    const { latest, best } = nameTargets(named);
+    const wanted = `${latest?.directory} ${best?.directory}`;
+    if (this.#pointedAt === wanted) return;
+    await this.#show("NamesBehind", async () => {
+      await pointNames(this.#store, named);
+      this.#pointedAt = wanted;
+      return null;
+    });
+  }
+
+  /** Asks the trainer for no more regular saves while the byte budget has no room for one, and again for them when it has. */
+  async pauseSaving({ plan, fenced }: VolumeFindings): Promise<void> {
+    if (plan === null || fenced || this.#paused === plan.pauseSaving) return;
+    const path = join(this.#environment.TRAININGRUN_CONTROL, controlFiles.savingPaused);
+    await this.#show("PauseFailed", async () => {
+      if (plan.pauseSaving === null) await rm(path, { force: true });
+      else await writeAtomically(path, `The byte budget has no room for another checkpoint: ${plan.pauseSaving}\n`);
+      this.#paused = plan.pauseSaving;
+      return null;
+    });
+  }
+
+  /** Compares the volume's free bytes with what the next saves need, before one of them fails. */
+  async foresee({ state, policy }: VolumeFindings, mirror: Mirrored): Promise<void> {
+    await this.#show("VolumeFilling", async () => {
+      const { TRAININGRUN_CHECKPOINTS: volume } = this.#environment;
+      const { bsize, bavail } = await statfs(volume);
+      const available = bsize * bavail + (await passingBytes(join(volume, "data")));
+      const recorded = this.#environment.TRAININGRUN_EXPECTED.recorded.map(({ digest }) => digest);
+      const mirrored = mirror?.isFailing ? [...mirror.mirrored] : null;
+      const now = new Date().toISOString();
+      const room = foresee({ state, policy, recorded, mirrored, now, available, horizon: savesAhead });
+      return room.saves === savesAhead ? null : describeRoom(room);
+    });
+  }
+
+  /** Keeps what the work says, or why it failed, as the present problem of that name. */
+  async #show(reason: string, work: () => Promise<string | null>): Promise<void> {
+    const message = await work().catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+    if (message === null) this.#problems.delete(reason);
+    else this.#problems.set(reason, { reason, message });
+  }
+}
+
+/** What a save in flight has written, which will be a checkpoint or nothing, and what is being removed. */
+async function passingBytes(data: string): Promise<number> {
+  let bytes = 0;
+  for (const name of (await readdir(data)).filter((one) => /^\.(saving|trash)-/.test(one))) {
+    for (const path of await readdir(join(data, name), { recursive: true }).catch(() => [])) {
+      const found = await lstat(join(data, name, path)).catch(() => null);
+      if (found?.isFile()) bytes += found.size;
+    }
+  }
+  return bytes;
+}
+
+/** Sizes in round numbers: they change with every byte that anyone writes there, and the words should not. */
+function describeRoom({ saves, next, available, freed }: Room): string {
+  const room =
+    saves === 0 ? "no room for the next checkpoint" : `room for ${saves} more checkpoint${saves > 1 ? "s" : ""}`;
+  const still = freed > 0 ? `, ${rounded(freed)} that retention still frees included` : "";
+  return `The volume has ${room}: one takes ${rounded(next)}, and ${rounded(available + freed)} are free${still}. Give it more space, or have retention keep less (checkpoint.retention, checkpoint.maxBytes)`;
+}
+
+function rounded(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return `${Number((bytes / 1000 ** power).toPrecision(2))} ${units[power]}`;
+}
