@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CheckpointSummary, RefusedSummary } from "./checkpoint-summary.ts";
 import { AttemptNumber, Digest, Metrics, Step, Tier } from "./digest.ts";
+import { ResumeReport } from "./resume.ts";
 
 /** How the save on SIGTERM went. */
 export const FinalCheckpoint = z.enum(["Saved", "TimedOut", "NotAttempted", "Failed"]);
@@ -73,6 +74,8 @@ export const AgentRecord = z.discriminatedUnion("kind", [
     resumedFrom: z.object({ step: Step, digest: Digest, tier: Tier }).nullable().optional(),
     lastStep: Step.optional(),
     firstStepTime: z.iso.datetime().optional(),
+    /** How the trainer took its checkpoint up; absent where it resumed from none, or had not begun. */
+    resume: ResumeReport.optional(),
     restoreSeconds: z.number().min(0).optional(),
     latestVerified: CheckpointSummary.nullable(),
     best: CheckpointSummary.nullable(),
