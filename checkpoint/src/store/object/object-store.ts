@@ -66,6 +66,8 @@ export class ObjectStore implements Store {
   readonly fences: boolean;
   readonly #client: ObjectClient;
   readonly #root: string;
+  /** Where the names lead since this process moved them: each is asked for after every upload. */
+  readonly #pointed = new Map<CheckpointName, string | undefined>();
 
   /** Use {@link openObjectStore}, which asks the store what it can do. */
   constructor(client: ObjectClient, { root, runUid, fences }: { root: string; runUid: string; fences: boolean }) {
@@ -155,10 +157,12 @@ export class ObjectStore implements Store {
   }
 
   async point(name: CheckpointName, to: CheckpointRef | null): Promise<void> {
+    if (this.#pointed.has(name) && this.#pointed.get(name) === to?.digest) return;
     const key = `${this.#root}${name}.json`;
-    if (to === null) return this.#client.remove([key]);
     const text = canonicalJson({ version: 1, name, ...to });
-    await this.#client.put(key, new TextEncoder().encode(text), { ifAbsent: false });
+    if (to === null) await this.#client.remove([key]);
+    else await this.#client.put(key, new TextEncoder().encode(text), { ifAbsent: false });
+    this.#pointed.set(name, to?.digest);
   }
 
   async remove(name: string): Promise<void> {
