@@ -67,6 +67,9 @@ test("a run from its first checkpoint to its last: reported, verified, pruned, a
   });
   expect(readdirSync(join(pod.root, "checkpoints/data")).filter((name) => !name.startsWith("."))).toHaveLength(3);
 
+  const stepOf = (name: string) => JSON.parse(pod.read(join("checkpoints", name, "state.json"))).step;
+  expect([stepOf("latest"), stepOf("best")]).toEqual([50, 20]);
+
   const metrics = await (await agent.fetch("/metrics")).text();
   expect(metrics).toMatch(/^trainingrun_agent_checkpoints_verified_total\{[^}]*\} 5$/m);
   expect(metrics).toMatch(/^trainingrun_agent_checkpoints_pruned_total\{[^}]*\} 2$/m);
@@ -89,6 +92,27 @@ test("a run from its first checkpoint to its last: reported, verified, pruned, a
     verificationFailures: 0,
   });
   expect((await trainer.state()).done).toEqual({ attempt: 1, manifest: checkpoint });
+});
+
+test("a byte budget with no room for another checkpoint pauses the trainer's saving, and says so", async () => {
+  const retention = JSON.stringify({ last: 2, best: null, everySteps: null, maxBytes: 2500 });
+  await using scene = disposable(await serving({ TRAININGRUN_RETENTION: retention }));
+  const { pod, agent, trainer } = scene;
+  for (const step of [10, 20]) await trainer.save(step);
+  const { problems, checkpoints } = await agent.until("a pause", (state) => state.problems.length > 0);
+  expect(problems).toEqual([
+    {
+      reason: "BudgetSpent",
+      message: expect.stringMatching(
+        /no room for another checkpoint .*\(20\d\d bytes kept, 10\d\d for the next checkpoint, 2500/,
+      ),
+    },
+  ]);
+  expect(checkpoints.map(({ step, kept }) => [step, kept])).toEqual([
+    [20, ["verified"]],
+    [10, ["verified"]],
+  ]);
+  await expect.poll(() => readdirSync(join(pod.root, "control"))).toContain("saving-paused");
 });
 
 test("a bit that flipped after the commit is found, refused in the log, and shown", async () => {

@@ -123,10 +123,10 @@ function refusals(state: RunState, restored: Restored): RefusedSummary[] {
 function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {
   const problems: Problem[] = [];
   if (plan?.pauseSaving) {
-    const message = `The byte budget leaves no room for another checkpoint and nothing more may go: ${plan.pauseSaving}`;
+    const message = `Saving is paused: the byte budget leaves no room for another checkpoint and nothing more may go (${plan.pauseSaving}). Raise checkpoint.maxBytes.`;
     problems.push({ reason: "BudgetSpent", message });
   } else if (plan?.shrunk) {
-    const message = `Retention keeps only what it must, for the byte budget: ${plan.shrunk}`;
+    const message = `Retention keeps only what it must, for the byte budget: ${plan.shrunk}.`;
     problems.push({ reason: "BudgetTight", message });
   }
   if (beforeMirror !== null) {

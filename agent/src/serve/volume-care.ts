@@ -103,7 +103,7 @@ function describeRoom({ saves, next, available, freed }: Room): string {
   const room =
     saves === 0 ? "no room for the next checkpoint" : `room for ${saves} more checkpoint${saves > 1 ? "s" : ""}`;
   const still = freed > 0 ? `, ${rounded(freed)} that retention still frees included` : "";
-  return `The volume has ${room}: one takes ${rounded(next)}, and ${rounded(available + freed)} are free${still}. Give it more space, or have retention keep less (checkpoint.retention, checkpoint.maxBytes)`;
+  return `The volume has ${room}: one takes ${rounded(next)}, and ${rounded(available + freed)} are free${still}. Give it more space, or have retention keep less (checkpoint.retention, checkpoint.maxBytes).`;
 }
 
 function rounded(bytes: number): string {
