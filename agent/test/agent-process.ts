@@ -72,6 +72,12 @@ export class AgentProcess {
     this.#exited = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
   }
 
+  /** The most memory that the process has had at once, in bytes. */
+  peakMemory(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
   /** Waits for the end; null is an end by a signal. */
   exit(): Promise<number | null> {
     return this.#exited;
