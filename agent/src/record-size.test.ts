@@ -18,7 +18,27 @@ const refused = fc.array(
   fc.record({ message: words(512), node: words(253), reason: words(63) }).map((over) => refusedOf(7, over)),
   { maxLength: 4, size: "max" },
 );
+const shown = words(128);
+const names = fc.array(shown, { maxLength: 6, size: "max" });
+const resume = fc.record({
+  environment: fc.record({
+    policy: fc.constant("Warn" as const),
+    total: fc.nat(),
+    differences: fc.array(fc.record({ member: shown, before: shown, now: shown }), { maxLength: 12, size: "max" }),
+  }),
+  partial: fc.record({ loaded: fc.nat(), skipped: fc.nat(), missing: names, unexpected: names, reshaped: names }),
+  replay: fc.record({
+    asked: fc.nat(),
+    recorded: fc.nat(),
+    compared: fc.nat(),
+    result: fc.constant("Differs" as const),
+    firstDifference: fc.nat(),
+    largestDifference: fc.constant("1.23e-300"),
+    tolerance: fc.constant("0.001"),
+  }),
+});
 const served = fc.record({
+  resume,
   kind: fc.constant("served" as const),
   attempt: fc.constant(3),
   resumedFrom: fc.constant({ step: 5, digest: digestOf("a"), tier: "Volume" as const }),
@@ -48,6 +68,9 @@ test("whatever it says, the record fits, parses, and keeps what the accounting n
         expect(read.latestVerified?.digest).toBe(record.latestVerified?.digest);
         expect(read.best?.digest).toBe(record.best?.digest);
         expect([read.done, read.resumedFrom]).toEqual([record.done, record.resumedFrom]);
+        // That something differs is never left out, whatever else has to be.
+        expect(read.resume?.replay).toEqual(record.resume.replay);
+        expect(read.resume?.environment?.total).toBe(record.resume.environment.total);
       }
     }),
     { numRuns: 300 },

@@ -9,6 +9,7 @@ import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts
 import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
+import { environmentRefusal } from "./environment-check.ts";
 import { pointResumeAt } from "./resume-link.ts";
 import { openObjectStore, openVolume } from "./stores.ts";
 
@@ -87,6 +88,9 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
   for (const warning of outcome.warnings) console.warn(warning);
   if (outcome.kind === "failed") return fail(environment, outcome);
   const { restored } = outcome;
+  const refusal = restored.resume === null ? null : await environmentRefusal(environment, restored.resume);
+  if (refusal !== null)
+    return fail(environment, { failure: "Incompatible", message: refusal, refused: restored.refused });
   await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
   await writeAtomically(handoverPath(environment), JSON.stringify(restored));
   return { kind: "restored", restored, store };

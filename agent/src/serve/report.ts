@@ -49,6 +49,7 @@ export function servedRecord(
     }),
     ...(progress && { lastStep: progress.step }),
     ...(progress?.firstStep && { firstStepTime: progress.firstStep.time }),
+    ...(progress?.resume && { resume: progress.resume }),
     latestVerified: latestVerified(knowledge),
     best: knowledge.best,
     done: knowledge.done,

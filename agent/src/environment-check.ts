@@ -1,0 +1,55 @@
+import { BytesDifferError } from "@trainingrun/checkpoint/chunked-reader.ts";
+import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { compareKnown, describeDifferences, environmentFile } from "@trainingrun/checkpoint/environment-lock.ts";
+import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
+
+/** Named in a verdict, which fits into a termination record. */
+const limits = { named: 4, length: 96 };
+
+/**
+ * Compares what the agent knows of the trainer's environment (its image, and the node's kind) with the one that saved
+ * the checkpoint, before the trainer starts. The rest only the trainer knows, which compares all of it once more and
+ * reports it. Returns why the attempt must not begin, or null where it may.
+ */
+export async function environmentRefusal(
+  environment: AgentEnvironment,
+  resume: NonNullable<Restored["resume"]>,
+): Promise<string | null> {
+  const policy = environment.TRAININGRUN_EXPECTED.environmentMismatch;
+  if (policy === "Ignore") return null;
+  const saved = await savedEnvironment(resume);
+  if (saved === null) return null;
+  const differences = compareKnown(saved.document, knownFacts(environment));
+  if (differences.length === 0) return null;
+  const seen = describeDifferences(differences, limits);
+  if (policy === "Block") {
+    return (
+      `Cannot resume from step ${resume.step} because the environment must be the one that saved it ` +
+      `(resume.environmentMismatch is Block): ${seen}`
+    );
+  }
+  console.warn(`The environment is not the one that saved the checkpoint of step ${resume.step}: ${seen}`);
+  return null;
+}
+
+/** By the names that they have in `environment.json`. */
+function knownFacts({ TRAININGRUN_IMAGE: image }: AgentEnvironment): Record<string, string> {
+  return { ...(image === undefined ? {} : { image }), "runtime.platform": `${process.platform}-${process.arch}` };
+}
+
+/** Null where the checkpoint is of a framework that records none, or where its bytes are for the trainer to judge. */
+async function savedEnvironment({
+  directory,
+  digest,
+}: NonNullable<Restored["resume"]>): Promise<{ document: unknown } | null> {
+  try {
+    const { manifest, json } = await loadCheckpoint(directory, { digest });
+    if (!manifest.files.some(({ path }) => path === environmentFile)) return null;
+    return { document: await json(environmentFile) };
+  } catch (error) {
+    if (!(error instanceof BytesDifferError)) throw error;
+    console.warn(`The environment of the checkpoint is left to the trainer, which matches its bytes: ${error.message}`);
+    return null;
+  }
+}
