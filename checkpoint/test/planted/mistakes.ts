@@ -1,12 +1,13 @@
-import { bytesFile } from "../../src/file-source.ts";
+import { hashBytes, preferredAlgorithm } from "../../src/hash.ts";
 import { healthy } from "../../src/health.ts";
+import { chunkBytes } from "../../src/limits.ts";
 import { appendRecord } from "../../src/log/append.ts";
 import { readLog } from "../../src/log/read.ts";
 import type { RecordDraft } from "../../src/log/record.ts";
-import { manifestBytes, sealManifest } from "../../src/manifest.ts";
+import { fileDigest, manifestBytes, sealManifest } from "../../src/manifest.ts";
 import { commitOf } from "../../src/save.ts";
-import { chooseChunkBytes, FileSealer } from "../../src/seal-file.ts";
 import { DirectoryStore } from "../../src/store/directory-store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { runUid } from "../crash-grid/operations.ts";
 import { type Scenario, scenarioNamed } from "../crash-grid/scenarios.ts";
 
@@ -32,25 +33,37 @@ export const mistakenScenarios: readonly Scenario[] = [
 /** The same save with its last two acts in this order. */
 async function saveInOrder(root: string, acts: readonly ("commit" | "publish")[]): Promise<void> {
   const store = new DirectoryStore(root, runUid);
-  const source = bytesFile("model.bin", "opaque", new Uint8Array(1300).fill(7));
-  const sealer = new FileSealer(source, { chunkBytes: chooseChunkBytes([1300]), buffer: new Uint8Array(8 * 2 ** 20) });
-  const writer = await store.begin({ step: 30, attempt: 1 });
-  await writer.write(source.path, sealer.pieces());
+  const { writer, manifest } = await writeStep(store, { step: 30, attempt: 1 });
+  for (const act of acts) {
+    if (act === "commit") await appendRecord(store, commitOf(manifest));
+    else await writer.publish(manifestBytes(manifest));
+  }
+}
+
+/** The first half of a save: its one file is written, and neither published nor committed. */
+export async function writeStep(store: Store, { step, attempt }: { step: number; attempt: number }) {
+  const content = new Uint8Array(1300).fill(step);
+  const writer = await store.begin({ step, attempt });
+  await writer.write("model.bin", once(content));
+  const algorithm = preferredAlgorithm();
+  const chunks = [hashBytes(content).slice(algorithm.length + 1)];
+  const digest = fileDigest({ algorithm, chunks });
   const manifest = sealManifest({
-    runUid,
-    attempt: 1,
-    step: 30,
+    runUid: store.runUid,
+    attempt,
+    step,
     parent: null,
-    files: [sealer.seal()],
+    files: [{ path: "model.bin", kind: "opaque", bytes: content.byteLength, algorithm, digest, chunkBytes, chunks }],
     metrics: [],
     health: healthy,
     producer: { name: "test", version: "1.0.0" },
     time: "2026-01-01T00:00:00.000Z",
   });
-  for (const act of acts) {
-    if (act === "commit") await appendRecord(store, commitOf(manifest));
-    else await writer.publish(manifestBytes(manifest));
-  }
+  return { writer, manifest };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** Takes the oldest checkpoint away, with its last acts in this order. */
