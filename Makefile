@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-# Node 24 from npm's package, ahead of whatever the machine has; npm itself is the machine's.
+# Node 24 from npm's package, ahead of whatever the machine has.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 MODULES := node_modules/.package-lock.json
 
@@ -10,11 +10,17 @@ MODULES := node_modules/.package-lock.json
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# The machine's own npm fetches only Node 24 and an npm to go with it: one that runs on an older Node, such as Debian 12's,
+# leaves out every optional package that wants a newer one, and with them the programs that tests run on.
+TOOLCHAIN := .build/toolchain/node_modules
+ARCH := $(shell uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')
+NODE_VERSION = $(shell sed -n 's/.*"node-linux-$(ARCH)": "\(.*\)".*/\1/p' package.json)
+NPM_VERSION := 11.19.1
+
 $(MODULES): package-lock.json package.json $(wildcard */package.json)
-	@echo "Installing the npm packages (about 40 s) ..."
-	@npm ci --loglevel=error
-	@# Debian 12's npm (9.2) links every program but this one.
-	@test -e node_modules/.bin/node || ln -s ../node-linux-$$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')/bin/node node_modules/.bin/node
+	@echo "Installing Node $(NODE_VERSION) and the npm packages (about 40 s) ..."
+	@npm install --prefix .build/toolchain --no-save --no-package-lock --loglevel=error node-linux-$(ARCH)@$(NODE_VERSION) npm@$(NPM_VERSION)
+	@PATH="$(CURDIR)/$(TOOLCHAIN)/node-linux-$(ARCH)/bin:$$PATH" node $(TOOLCHAIN)/npm/bin/npm-cli.js ci --loglevel=error
 	@touch $(MODULES)
 
 .PHONY: setup
