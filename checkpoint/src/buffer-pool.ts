@@ -6,7 +6,6 @@ export const alignmentBytes = 4096;
 /** A buffer of the pool. While somebody holds it, nobody else may change its bytes. */
 type Pooled = {
   readonly bytes: Uint8Array;
-  readonly aligned: boolean;
   holds: number;
   released: PromiseWithResolvers<void>;
 };
@@ -14,6 +13,7 @@ type Pooled = {
 const maxIdle = 6;
 const idle: Pooled[] = [];
 const pooledBy = new WeakMap<ArrayBufferLike, Pooled>();
+const alignedBuffers = new WeakSet<ArrayBufferLike>();
 
 /**
  * Buffers of 8 MiB, lent as they are needed and given back at the end. They begin at a page of memory, so that a file
@@ -69,26 +69,30 @@ export function hold(bytes: Uint8Array): (() => void) | null {
 
 /** Whether direct reads and writes may use this memory. */
 export function isAligned(bytes: Uint8Array): boolean {
-  return pooledBy.get(bytes.buffer)?.aligned === true && bytes.byteOffset % alignmentBytes === 0;
+  return alignedBuffers.has(bytes.buffer) && bytes.byteOffset % alignmentBytes === 0;
 }
 
-function allocate(): Pooled {
-  const memory = alignedMemory();
-  const bytes = memory ?? new Uint8Array(chunkBytes);
-  const pooled = { bytes, aligned: memory !== null, holds: 0, released: Promise.withResolvers<void>() };
-  pooledBy.set(bytes.buffer, pooled);
-  return pooled;
-}
-
-/** Of the language's own memories only WebAssembly's begins at a page. Null where none can be had. */
-function alignedMemory(): Uint8Array | null {
-  const pages = chunkBytes / webAssemblyPageBytes;
+/**
+ * Fresh memory, of at least that many bytes, that direct reads and writes may use; null where none can be had. Of the
+ * language's own memories only WebAssembly's begins at a page.
+ */
+export function alignedMemory(bytes: number): Uint8Array | null {
+  const pages = Math.ceil(bytes / webAssemblyPageBytes);
   try {
-    return new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer);
+    alignedBuffers.add(memory.buffer);
+    return memory;
   } catch {
     // It reserves far more addresses than it takes memory, which a process may be forbidden to.
     return null;
   }
+}
+
+function allocate(): Pooled {
+  const bytes = alignedMemory(chunkBytes) ?? new Uint8Array(chunkBytes);
+  const pooled = { bytes, holds: 0, released: Promise.withResolvers<void>() };
+  pooledBy.set(bytes.buffer, pooled);
+  return pooled;
 }
 
 const webAssemblyPageBytes = 64 * 1024;

@@ -1,6 +1,6 @@
 import { createHasher, type Hasher, hashStrideBytes } from "./hash.ts";
 import type { ManifestFile } from "./manifest.ts";
-import { readAhead } from "./read-ahead.ts";
+import { type Place, readAhead } from "./read-ahead.ts";
 import type { StoredFile } from "./store/store.ts";
 
 /** Bytes that a reader was handed are not those that the manifest names. */
@@ -15,6 +15,7 @@ export class BytesDifferError extends Error {
 export class ChunkedReader implements AsyncDisposable {
   readonly #file: StoredFile;
   readonly #expected: ManifestFile | null;
+  readonly #places: Place[] = [];
   readonly #pieces: AsyncGenerator<Uint8Array>;
   #hasher: Hasher | null = null;
   /** What is there of the file and not handed out; its first `#ready` bytes are hashed. */
@@ -25,7 +26,7 @@ export class ChunkedReader implements AsyncDisposable {
   constructor(file: StoredFile, expected: ManifestFile | null) {
     this.#file = file;
     this.#expected = expected;
-    this.#pieces = readAhead(file);
+    this.#pieces = readAhead(file, { places: this.#places });
     if (expected !== null && file.bytes !== expected.bytes) {
       throw new BytesDifferError(
         `Cannot use ${expected.path} because it has ${file.bytes} bytes: ${expected.bytes} named`,
@@ -33,12 +34,21 @@ export class ChunkedReader implements AsyncDisposable {
     }
   }
 
+  /**
+   * Says to what memory the bytes from a position on will be asked for, in whole or in parts, so that they need not be
+   * copied there. What is being read already comes by a copy.
+   */
+  expect(place: Place): void {
+    this.#places.push(place);
+  }
+
   /** Fills the target with the next bytes. */
   async fill(target: Uint8Array): Promise<void> {
     for (let done = 0; done < target.byteLength; ) {
       if (this.#ready === 0) await this.#prepare();
       const size = Math.min(target.byteLength - done, this.#ready);
-      target.set(this.#piece.subarray(0, size), done);
+      const [from, to] = [this.#piece.subarray(0, size), target.subarray(done, done + size)];
+      if (from.buffer !== to.buffer || from.byteOffset !== to.byteOffset) to.set(from);
       this.#piece = this.#piece.subarray(size);
       this.#ready -= size;
       this.#at += size;

@@ -2,9 +2,11 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit, swapFiles, truncateFile } from "../test/damage.ts";
-import { pathIn, savedRun, temporaryDirectory } from "../test/fixture.ts";
+import { pathIn, save, savedRun, temporaryDirectory } from "../test/fixture.ts";
 import { BytesDifferError } from "./chunked-reader.ts";
 import { loadCheckpoint } from "./load.ts";
+import { InvalidTensorsError } from "./safetensors/format.ts";
+import { type TensorSource, tensorsFile } from "./safetensors/write.ts";
 import { openDirectoryStore } from "./store/directory-store.ts";
 import { StorageUnavailableError } from "./store/store.ts";
 
@@ -31,7 +33,52 @@ describe("loading a checkpoint", () => {
       await expect(file).rejects.toThrow(BytesDifferError);
     },
   );
+
+  /** 60 MiB: more than is read ahead before the header is known. `odd` leaves what follows it off every alignment. */
+  const large: TensorSource[] = [
+    { name: "a", dtype: "F32", shape: [5_000_000], bytes: pattern(20_000_000) },
+    { name: "odd", dtype: "F32", shape: [1_000_001], bytes: pattern(4_000_004) },
+    { name: "small", dtype: "F32", shape: [3], bytes: pattern(12) },
+    { name: "z", dtype: "F32", shape: [9_000_000], bytes: pattern(36_000_000) },
+  ];
+
+  test("reads large files into the tensors' own memory, wherever pages and chunks end", async () => {
+    const { loaded } = await largeCheckpoint();
+    const { tensors } = await loaded.tensors("model.safetensors");
+    expect([...tensors.keys()]).toEqual(["a", "odd", "small", "z"]);
+    // Not copied: what was read to lies in one memory.
+    expect(tensors.get("a")?.bytes.buffer).toBe(tensors.get("z")?.bytes.buffer);
+    for (const { name, bytes } of large) {
+      const read = tensors.get(name)?.bytes ?? new Uint8Array(0);
+      expect(Buffer.from(read).equals(bytes instanceof Uint8Array ? bytes : new Uint8Array(0))).toBe(true);
+      expect(read.byteOffset % 8).toBe(0);
+    }
+  });
+
+  test.each([
+    { at: 3, error: InvalidTensorsError },
+    { at: 12_000_000, error: BytesDifferError },
+    { at: 30_000_000, error: BytesDifferError },
+    { at: 59_999_999, error: BytesDifferError },
+  ])("hands over no large file whose byte $at changed (I2)", async ({ at, error }) => {
+    const { loaded, model } = await largeCheckpoint();
+    await flipBit(model, 8 * at);
+    await expect(loaded.tensors("model.safetensors")).rejects.toThrow(error);
+  });
+
+  async function largeCheckpoint() {
+    const { store } = await savedRun([]);
+    const { directory, manifest } = await save(store, 1, 10, { files: [tensorsFile("model.safetensors", large)] });
+    const path = pathIn(store, directory);
+    const loaded = await loadCheckpoint(path, { digest: manifest.digest });
+    return { loaded, model: join(path, "model.safetensors") };
+  }
 });
+
+/** Bytes of which no two pages are equal. */
+function pattern(bytes: number): Uint8Array {
+  return new Uint8Array(bytes).map((_, index) => (index ^ (index >> 12)) * 31 + (index >> 20));
+}
 
 describe("opening a store", () => {
   test("says what to do when the volume cannot be used", async () => {

@@ -187,7 +187,7 @@ async function matchBytes(
   await using file = await open(checkpoint, expected.path, "Device");
   let [at, rereads] = [0, 0];
   let hasher = createHasher(expected.algorithm);
-  for await (const piece of readAhead(file, signal)) {
+  for await (const piece of readAhead(file, { signal })) {
     hasher.update(piece);
     at = Math.min(at + chunkBytes, expected.bytes);
     if (at % expected.chunkBytes !== 0 && at !== expected.bytes) continue;

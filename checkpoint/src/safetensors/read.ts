@@ -1,10 +1,20 @@
+import { alignedMemory, alignmentBytes } from "../buffer-pool.ts";
 import { ChunkedReader } from "../chunked-reader.ts";
+import { chunkBytes } from "../limits.ts";
 import type { ManifestFile } from "../manifest.ts";
+import type { Place } from "../read-ahead.ts";
 import { openPlain } from "../store/directory-files.ts";
 import type { StoredFile } from "../store/store.ts";
-import { type Dtype, headerLength, InvalidTensorsError, parseHeader, type TensorsHeader } from "./format.ts";
+import {
+  type Dtype,
+  headerLength,
+  InvalidTensorsError,
+  parseHeader,
+  type TensorEntry,
+  type TensorsHeader,
+} from "./format.ts";
 
-/** One tensor in memory of its own, so that any typed array may view it. */
+/** One tensor. Its memory begins at a multiple of 8, so that any typed array may view it; others may share its buffer. */
 export type Tensor = Readonly<{ dtype: Dtype; shape: readonly number[]; bytes: Uint8Array }>;
 
 /** A safetensors file in memory, tensors in the order of their bytes. */
@@ -29,14 +39,41 @@ export async function readTensors(source: string | Uint8Array, limits: ReadLimit
   }
   await using reader = new ChunkedReader(file, limits.expected ?? null);
   const { entries, metadata } = await readHeader(file.bytes, (target) => reader.fill(target));
+  const { rooms, places } = roomsFor(entries, file.bytes);
+  for (const place of places) reader.expect(place);
   const tensors = new Map<string, Tensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
-    const bytes = new Uint8Array(end - begin);
+    const bytes = rooms.get(name) ?? new Uint8Array(end - begin);
     await reader.fill(bytes);
     tensors.set(name, { dtype, shape, bytes });
   }
   reader.finish();
   return { tensors, metadata };
+}
+
+/** Tensors of a large file share memory of about this much, so that most of its pages go there without a copy. */
+const sharedBytes = 256 * 1024 * 1024;
+
+/** Room for the tensors of large files, where they can be read to without a copy; the others get memory of their own. */
+function roomsFor(entries: readonly TensorEntry[], fileBytes: number) {
+  const rooms = new Map<string, Uint8Array>();
+  const places: Place[] = [];
+  const dataAt = fileBytes - (entries.at(-1)?.end ?? 0);
+  for (let first = 0, next = 0; first < entries.length; first = next) {
+    const begin = dataAt + (entries[first]?.begin ?? 0);
+    let end = begin;
+    for (; next < entries.length && end - begin < sharedBytes; next += 1) end = dataAt + (entries[next]?.end ?? 0);
+    const position = begin - (begin % alignmentBytes);
+    const memory = end - begin < 2 * chunkBytes ? null : alignedMemory(end - position);
+    if (memory === null) continue;
+    places.push({ position, memory });
+    for (const { name, begin, end } of entries.slice(first, next)) {
+      const [from, to] = [dataAt + begin - position, dataAt + end - position];
+      // A typed array can only begin at a multiple of its elements' size.
+      if (from % 8 === 0) rooms.set(name, memory.subarray(from, to));
+    }
+  }
+  return { rooms, places };
 }
 
 /** Checks the header of a stored file against its size, without reading the tensors. */
