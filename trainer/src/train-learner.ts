@@ -87,8 +87,6 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
     resumed,
     replay,
   });
-  // How the checkpoint was taken up is known before a step is done, and may be all that this process gets to say.
-  if (resumed !== null) progress.write(performance.now(), loop.progress());
   standing = () => ({ attempt, step: loop.step, saved: saver.last });
   // Closed while the last save is at work; awaited when the record stands.
   const outcome = await loop.run().finally(() => void events?.close());
