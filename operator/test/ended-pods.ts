@@ -18,8 +18,8 @@ export const preempted = text({
   checkpoint: digest,
   graceUsedSeconds: 1,
 });
-export const failed = (failure: string) =>
-  text({ kind: "restore-failed", attempt: 1, failure, message: `words of ${failure}`, refused: [] });
+export const failed = (failure: string, problem?: string) =>
+  text({ kind: "restore-failed", attempt: 1, failure, problem, message: `words of ${failure}`, refused: [] });
 export const served = (verdict: string | null) =>
   text({
     kind: "served",

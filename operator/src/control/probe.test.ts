@@ -1,5 +1,6 @@
 import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { beforeEach, describe, expect, it } from "vitest";
+import { mirror } from "../../test/records.ts";
 import { Probe, type Probed } from "./probe.ts";
 
 const never = new AbortController().signal;
@@ -109,7 +110,14 @@ describe("the probe", () => {
     ["the end", { done: summary.digest }],
     ["being fenced", { phase: "Fenced" }],
     ["a problem of the storage", { problems: [{ reason: "NoSpace", message: "full" }] }],
+    ["a copy in the object store", { mirror: mirror({ latestStep: 20 }) }],
+    ["a problem of the object store", { mirror: mirror({ problem: { reason: "BucketMissing", message: "gone" } }) }],
   ];
+  it("lets a mirror that is merely further behind wait", async () => {
+    await answer({ ...stateAt(1), mirror: mirror({ lagSeconds: 1 }) }, 0);
+    expect(await answer({ ...stateAt(2), mirror: mirror({ lagSeconds: 2 }) }, 500)).toBe(1);
+  });
+
   it.each(news)("passes %s on at once", async (_, over) => {
     await answer(stateAt(1), 0);
     expect(await answer(stateAt(2, over), 500)).toBe(2);

@@ -135,7 +135,13 @@ const cases: readonly Case[] = [
     6,
     "a tier that cannot be read",
     [pod(dead(ended("trainer", 143), ended("agent", 1, failed("StorageUnavailable"))))],
-    { cause: "StorageUnavailable", charge: "Nothing" },
+    { cause: "StorageUnavailable", charge: "Nothing", reason: "StorageUnavailable" },
+  ],
+  [
+    6,
+    "an object store that cannot be read, by the word for its problem",
+    [pod(dead(ended("trainer", 143), ended("agent", 1, failed("StorageUnavailable", "BucketMissing"))))],
+    { cause: "StorageUnavailable", charge: "Nothing", reason: "BucketMissing" },
   ],
   [
     6,
