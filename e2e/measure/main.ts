@@ -3,9 +3,17 @@ import { exactness } from "./exactness.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
 import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
+import { saveStall } from "./save-stall.ts";
 import { saveThroughput } from "./save-throughput.ts";
 
-const measurements: readonly Measurement[] = [corruption, exactness, recovery, saveThroughput, restoreThroughput];
+const measurements: readonly Measurement[] = [
+  corruption,
+  exactness,
+  recovery,
+  saveStall,
+  saveThroughput,
+  restoreThroughput,
+];
 
 /**
  * `npm run measure -- NAME`: runs one measurement, or `all`. Each ends with one line of JSON, whatever happens to it; one

@@ -1,0 +1,138 @@
+/**
+ * Trains one model with a save every so often and none in between, and prints what each step took as a line of JSON:
+ * `node save-stall-training.ts WIDTH ROUNDS`. A process of its own, for a process has only one TensorFlow.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type * as tfjs from "@tensorflow/tfjs";
+import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { batches } from "@trainingrun/trainer/batches.ts";
+import { Pacer } from "@trainingrun/trainer/pacer.ts";
+import { ProgressFile } from "@trainingrun/trainer/progress-file.ts";
+import { Random } from "@trainingrun/trainer/random.ts";
+import { Saver } from "@trainingrun/trainer/saver.ts";
+import { writerThread } from "@trainingrun/trainer/saving/start-writer.ts";
+import { startBackend } from "@trainingrun/trainer/tensorflow/backend.ts";
+import { LayersLearner } from "@trainingrun/trainer/tensorflow/layers-learner.ts";
+import { TrainingLoop } from "@trainingrun/trainer/training-loop.ts";
+import type { StallTraining } from "./save-stall.ts";
+import { Settling, StepClock } from "./save-stall-clock.ts";
+
+const runUid = "save-stall";
+const inputs = 64;
+const rows = 512;
+const settlingInSteps = 40;
+const never = new AbortController().signal;
+
+const [width = 0, rounds = 0] = process.argv.slice(2).map(Number);
+const directory = await mkdtemp(join(tmpdir(), "trainingrun-save-stall-"));
+try {
+  console.log(JSON.stringify(await train()));
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}
+
+async function train(): Promise<StallTraining> {
+  const learner = await newLearner();
+  const pacer = new Pacer();
+  const saver = await newSaver(pacer);
+  const source = data();
+  const loopOf = (steps: number, every: number, onStep: (step: number) => void, start: LoopStart) =>
+    new TrainingLoop(
+      {
+        learner,
+        data: source,
+        steps,
+        every: undefined,
+        best: undefined,
+        minStepMilliseconds: 0,
+        interval: { steps: every },
+        saver,
+        pacer,
+        progress: new ProgressFile({
+          kind: "local",
+          runUid,
+          checkpoints: directory,
+          interval: { steps: every },
+          graceSeconds: 30,
+        }),
+        events: undefined,
+        signal: never,
+        onStep,
+      },
+      start,
+    );
+  const settling = new Settling(saver);
+  const first = loopOf(5 * settlingInSteps, settlingInSteps, settling.onStep, { seed: 1 });
+  await first.run();
+  while (saver.inFlight !== null) await pacer.pause(10, never);
+  const intervalSteps = 10 * settling.stepsPerSave();
+  const period = 2 * intervalSteps;
+  const warmUp = Math.ceil((first.step + 1) / period) * period;
+  const clock = new StepClock(saver, { warmUp, intervalSteps });
+  // The step before the one at which another save would begin.
+  const last = warmUp + rounds * period - 1;
+  await loopOf(last, period, clock.onStep, { state: first.saveRequest().state }).run();
+  const { p50Seconds, p99Seconds } = saver.stalls;
+  const figures = {
+    backend: learner.backend,
+    stateBytes: saver.counts.lastBytes,
+    intervalSteps,
+    ...clock.figures,
+    stallSeconds: { p50: p50Seconds ?? Number.NaN, p99: p99Seconds ?? Number.NaN },
+    bytesPerSecond: saver.bytesPerSecond ?? Number.NaN,
+    saves: saver.counts,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+  await saver.close();
+  return figures;
+}
+
+type LoopStart = ConstructorParameters<typeof TrainingLoop>[1];
+
+async function newSaver(pacer: Pacer): Promise<Saver> {
+  const store = await openDirectoryStore(directory, { runUid });
+  const expected = {
+    latestVerified: null,
+    recorded: [],
+    refused: [],
+    base: null,
+    noneVerified: "Fail" as const,
+    unhealthy: "Skip" as const,
+    environmentMismatch: "Ignore" as const,
+  };
+  const who = { runUid, attempt: 1, podUid: "pod-1", node: "node", generation: 1 };
+  const outcome = await restoreRun(store, { ...who, expected });
+  if (outcome.kind === "failed") throw new Error(outcome.message);
+  const writer = writerThread({ root: directory, runUid });
+  return new Saver({ store, writer, attempt: 1, parent: null, nonFiniteBefore: [], environment: {}, pacer }, null);
+}
+
+async function newLearner(): Promise<LayersLearner<"x" | "y">> {
+  const backend = await startBackend({ device: "cpu", backend: undefined });
+  const { tf } = backend;
+  const model = tf.sequential({
+    layers: [
+      tf.layers.dense({ inputShape: [inputs], units: width, activation: "relu", name: "first" }),
+      tf.layers.dense({ units: width, activation: "relu", name: "second" }),
+      tf.layers.dense({ units: 1, name: "last" }),
+    ],
+  });
+  return new LayersLearner(backend, {
+    model,
+    optimizer: tf.train.adam(1e-4),
+    loss: (network, { x, y }) =>
+      tf.losses.meanSquaredError(y, tf.reshape(network.apply(x) as tfjs.Tensor, [-1])) as tfjs.Scalar,
+    learningRate: undefined,
+  });
+}
+
+function data() {
+  const random = new Random({ seed: 1, counter: 0 });
+  const x = Float32Array.from({ length: rows * inputs }, () => random.next());
+  const y = Float32Array.from({ length: rows }, () => random.next());
+  const columns = { x: { values: x, shape: [inputs] }, y: { values: y, shape: [] } };
+  return batches({ size: rows, columns }, { batchSize: 32, seed: 1 });
+}

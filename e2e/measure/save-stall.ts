@@ -1,0 +1,118 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { type Measurement, median, quantile, type Result, rounded } from "./result.ts";
+
+/** Two hidden layers of this width: with Adam a checkpoint holds twelve bytes for each weight between them. */
+const sizes = [
+  { name: "small", width: 300, rounds: 15 },
+  { name: "medium", width: 1200, rounds: 9 },
+  { name: "large", width: 3300, rounds: 5 },
+] as const;
+
+const limits = { overhead: 0.01, p99: 1.5, share: 0.12 };
+
+/**
+ * Trains three sizes of a model with TensorFlow.js, on the fastest backend that is installed: one interval with a save at
+ * its beginning, one without, in turns. The interval is ten times as long as a save, whose end is measured first.
+ */
+export const saveStall: Measurement = {
+  name: "save-stall",
+  what: "step time with a save every so often against none, three model sizes, in turns",
+  seconds: 420,
+  limitMs: 60 * 60_000,
+  run: async (signal) => {
+    const trainings: [string, StallTraining][] = [];
+    for (const { name, width, rounds } of sizes) {
+      const training = await train({ width, rounds }, signal);
+      trainings.push([name, training]);
+      console.log(`  ${name}: ${JSON.stringify(figuresOf(training))}`);
+    }
+    return saveStallResult(trainings);
+  },
+};
+
+const Milliseconds = z.array(z.number().min(0)).min(1);
+const StallTraining = z.object({
+  backend: z.string(),
+  stateBytes: z.number(),
+  intervalSteps: z.number(),
+  /** What each step took, from the end of the one before: a save begins before the first of `saving`. */
+  rounds: z.array(z.object({ saving: Milliseconds, plain: Milliseconds })).min(1),
+  /** From begin to commit. */
+  saveSeconds: z.array(z.number()),
+  /** Saves that reached into the steps that were to have none. */
+  overran: z.number(),
+  stallSeconds: z.object({ p50: z.number(), p99: z.number() }),
+  bytesPerSecond: z.number(),
+  saves: z.object({ committed: z.number(), failed: z.number(), skipped: z.number() }),
+  peakRssBytes: z.number(),
+});
+/** What one training came to. */
+export type StallTraining = z.infer<typeof StallTraining>;
+
+async function train({ width, rounds }: { width: number; rounds: number }, signal: AbortSignal) {
+  const program = join(import.meta.dirname, "save-stall-training.ts");
+  const settings = { signal, maxBuffer: 2 ** 28 };
+  const { stdout } = await promisify(execFile)(process.execPath, [program, `${width}`, `${rounds}`], settings);
+  const line = stdout.trim().split("\n").at(-1) ?? "";
+  return StallTraining.parse(JSON.parse(line));
+}
+
+/** What one size came to: ratios are of steps with saves to steps without. */
+export function figuresOf(training: StallTraining) {
+  const { rounds, saveSeconds, stallSeconds, stateBytes, intervalSteps, backend } = training;
+  const saving = rounds.flatMap((round) => round.saving);
+  const plain = rounds.flatMap((round) => round.plain);
+  const overheads = rounds.map((round) => mean(round.saving) / mean(round.plain) - 1);
+  const intervalSeconds = (mean(saving) * intervalSteps) / 1000;
+  return {
+    backend,
+    stateMiB: rounded(stateBytes / 2 ** 20),
+    stepMs: rounded(median(plain)),
+    intervalSteps,
+    intervalShareOfSave: rounded(median(saveSeconds) / intervalSeconds),
+    overhead: rounded4(median(overheads)),
+    overheads: overheads.map(rounded4),
+    p99Ratio: rounded(quantile(saving, 0.99) / quantile(plain, 0.99)),
+    p99ToMedian: {
+      saving: rounded(quantile(saving, 0.99) / median(plain)),
+      plain: rounded(quantile(plain, 0.99) / median(plain)),
+    },
+    stallMsPerSave: { p50: rounded(stallSeconds.p50 * 1000), p99: rounded(stallSeconds.p99 * 1000) },
+    saveSeconds: rounded(median(saveSeconds)),
+    writerMiBPerSecond: Math.round(training.bytesPerSecond / 2 ** 20),
+    overran: training.overran,
+    failed: training.saves.failed,
+    peakRssMiB: Math.round(training.peakRssBytes / 2 ** 20),
+  };
+}
+
+/** The verdict over all sizes. */
+export function saveStallResult(trainings: readonly (readonly [string, StallTraining])[]): Result {
+  const figures = trainings.map(([name, training]) => [name, figuresOf(training)] as const);
+  const all = (holds: (figure: ReturnType<typeof figuresOf>) => boolean) =>
+    figures.length > 0 && figures.every(([, figure]) => holds(figure));
+  return {
+    name: "save-stall",
+    figures: Object.fromEntries(figures),
+    goals: {
+      overhead: { goal: "at most 1 % for each size", met: all(({ overhead }) => overhead <= limits.overhead) },
+      p99Ratio: { goal: "at most 1.5 for each size", met: all(({ p99Ratio }) => p99Ratio <= limits.p99) },
+      intervalShareOfSave: {
+        goal: "a save takes about a tenth of the interval, at most 12 %, and none overruns it",
+        met: all(({ intervalShareOfSave, overran }) => intervalShareOfSave <= limits.share && overran === 0),
+      },
+      failed: { goal: "no save fails", met: all(({ failed }) => failed === 0) },
+    },
+  };
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function rounded4(value: number): number {
+  return Math.round(value * 10_000) / 10_000;
+}
