@@ -96,7 +96,8 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
   return { kind: "restored", restored, store };
 }
 
-type Verdict = Readonly<Pick<RestoreFailed, "failure" | "message"> & { refused: readonly RefusedSummary[] }>;
+type Judgement = Pick<RestoreFailed, "failure" | "problem" | "message">;
+type Verdict = Readonly<Judgement & { refused: readonly RefusedSummary[] }>;
 
 async function fail(environment: AgentEnvironment, verdict: Verdict): Promise<RestoreResult> {
   const record = failureRecord(environment, verdict);
@@ -109,11 +110,12 @@ async function fail(environment: AgentEnvironment, verdict: Verdict): Promise<Re
   return { kind: "failed", record };
 }
 
-function failureRecord(environment: AgentEnvironment, { failure, message, refused }: Verdict): RestoreFailed {
+function failureRecord(environment: AgentEnvironment, { failure, problem, message, refused }: Verdict): RestoreFailed {
   return {
     kind: "restore-failed",
     attempt: environment.TRAININGRUN_ATTEMPT,
     failure,
+    ...(problem === undefined ? {} : { problem }),
     message: message.slice(0, 1024),
     refused: refused.slice(0, 4),
   };
@@ -128,9 +130,10 @@ function handoverPath(environment: AgentEnvironment): string {
 }
 
 /** Whether the volume or this program is to blame: a volume may heal by itself, a defect does not. */
-function judgeError(environment: AgentEnvironment, error: unknown): Pick<RestoreFailed, "failure" | "message"> {
+function judgeError(environment: AgentEnvironment, error: unknown): Judgement {
   if (error instanceof StorageUnavailableError || error instanceof DamagedFileError) {
-    return { failure: "StorageUnavailable", message: error.message };
+    const problem = error instanceof StorageUnavailableError ? error.problem : null;
+    return { failure: "StorageUnavailable", ...(problem === null ? {} : { problem }), message: error.message };
   }
   if (errorCode(error) === undefined) {
     console.error(error);

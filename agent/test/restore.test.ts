@@ -7,6 +7,7 @@ import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { ObjectStoreError } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
 import { takeUp } from "../src/restore.ts";
@@ -188,6 +189,21 @@ test("a volume that is a file is StorageUnavailable, not an empty volume", async
     failure: "StorageUnavailable",
     message: expect.stringMatching(/^Cannot open the checkpoints because .*(ENOTDIR|EEXIST)/),
   });
+});
+
+test("an object store that cannot be used is StorageUnavailable, and its problem is named", async () => {
+  const settings = JSON.stringify({ endpoint: "http://127.0.0.1:1", bucket: "checkpoints" });
+  const pod = new RestoringPod(1, { TRAININGRUN_OBJECT_STORE: settings, TRAININGRUN_CREDENTIALS: directory() });
+  expect(await pod.restore()).toBe(1);
+  expect(pod.record()).toMatchObject({ failure: "StorageUnavailable", problem: "CredentialsMissing" });
+});
+
+test("an object store that fails while its log is read is StorageUnavailable, and its problem is named", async () => {
+  const pod = new RestoringPod(1);
+  const refusal = new ObjectStoreError("AccessDenied", "Cannot list log/: let these keys list.");
+  vi.spyOn(DirectoryStore.prototype, "recordNumbers").mockRejectedValueOnce(refusal);
+  expect(await pod.restore()).toBe(1);
+  expect(pod.record()).toMatchObject({ failure: "StorageUnavailable", problem: "AccessDenied" });
 });
 
 test("a control directory that cannot be written is StorageUnavailable", async () => {

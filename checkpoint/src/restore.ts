@@ -38,6 +38,8 @@ export type RestoreOutcome =
   | Readonly<{
       kind: "failed";
       failure: RestoreFailure;
+      /** Why a tier is unavailable, as a stable word, where that is known. */
+      problem?: string;
       message: string;
       refused: RefusedSummary[];
       warnings: readonly string[];
@@ -64,7 +66,9 @@ export async function restoreRun(volume: Store, request: RestoreRequest): Promis
     }
     return restore.failed("StorageUnavailable", `the log of run ${volume.runUid} moved ${maxRounds} times`);
   } catch (error) {
-    if (error instanceof StorageUnavailableError) return restore.failed("StorageUnavailable", error.message);
+    if (error instanceof StorageUnavailableError) {
+      return restore.failed("StorageUnavailable", error.message, error.problem);
+    }
     if (isIncompatible(error)) return restore.failed("Incompatible", error.message);
     throw error;
   }
@@ -130,9 +134,10 @@ class Restore {
     return this.#open(views, choice);
   }
 
-  failed(failure: RestoreFailure, because: string): RestoreOutcome {
+  failed(failure: RestoreFailure, because: string, problem: string | null = null): RestoreOutcome {
     const message = `Cannot restore attempt ${this.#request.attempt} because ${because}`.slice(0, 1024);
-    return { kind: "failed", failure, message, refused: this.#refused(), warnings: [...this.#warnings] };
+    const named = problem === null ? {} : { problem };
+    return { kind: "failed", failure, ...named, message, refused: this.#refused(), warnings: [...this.#warnings] };
   }
 
   /** All tiers, or an error: one that cannot be read is not an empty one. The volume first. */

@@ -4,6 +4,8 @@ import type { CheckpointRef } from "../log/state.ts";
 /** A tier could not be read or written at all. It is not an empty tier: nothing may be concluded from it. */
 export class StorageUnavailableError extends Error {
   override readonly name = "StorageUnavailableError";
+  /** What is wrong with it, as a stable word, where that is known. */
+  readonly problem: string | null = null;
 }
 
 /** One file's bytes cannot be read although the tier can: a defect of that file. */

@@ -19,7 +19,7 @@ export type ObjectStoreProblem =
 
 /** The object store could not be read or written. It is not an empty store: nothing may be concluded from it. */
 export class ObjectStoreError extends StorageUnavailableError {
-  readonly problem: ObjectStoreProblem;
+  override readonly problem: ObjectStoreProblem;
   /** Whether the store has answered at all, with a refusal. */
   readonly hasAnswered: boolean;
 
