@@ -20,7 +20,7 @@ export async function put(
 export async function read(
   client: Client,
   key: string,
-  from: { bucket?: string; versionId?: string } = {},
+  from: { bucket?: string; versionId?: string; encoding?: BufferEncoding } = {},
 ): Promise<string> {
   const stream = await client.getObject(
     from.bucket ?? defaultBucket,
@@ -29,7 +29,7 @@ export async function read(
   );
   const pieces: Buffer[] = [];
   for await (const piece of stream) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
+  return Buffer.concat(pieces).toString(from.encoding);
 }
 
 /** All keys below a prefix, in the store's order. */

@@ -77,28 +77,44 @@ export class ObjectClient {
     }
   }
 
-  /** Everything below a prefix, at most `limit` keys and up to a page more; folders count once where `delimiter` is given. */
-  async list(prefix: string, { delimiter, limit }: { delimiter: "" | "/"; limit: number }) {
+  /** Everything below a prefix, at most `limit` keys and up to a page more. */
+  async list(prefix: string, limit: number): Promise<ListedKey[]> {
     const keys: ListedKey[] = [];
-    const folders: string[] = [];
-    for (let next: string | null = ""; next !== null && keys.length + folders.length <= limit; ) {
-      const token: string = next;
-      const page: ListingPage = await this.#page(prefix, { delimiter, token });
+    for (let token = ""; keys.length <= limit; ) {
+      const page = await this.#page(prefix, { token });
       keys.push(...page.keys);
-      folders.push(...page.folders);
-      if (page.next === token)
-        throw new ObjectStoreError(
-          "StoreFailing",
-          `Cannot list ${prefix} in ${this.endpoint}/${this.bucket} because its pages do not end: look at the store's own logs`,
-        );
-      next = page.next;
+      if (page.next === null) break;
+      if (page.next === token) throw this.#endless(prefix);
+      token = page.next;
     }
-    return { keys, folders };
+    return keys;
+  }
+
+  /**
+   * First segments below a prefix that ends with a slash, in order. A store's own list of folders may name those of which
+   * only deleted versions are left, so keys are listed, and what is left of a folder is skipped after each page.
+   */
+  async folders(prefix: string): Promise<string[]> {
+    const found: string[] = [];
+    for (let after = ""; ; ) {
+      const page = await this.#page(prefix, { after });
+      for (const { key } of page.keys) {
+        const [name = ""] = key.slice(prefix.length).split("/", 1);
+        if (found.at(-1) !== name && key.includes("/", prefix.length)) found.push(name);
+      }
+      const last = page.keys.at(-1)?.key;
+      if (page.next === null || last === undefined) return found;
+      const slash = last.indexOf("/", prefix.length);
+      // A zero comes right after a slash: nothing lies between what is in the folder and this.
+      const next = slash < 0 ? last : `${last.slice(0, slash)}0`;
+      if (next === after) throw this.#endless(prefix);
+      after = next;
+    }
   }
 
   /** The beginning of a listing: whether these keys may look into this bucket at all. */
   firstPage(prefix: string): Promise<ListingPage> {
-    return this.#page(prefix, { delimiter: "", token: "" });
+    return this.#page(prefix, {});
   }
 
   /** Removes objects; one that is not there is fine. */
@@ -187,14 +203,16 @@ export class ObjectClient {
     });
   }
 
-  #page(prefix: string, { delimiter, token }: { delimiter: string; token: string }): Promise<ListingPage> {
+  #page(prefix: string, { token = "", after = "" }: { token?: string; after?: string }): Promise<ListingPage> {
     const query = [
-      token === "" ? [] : [`continuation-token=${escapedQuery(token)}`],
-      delimiter === "" ? [] : [`delimiter=${escapedQuery(delimiter)}`],
-      ["list-type=2", "max-keys=1000", `prefix=${escapedQuery(prefix)}`],
+      ...(token === "" ? [] : [`continuation-token=${escapedQuery(token)}`]),
+      "list-type=2",
+      "max-keys=1000",
+      `prefix=${escapedQuery(prefix)}`,
+      ...(after === "" ? [] : [`start-after=${escapedQuery(after)}`]),
     ];
     return this.#requests.send({ what: `list ${prefix}` }, async (client) => {
-      const request = { method: "GET", bucketName: this.bucket, query: query.flat().join("&") };
+      const request = { method: "GET", bucketName: this.bucket, query: query.join("&") };
       return parseListing(await textOf(await client.makeRequestAsync(request, "", [200])));
     });
   }
@@ -208,6 +226,13 @@ export class ObjectClient {
       // What could not be removed stands in an answer that is good.
       throwErrors(await textOf(answer));
     });
+  }
+
+  #endless(prefix: string): ObjectStoreError {
+    return new ObjectStoreError(
+      "StoreFailing",
+      `Cannot list ${prefix} in ${this.endpoint}/${this.bucket} because its pages do not end: look at the store's own logs`,
+    );
   }
 
   #about(method: string, key: string) {

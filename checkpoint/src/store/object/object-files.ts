@@ -6,7 +6,7 @@ export function objectCheckpoint(client: ObjectClient, prefix: string): StoredCh
   return {
     location: `${client.endpoint}/${client.bucket}/${prefix}`,
     entries: async (limit) => {
-      const { keys } = await client.list(prefix, { delimiter: "", limit });
+      const keys = await client.list(prefix, limit);
       return keys.length === 0 ? null : keys.map(({ key }) => entryOf(key.slice(prefix.length)));
     },
     open: async (path) => {

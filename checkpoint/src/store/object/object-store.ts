@@ -131,9 +131,7 @@ export class ObjectStore implements Store {
   }
 
   async names(): Promise<string[]> {
-    const data = `${this.#root}data/`;
-    const { folders } = await this.#client.list(data, { delimiter: "/", limit: manyKeys });
-    return folders.map((folder) => folder.slice(data.length).replace(/\/$/, "")).sort();
+    return (await this.#client.folders(`${this.#root}data/`)).sort();
   }
 
   checkpoint(directory: string): StoredCheckpoint {
@@ -167,7 +165,7 @@ export class ObjectStore implements Store {
 
   async remove(name: string): Promise<void> {
     const prefix = this.#prefixOf(name);
-    const { keys } = await this.#client.list(prefix, { delimiter: "", limit: manyKeys });
+    const keys = await this.#client.list(prefix, manyKeys);
     // The manifest first: what is left then is no checkpoint, whoever dies here.
     const manifest = keys.filter(({ key }) => key === `${prefix}MANIFEST.json`);
     const others = keys.filter(({ key }) => key !== `${prefix}MANIFEST.json`);
@@ -179,7 +177,7 @@ export class ObjectStore implements Store {
   async removeRun(): Promise<void> {
     await this.removeTemporaries();
     for (const name of await this.names()) await this.remove(name);
-    const { keys } = await this.#client.list(this.#root, { delimiter: "", limit: manyKeys });
+    const keys = await this.#client.list(this.#root, manyKeys);
     await this.#client.remove(keys.map(({ key }) => key));
   }
 
@@ -194,7 +192,7 @@ export class ObjectStore implements Store {
 
   async #logNames(): Promise<string[]> {
     const log = `${this.#root}log/`;
-    const { keys } = await this.#client.list(log, { delimiter: "", limit: manyKeys });
+    const keys = await this.#client.list(log, manyKeys);
     return keys.map(({ key }) => key.slice(log.length));
   }
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { AnswerError } from "./answers.ts";
 
 /** One page of a listing. `next` is where to go on, null after the last page. */
-export type ListingPage = Readonly<{ keys: readonly ListedKey[]; folders: readonly string[]; next: string | null }>;
+export type ListingPage = Readonly<{ keys: readonly ListedKey[]; next: string | null }>;
 export type ListedKey = Readonly<{ key: string; bytes: number }>;
 
 /**
@@ -18,11 +18,10 @@ export function parseListing(xml: string): ListingPage {
   const keys = elements(root, "Contents").map((entry) => {
     return { key: nameOf(valueIn(entry, "Key") ?? ""), bytes: Number(valueIn(entry, "Size") ?? Number.NaN) };
   });
-  const folders = elements(root, "CommonPrefixes").map((entry) => nameOf(valueIn(entry, "Prefix") ?? ""));
-  if (valueIn(root, "IsTruncated") !== "true") return { keys, folders, next: null };
+  if (valueIn(root, "IsTruncated") !== "true") return { keys, next: null };
   const next = valueIn(root, "NextContinuationToken");
   if (next === undefined || next === "") throw new AnswerError("", "it is cut and does not say where it goes on");
-  return { keys, folders, next };
+  return { keys, next };
 }
 
 /** Reads a list of uploads that were begun and not ended. */
