@@ -13,6 +13,7 @@ import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.
 import { createHasher } from "@trainingrun/checkpoint/hash.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { type TensorSource, tensorsFile } from "@trainingrun/checkpoint/safetensors/write.ts";
@@ -147,7 +148,7 @@ async function restoreOurs({ directory, timed }: Job): Promise<void> {
   const { root, runUid } = throughputRun(directory);
   const store = await openDirectoryStore(root, { runUid });
   // Each round is an attempt of its own.
-  const attempt = (await store.recordNumbers()).length + 1;
+  const attempt = ((await readLog(store)).state.fence?.attempt ?? 0) + 1;
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "here", generation: 1 };
   const outcome = await timed(() => restoreRun(store, { ...who, expected: nothingExpected }));
   if (outcome.kind === "failed") throw new Error(outcome.message);
