@@ -1,7 +1,7 @@
-import { readdir, readFile, readlink, rm, symlink, unlink } from "node:fs/promises";
+import { readdir, readFile, readlink, rename, symlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { pathIn, restore, resumedAt, save, savedRun } from "../test/fixture.ts";
+import { pathIn, restore, resumedAt, save, savedRun, temporaryDirectory } from "../test/fixture.ts";
 import { readLog } from "./log/read.ts";
 import { pointNames } from "./names.ts";
 import { prune } from "./prune.ts";
@@ -70,13 +70,14 @@ describe("the names for people on a volume", () => {
     expect(await readlink(join(store.root, "latest"))).toBe("data/step-000000000020-a0001");
   });
 
-  test("are no checkpoints: a link in the place of one is not followed", async () => {
+  test("are no checkpoints: a link in the place of one is not followed, even to its very bytes (I12)", async () => {
     const { store, saved } = await savedRun([10, 20]);
     const directory = saved[1]?.directory ?? "";
-    await rm(pathIn(store, directory), { recursive: true });
-    await symlink("step-000000000010-a0001", pathIn(store, directory));
+    const elsewhere = join(await temporaryDirectory(), directory);
+    await rename(pathIn(store, directory), elsewhere);
+    await symlink(elsewhere, pathIn(store, directory));
     const outcome = await restore(store, 2);
     expect(resumedAt(outcome)).toBe(10);
-    expect(outcome).toMatchObject({ restored: { refused: [{ step: 20 }] } });
+    expect(outcome).toMatchObject({ restored: { refused: [{ step: 20, reason: "NotAFile" }] } });
   });
 });

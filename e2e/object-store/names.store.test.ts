@@ -112,6 +112,6 @@ describe.each(storeKinds)("What a run has in a bucket of %s", (kind) => {
     expect(report).toMatchObject({ candidates, checkpoints });
     const python = await findPython();
     if (python === null) skip("python3 is not installed");
-    else expect(await pythonReport(python, copy, runUid)).toEqual(report);
+    else expect(await pythonReport(python, { root: copy, runUid })).toEqual(report);
   });
 });

@@ -1,5 +1,7 @@
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { pointNames } from "@trainingrun/checkpoint/names.ts";
 import { prune } from "@trainingrun/checkpoint/prune.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import type { BestPolicy } from "./best.ts";
@@ -7,8 +9,8 @@ import type { CommittedCheckpoint } from "./saver.ts";
 import type { StartingPoint } from "./starting-point.ts";
 
 /**
- * The agent's work where there is no agent: reads each new checkpoint back, and removes the old ones that two newer
- * verified ones have made superfluous (I6). It never holds the training up for a failure: disk space is all it is about.
+ * The agent's work where there is no agent: reads each new checkpoint back, moves the names that people find it by,
+ * and removes the old ones that two newer verified ones have made superfluous (I6). It never holds the training up for a failure: disk space is all it is about.
  */
 export class RetentionAtHand {
   readonly #start: StartingPoint;
@@ -38,6 +40,10 @@ export class RetentionAtHand {
       return;
     }
     this.#verified = [digest, ...this.#verified].slice(0, keptInMind);
+    const { state } = await readLog(store);
+    await pointNames(store, { state, verified: new Set(this.#verified), policy: this.#policy }).catch(
+      (error: unknown) => console.error("The names latest and best stay where they are:", error),
+    );
     const now = new Date().toISOString();
     await prune(store, { attempt, policy: this.#policy, verified: this.#verified, recorded: [], now });
   }

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, open, readdir } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DirectReader } from "./direct-io-reader.ts";
 import { absentAsNull, accessing, errorCode } from "./file-system.ts";
@@ -82,8 +82,12 @@ async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T
 /** The device or the file system says that this very file is bad; anything else is a failure of the tier. */
 const fileDefects = new Set(["EIO", "EBADMSG", "EUCLEAN", "EILSEQ"]);
 
-/** Everything below a directory, by names relative to it; stops one past the limit, which is enough to refuse it. */
+/**
+ * Everything below a directory, by names relative to it; stops one past the limit, which is enough to refuse it. What is
+ * no directory itself, such as a link to one, is not entered: its bytes may lie anywhere (I12).
+ */
 async function walk(root: string, limit: number): Promise<StoredEntry[]> {
+  if (!(await lstat(root)).isDirectory()) return [{ path: ".", kind: "other" }];
   const found: StoredEntry[] = [];
   const pending = [""];
   for (let prefix = pending.pop(); prefix !== undefined; prefix = pending.pop()) {

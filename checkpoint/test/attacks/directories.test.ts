@@ -23,7 +23,15 @@ const attacks: { what: string; attack: (place: Place) => Promise<unknown>; reaso
       await rm(directory, { recursive: true });
       await writeFile(directory, "");
     },
-    reason: "Missing",
+    reason: "NotAFile",
+  },
+  {
+    what: "a link in the directory's place, to its very bytes",
+    attack: async ({ directory }) => {
+      await rename(directory, `${directory}-elsewhere`);
+      await symlink(`${directory}-elsewhere`, directory);
+    },
+    reason: "NotAFile",
   },
   {
     what: "no manifest",

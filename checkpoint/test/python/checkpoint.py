@@ -78,8 +78,10 @@ def _tensor(name, entry):
 
 def _names(directory):
     """Every plain file below the directory."""
-    if not directory.is_dir() or directory.is_symlink():
+    if not os.path.lexists(directory):
         raise Refused("Missing", str(directory))
+    if directory.is_symlink() or not directory.is_dir():
+        raise Refused("NotAFile", str(directory))
     found = set()
     for parent, folders, files in os.walk(directory):
         for name in (*folders, *files):

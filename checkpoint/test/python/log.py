@@ -53,6 +53,28 @@ def fold(records, announced):
     return state
 
 
+def merge(volume, bucket):
+    """What two logs say together, as FORMAT.md says under "Two tiers"."""
+    leading, other = (bucket, volume) if _highest(bucket) > _highest(volume) else (volume, bucket)
+    merged = State()
+    merged.opened = leading.opened
+    merged.checkpoints = other.checkpoints | leading.checkpoints
+    merged.refused = other.refused | leading.refused
+    merged.bases = dict(leading.bases)
+    for attempt, base in other.bases.items():
+        if attempt not in merged.bases or _step(base) > _step(merged.bases[attempt]):
+            merged.bases[attempt] = base
+    return merged
+
+
+def _highest(state):
+    return state.fence["attempt"] if state.fence else 0
+
+
+def _step(base):
+    return base["step"] if base else -1
+
+
 def directory_name(step, attempt):
     return f"step-{step:012d}-a{attempt:04d}"
 

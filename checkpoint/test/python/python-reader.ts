@@ -27,10 +27,16 @@ export async function findPython(): Promise<Python | null> {
   }
 }
 
+/** A run's directory, and where its candidates are to be told from two tiers, a copy of what it has in a bucket. */
+type Place = Readonly<{ root: string; runUid: string; bucket?: string }>;
+
 /** What the reader prints of a run's directory. Rejects with its own words where it cannot read it. */
-export async function pythonReport({ packages }: Python, root: string, runUid: string): Promise<ReaderReport> {
+export async function pythonReport({ packages }: Python, { root, runUid, bucket }: Place): Promise<ReaderReport> {
   const env = { ...process.env, ...(packages === null ? {} : { PYTHONPATH: packages }) };
-  const { stdout } = await run("python3", ["-B", reader, root, runUid], { env, maxBuffer: 16 * 1024 * 1024 });
+  const { stdout } = await run("python3", ["-B", reader, root, runUid, ...(bucket === undefined ? [] : [bucket])], {
+    env,
+    maxBuffer: 16 * 1024 * 1024,
+  });
   const { safetensors, checkpoints, ...report } = JSON.parse(stdout);
   if (packages !== null && safetensors !== true)
     throw new Error("Cannot use the package safetensors although it is here");

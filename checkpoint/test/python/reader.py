@@ -1,9 +1,9 @@
 """A reader of TrainingRun checkpoints that was written from FORMAT.md alone, to show that it can be.
 
-    python3 reader.py DIRECTORY RUN_UID
+    python3 reader.py DIRECTORY RUN_UID [BUCKET_DIRECTORY]
 
 prints, as JSON, what the log in the run's directory says, what a resume would start from, and for every checkpoint whether
-each byte matches. It needs nothing but the standard library; where the package `safetensors` can be imported, it reads
+each byte matches. With a copy of what the run has in its bucket, it says what a resume from both would start from. It needs nothing but the standard library; where the package `safetensors` can be imported, it reads
 every file of tensors with it as well.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from canonical_json import Refused
 from checkpoint import tensors, verify
-from log import UnknownVersion, announced_opens, fold, read_records
+from log import UnknownVersion, announced_opens, fold, merge, read_records
 
 try:
     from safetensors import deserialize
@@ -22,8 +22,9 @@ except ImportError:
     deserialize = None
 
 
-def report(root, run_uid):
-    state = fold(read_records(root / "log"), announced_opens(root / "log"))
+def report(root, run_uid, bucket=None):
+    state = _state(root)
+    both = state if bucket is None else merge(state, _state(bucket))
     return {
         "last": state.last,
         "opened": state.opened and {key: state.opened[key] for key in ("attempt", "base", "number")},
@@ -33,9 +34,13 @@ def report(root, run_uid):
         "refused": list(state.refused),
         "deleted": [ref["directory"] for ref in state.deleted.values()],
         "done": state.done,
-        "candidates": [ref["digest"] for ref in state.candidates()],
+        "candidates": [ref["digest"] for ref in both.candidates()],
         "safetensors": deserialize is not None,
     }
+
+
+def _state(root):
+    return fold(read_records(root / "log"), announced_opens(root / "log"))
 
 
 def _checkpoint(root, run_uid, ref):
@@ -77,6 +82,6 @@ def _sha256(data, tensor):
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(report(Path(sys.argv[1]), sys.argv[2])))
+        print(json.dumps(report(Path(sys.argv[1]), sys.argv[2], *map(Path, sys.argv[3:]))))
     except UnknownVersion as error:
         sys.exit(f"Cannot read the run because {error}")

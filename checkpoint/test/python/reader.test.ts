@@ -1,12 +1,16 @@
 import { execFile } from "node:child_process";
-import { readFile, rm } from "node:fs/promises";
+import { readFile, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { candidates } from "../../src/candidates.ts";
+import { readLog } from "../../src/log/read.ts";
 import { dtypeBytes, isDtype } from "../../src/safetensors/format.ts";
 import { tensorsFile } from "../../src/safetensors/write.ts";
 import type { DirectoryStore } from "../../src/store/directory-store.ts";
 import { recordName } from "../../src/store/log-names.ts";
+import { mergeStates } from "../../src/tiers/merged-state.ts";
+import { mirrorCheckpoint } from "../../src/tiers/mirror.ts";
 import { deleteFile, flipBit, swapFiles, truncateFile, zeroRange } from "../damage.ts";
 import { filesOf, nothingExpected, pathIn, restore, runUid, save, savedRun, temporaryStore } from "../fixture.ts";
 import { goldenRunUid } from "../golden-run.ts";
@@ -21,9 +25,9 @@ beforeAll(async () => {
 }, 180_000);
 
 /** What the reader in Python says of a run's directory. */
-function read(root: string, uid = runUid) {
+function read(root: string, { uid = runUid, bucket }: { uid?: string; bucket?: string } = {}) {
   if (python === null) throw new Error("Cannot read because there is no Python, so the test should have been skipped");
-  return pythonReport(python, root, uid);
+  return pythonReport(python, { root, runUid: uid, ...(bucket === undefined ? {} : { bucket }) });
 }
 
 /** Both readers, which must agree, whatever there is. */
@@ -45,12 +49,12 @@ describe("a reader written from FORMAT.md alone, in another language", () => {
     "finds in the golden run %s what every reader must",
     async (name) => {
       const expected: unknown = JSON.parse(await readFile(join(golden, `${name}.json`), "utf8"));
-      expect(await read(join(golden, name), goldenRunUid)).toEqual(expected);
+      expect(await read(join(golden, name), { uid: goldenRunUid })).toEqual(expected);
     },
   );
 
   test("refuses a log of a later version by name", async () => {
-    const reading = read(join(golden, "future-record"), goldenRunUid);
+    const reading = read(join(golden, "future-record"), { uid: goldenRunUid });
     await expect(reading).rejects.toThrow("record 3 of the log is of version 2: this reader knows 1");
   });
 
@@ -79,6 +83,37 @@ describe("a reader written from FORMAT.md alone, in another language", () => {
     ]);
   });
 
+  test("tells from the logs of two tiers what a resume would start from, whichever of them is ahead", async () => {
+    const [volume, bucket] = [await temporaryStore(), await temporaryStore()];
+    const mirror = async (attempt: number, ...steps: number[]) => {
+      const { checkpoints } = (await readLog(volume)).state;
+      for (const ref of checkpoints.filter(({ step }) => steps.includes(step))) {
+        await mirrorCheckpoint({ from: volume, to: bucket, attempt }, ref);
+      }
+    };
+    const stepsFrom = async (from: DirectoryStore) => {
+      const merged = mergeStates((await readLog(from)).state, (await readLog(bucket)).state);
+      const expected = candidates(merged, { base: null, refused: [] });
+      expect((await read(from.root, { bucket: bucket.root })).candidates).toEqual(expected.map(({ digest }) => digest));
+      return expected.map(({ step }) => step);
+    };
+    await restore(volume, 1, { objectStore: bucket });
+    for (const step of [10, 20, 30]) await save(volume, 1, step);
+    await mirror(1, 10, 20);
+    expect(await stepsFrom(volume)).toEqual([30, 20, 10]);
+    await restore(volume, 2, { objectStore: bucket, expected: { ...nothingExpected, base: { step: 10 } } });
+    await save(volume, 2, 15);
+    expect(await stepsFrom(volume)).toEqual([15, 10]);
+    await mirror(2, 15);
+    const fresh = await temporaryStore();
+    expect(await stepsFrom(fresh)).toEqual([15, 10]);
+    await restore(fresh, 3, { objectStore: bucket });
+    // The old volume, which knows nothing of attempt 3, is found again.
+    expect(await stepsFrom(volume)).toEqual([15, 10]);
+    await save(fresh, 3, 40);
+    expect(await stepsFrom(fresh)).toEqual([40, 15, 10]);
+  });
+
   const ten = "step-000000000010-a0001";
   const model = (store: DirectoryStore) => pathIn(store, ten, "model.safetensors");
   const record = (store: DirectoryStore, number: number) => join(store.root, "log", recordName(number));
@@ -99,6 +134,13 @@ describe("a reader written from FORMAT.md alone, in another language", () => {
         swapFiles(pathIn(store, ten, "MANIFEST.json"), pathIn(store, "step-000000000020-a0001", "MANIFEST.json")),
     ],
     "the directory": ["Missing", (store) => rm(pathIn(store, ten), { recursive: true })],
+    "the directory, for a link to it": [
+      "NotAFile",
+      async (store) => {
+        await rename(pathIn(store, ten), join(store.root, "elsewhere"));
+        await symlink("../elsewhere", pathIn(store, ten));
+      },
+    ],
     "a bit of a commit": [null, (store) => flipBit(record(store, 2), 8 * 50)],
     "the middle of a commit": [null, (store) => zeroRange(record(store, 2), { from: 100, bytes: 64 })],
     "a record between two others": [null, (store) => deleteFile(record(store, 3))],
