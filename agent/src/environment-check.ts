@@ -1,8 +1,9 @@
 import { BytesDifferError } from "@trainingrun/checkpoint/chunked-reader.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
-import { compareKnown, describeDifferences, environmentFile } from "@trainingrun/checkpoint/environment-lock.ts";
+import { compareKnown, describeDifferences } from "@trainingrun/checkpoint/environment-lock.ts";
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
+import { savedEnvironment } from "@trainingrun/checkpoint/saved-environment.ts";
 
 /** Named in a verdict, which fits into a termination record. */
 const limits = { named: 4, length: 96 };
@@ -18,9 +19,9 @@ export async function environmentRefusal(
 ): Promise<string | null> {
   const policy = environment.TRAININGRUN_EXPECTED.environmentMismatch;
   if (policy === "Ignore") return null;
-  const saved = await savedEnvironment(resume);
-  if (saved === null) return null;
-  const differences = compareKnown(saved.document, knownFacts(environment));
+  const saved = await environmentOf(resume);
+  if (saved === undefined) return null;
+  const differences = compareKnown(saved, knownFacts(environment));
   if (differences.length === 0) return null;
   const seen = describeDifferences(differences, limits);
   if (policy === "Block") {
@@ -38,18 +39,13 @@ function knownFacts({ TRAININGRUN_IMAGE: image }: AgentEnvironment): Record<stri
   return { ...(image === undefined ? {} : { image }), "runtime.platform": `${process.platform}-${process.arch}` };
 }
 
-/** Null where the checkpoint is of a framework that records none, or where its bytes are for the trainer to judge. */
-async function savedEnvironment({
-  directory,
-  digest,
-}: NonNullable<Restored["resume"]>): Promise<{ document: unknown } | null> {
+/** Undefined where the checkpoint, such as a foreign framework's, records none, or where its bytes are for the trainer to judge. */
+async function environmentOf({ directory, digest }: NonNullable<Restored["resume"]>): Promise<unknown> {
   try {
-    const { manifest, json } = await loadCheckpoint(directory, { digest });
-    if (!manifest.files.some(({ path }) => path === environmentFile)) return null;
-    return { document: await json(environmentFile) };
+    return await savedEnvironment(await loadCheckpoint(directory, { digest }));
   } catch (error) {
     if (!(error instanceof BytesDifferError)) throw error;
     console.warn(`The environment of the checkpoint is left to the trainer, which matches its bytes: ${error.message}`);
-    return null;
+    return undefined;
   }
 }

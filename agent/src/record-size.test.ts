@@ -26,7 +26,10 @@ const resume = fc.record({
     total: fc.nat(),
     differences: fc.array(fc.record({ member: shown, before: shown, now: shown }), { maxLength: 12, size: "max" }),
   }),
-  partial: fc.record({ loaded: fc.nat(), skipped: fc.nat(), missing: names, unexpected: names, reshaped: names }),
+  partial: fc.record({
+    ...{ loaded: fc.nat(), skipped: fc.nat(), optimizerTensors: fc.nat() },
+    ...{ missing: names, unexpected: names, reshaped: names },
+  }),
   replay: fc.record({
     asked: fc.nat(),
     recorded: fc.nat(),

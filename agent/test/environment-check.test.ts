@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
-import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
+import { bytesFile, jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
 import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 
 /** Attempt 1 saves in that environment; then attempt 2 is restored in a pod of that image, under that policy. */
-async function resumed(saved: object | null, { image, policy }: { image: string; policy: string }) {
+async function resumed(saved: object | string | null, { image, policy }: { image: string; policy: string }) {
   const root = mkdtempSync(join(tmpdir(), "agent-environment-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
   const pod = (attempt: number) =>
@@ -40,7 +40,11 @@ async function resumed(saved: object | null, { image, policy }: { image: string;
     restoreCommand(readEnvironment(AgentEnvironment, pod(attempt)), new AbortController().signal);
   expect(await restore(1)).toBe(0);
   const store = await openDirectoryStore(join(root, "checkpoints"), { runUid: "run-uid" });
-  const files = [jsonFile("state.json", {}), ...(saved === null ? [] : [jsonFile("environment.json", saved)])];
+  const recorded = typeof saved === "string" ? bytesFile("environment.json", "opaque", Buffer.from(saved)) : null;
+  const files = [
+    jsonFile("state.json", {}),
+    ...(saved === null ? [] : [recorded ?? jsonFile("environment.json", saved)]),
+  ];
   const producer = { name: "test", version: "1" };
   const place = { runUid: "run-uid", attempt: 1, step: 10, parent: null };
   await saveCheckpoint(store, { ...place, files, metrics: [], health: healthy, producer });
@@ -54,6 +58,7 @@ test.each([
   ["the same image is taken", mine, mine.image, "Block"],
   ["another image is taken where it is to be ignored", mine, "example.com/other", "Ignore"],
   ["a framework that records no environment is taken", null, "example.com/other", "Block"],
+  ["a file that is called so and is no JSON is left to the trainer", "{{{\xff", "example.com/other", "Block"],
 ])("%s, without a word", async (_, saved, image, policy) => {
   expect(await resumed(saved, { image, policy })).toMatchObject({ code: 0, record: null, isHandedOver: true });
   expect(said.filter((line) => line.includes("environment"))).toEqual([]);

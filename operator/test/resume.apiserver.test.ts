@@ -78,7 +78,7 @@ describe("how attempts take their checkpoints up, on a real API server, with pod
         total: 1,
         differences: [{ member: "backend", before: "tensorflow-gpu", now: "wasm" }],
       },
-      partial: { loaded: 2, skipped: 1, missing: ["head/scale"], unexpected: [], reshaped: [] },
+      partial: { loaded: 2, skipped: 1, missing: ["head/scale"], unexpected: [], reshaped: [], optimizerTensors: 2 },
       replay: {
         ...{ asked: 5, recorded: 5, compared: 3, result: "Differs", tolerance: "0.001" },
         ...{ firstDifference: 11, largestDifference: "0.0234" },
@@ -98,7 +98,7 @@ describe("how attempts take their checkpoints up, on a real API server, with pod
     expect(entry).toMatchObject(report);
     for (const [reason, words] of [
       ["EnvironmentDiffers", "backend was tensorflow-gpu and is wasm"],
-      ["PartiallyLoaded", "skipped 1, as resume.partial allows: head/scale"],
+      ["PartiallyLoaded", "skipped 1, with 2 tensors of the optimizer, as resume.partial allows: head/scale"],
       ["ReplayDiffers", "from step 11 on in other bits"],
     ] as const) {
       const notes = await until(`${reason} is told`, async () => {

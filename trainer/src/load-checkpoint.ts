@@ -1,7 +1,7 @@
 import { BytesDifferError } from "@trainingrun/checkpoint/chunked-reader.ts";
-import { environmentFile } from "@trainingrun/checkpoint/environment-lock.ts";
 import { type LoadedCheckpoint, loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import type { Manifest } from "@trainingrun/checkpoint/manifest.ts";
+import { savedEnvironment } from "@trainingrun/checkpoint/saved-environment.ts";
 import { z } from "zod";
 import { IncompatibleError, type LoadedTensors } from "./learner.ts";
 import type { StartingPoint } from "./starting-point.ts";
@@ -13,7 +13,7 @@ export type LoadedState = {
   readonly state: TrainingState;
   readonly weights: LoadedTensors;
   readonly optimizerTensors: LoadedTensors;
-  /** What `environment.json` holds; undefined where there is no such file. */
+  /** What `environment.json` holds; undefined where no environment is recorded. */
   readonly environment: unknown;
 };
 
@@ -36,13 +36,12 @@ export async function loadState(resume: NonNullable<StartingPoint["resume"]>): P
       await checkpoint.json(stateFile),
     ];
     const { manifest } = checkpoint;
-    const hasEnvironment = manifest.files.some(({ path }) => path === environmentFile);
     return {
       manifest,
       state: parseState(state),
       weights: weights.tensors,
       optimizerTensors: optimizer.tensors,
-      environment: hasEnvironment ? await checkpoint.json(environmentFile) : undefined,
+      environment: await savedEnvironment(checkpoint),
     };
   } catch (error) {
     if (!(error instanceof BytesDifferError)) throw error;

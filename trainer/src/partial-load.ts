@@ -14,7 +14,7 @@ import {
 export type Fitted = {
   readonly weights: LoadedTensors;
   readonly optimizerTensors: LoadedTensors;
-  /** Null where every weight fitted. */
+  /** Null where every tensor fitted. */
   readonly partial: PartialLoad | null;
 };
 
@@ -38,26 +38,31 @@ export function fitPartially<Data>(
   const weights = new Map(
     [...own].map(([name, tensor]) => [name, skipped.has(name) ? tensor : (saved.get(name) ?? tensor)]),
   );
-  const follows = (weight: string) => skipped.has(weight) || matchesAny(patterns, weight);
+  const optimizer = fitOptimizer(learner.freshOptimizerTensors?.(state.optimizer) ?? null, optimizerTensors, {
+    isSkipped: (weight) => skipped.has(weight),
+    mayDiffer: (weight) => matchesAny(patterns, weight),
+  });
+  const isWhole = countDifferences(differences) + optimizer.skipped === 0;
   return {
     weights,
-    optimizerTensors: fitOptimizer(learner.freshOptimizerTensors?.(state.optimizer) ?? null, optimizerTensors, {
-      isSkipped: (weight) => skipped.has(weight),
-      follows,
-    }),
-    partial: countDifferences(differences) === 0 ? null : reportOf(differences, weights.size - skipped.size),
+    optimizerTensors: optimizer.tensors,
+    partial: isWhole
+      ? null
+      : reportOf(differences, { loaded: weights.size - skipped.size, optimizer: optimizer.skipped }),
   };
 }
 
 /** A partial load in words; each list names the first few. */
-export function describePartial({ loaded, skipped, missing, unexpected, reshaped }: PartialLoad): string {
+export function describePartial(partial: PartialLoad): string {
+  const { loaded, skipped, missing, unexpected, reshaped, optimizerTensors } = partial;
   const lists = [
     ["new in the script", missing],
     ["not in the script", unexpected],
     ["of another shape", reshaped],
   ] as const;
   const named = lists.flatMap(([what, names]) => (names.length === 0 ? [] : [`${what}: ${names.join(", ")}`]));
-  return `${loaded} weights taken, ${skipped} skipped (${named.join("; ")})`;
+  const which = named.length === 0 ? "" : ` (${named.join("; ")})`;
+  return `${loaded} weights taken, ${skipped} skipped${which}, ${optimizerTensors} tensors of the optimizer not taken`;
 }
 
 /** Copies: the learner's own buffers change with the restore that these are for. */
@@ -87,7 +92,7 @@ function requireCovered({ missing, unexpected, reshaped }: TensorDifferences, pa
 type Following = {
   readonly isSkipped: (weight: string) => boolean;
   /** Whether the tensors of that weight may differ. */
-  readonly follows: (weight: string) => boolean;
+  readonly mayDiffer: (weight: string) => boolean;
 };
 
 /**
@@ -97,21 +102,24 @@ type Following = {
 function fitOptimizer(
   fresh: ReturnType<NonNullable<Learner<never>["freshOptimizerTensors"]>> | null,
   saved: LoadedTensors,
-  { isSkipped, follows }: Following,
-): LoadedTensors {
-  if (fresh === null) return saved;
-  const fitted = new Map(saved);
+  { isSkipped, mayDiffer }: Following,
+): { tensors: LoadedTensors; skipped: number } {
+  if (fresh === null) return { tensors: saved, skipped: 0 };
+  const tensors = new Map(saved);
+  let skipped = 0;
   for (const { name, weight, tensor } of fresh) {
-    if (weight === null || !follows(weight)) continue;
+    if (weight === null || !mayDiffer(weight)) continue;
     const found = saved.get(name);
     const fits = found !== undefined && describeTensor(found) === describeTensor(tensor);
-    if (isSkipped(weight) || !fits) fitted.set(name, tensor);
+    if (fits && !isSkipped(weight)) continue;
+    tensors.set(name, tensor);
+    skipped += 1;
   }
   const known = new Set(fresh.map(({ name }) => name));
   for (const name of saved.keys()) {
-    if (!known.has(name) && follows(weightOf(name))) fitted.delete(name);
+    if (!known.has(name) && mayDiffer(weightOf(name)) && tensors.delete(name)) skipped += 1;
   }
-  return fitted;
+  return { tensors, skipped };
 }
 
 /** The tensor of a weight's slot is called like the weight, a slash and the slot. */
@@ -119,7 +127,10 @@ function weightOf(slot: string): string {
   return slot.slice(0, Math.max(0, slot.lastIndexOf("/")));
 }
 
-function reportOf(differences: TensorDifferences, loaded: number): PartialLoad {
+function reportOf(
+  differences: TensorDifferences,
+  { loaded, optimizer }: { loaded: number; optimizer: number },
+): PartialLoad {
   const named = (tensors: readonly { readonly name: string }[]) =>
     tensors.slice(0, reportLimits.tensors).map(({ name }) => name.slice(0, maxShownLength).toWellFormed());
   return {
@@ -128,5 +139,6 @@ function reportOf(differences: TensorDifferences, loaded: number): PartialLoad {
     missing: named(differences.missing),
     unexpected: named(differences.unexpected),
     reshaped: named(differences.reshaped),
+    optimizerTensors: optimizer,
   };
 }

@@ -39,6 +39,8 @@ describe("a script whose structure changed", () => {
       missing: ["top/kernel", "top/bias"],
       unexpected: ["head/bias", "head/kernel"],
       reshaped: [],
+      // Two slots for each of two weights that begin anew, and for each of two that are left out.
+      optimizerTensors: 8,
     });
     const first = await live({ directory, steps: 4 });
     for (const name of ["body/kernel", "body/bias"]) {
@@ -87,6 +89,22 @@ describe("a script whose structure changed", () => {
     const third = await live({ directory, steps: 6, model });
     expect([third.from, third.weights, third.optimizer]).toEqual([6, second.weights, second.optimizer]);
     expect(third.report?.partial).toBeUndefined();
+  });
+
+  test.each([
+    ["trained before and frozen now", {}, { frozen: true }, ["body/bias/m", "body/kernel/v"], false],
+    ["frozen before and trained now", { frozen: true }, {}, ["body/bias/m", "body/kernel/v"], true],
+  ])("has the optimizer's tensors follow a layer that is %s", async (_, before, now, slots, isThere) => {
+    const directory = await saved({ model: network(before) });
+    const strict = live({ directory, steps: 5, model: network(now) });
+    await expect(strict).rejects.toThrow("Cannot resume because the optimizer state of the checkpoint must match");
+    const second = await live({ directory, steps: 6, model: network(now), policy: { partial: ["body/*"] } });
+    const first = await live({ directory, steps: 4, model: network(before) });
+    // The weights fit, so they are taken: the slots alone begin anew, or are left out.
+    expect(second.before.weights).toEqual(first.weights);
+    expect(second.report?.partial).toMatchObject({ loaded: 4, skipped: 0, optimizerTensors: 4 });
+    for (const slot of slots) expect(second.before.optimizer.has(slot)).toBe(isThere);
+    if (isThere) expect(second.before.optimizer.get("body/bias/m")).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
   test("is refused for what no pattern names, which alone is listed", async () => {

@@ -69,14 +69,22 @@ export function runDirectory(): string {
   return directory;
 }
 
-/** The network that lives use unless they say otherwise. `units` and `head` change its last layer. */
-export function network({ units = 1, head = "head" }: { units?: number; head?: string } = {}) {
+/** The network that lives use unless they say otherwise: `units` and `head` change its last layer, `frozen` its first. */
+export function network({
+  units = 1,
+  head = "head",
+  frozen = false,
+}: {
+  units?: number;
+  head?: string;
+  frozen?: boolean;
+} = {}) {
   return (tf: Tf) =>
     tf.sequential({
       // Without a name of its own it gets a number, another one in each life of this process.
       name: "network",
       layers: [
-        tf.layers.dense({ inputShape: [4], units: 6, activation: "tanh", name: "body" }),
+        tf.layers.dense({ inputShape: [4], units: 6, activation: "tanh", name: "body", trainable: !frozen }),
         tf.layers.dropout({ rate: 0.25, name: "dropout" }),
         tf.layers.dense({ units, name: head }),
       ],

@@ -47,6 +47,10 @@ export const PartialLoad = z.object({
   missing: TensorNames.describe("In the script alone: they start as the script makes them."),
   unexpected: TensorNames.describe("In the checkpoint alone: they are left out."),
   reshaped: TensorNames.describe("Of another shape or type: they start as the script makes them."),
+  optimizerTensors: z
+    .int()
+    .min(0)
+    .describe("Tensors of the optimizer that begin anew, or were left out, with their weight."),
 });
 export type PartialLoad = z.infer<typeof PartialLoad>;
 

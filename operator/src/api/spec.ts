@@ -32,13 +32,17 @@ const Resume = z
       .array(z.string().min(1).max(253))
       .max(64)
       .default([])
-      .describe("Patterns of tensor names that may be missing or new. Empty: every tensor must be there."),
+      .describe(
+        "Patterns of weights that may be missing, new or of another shape: * stands for any characters, ? for one. Empty: every tensor must fit.",
+      ),
     replaySteps: z
       .int()
       .min(0)
       .max(100_000)
       .default(0)
-      .describe("Recorded steps to compute again and compare after a resume."),
+      .describe(
+        "Steps after each checkpoint that are recorded, and compared when they are computed again after a resume.",
+      ),
     unhealthy: z
       .enum(["Skip", "Accept"])
       .default("Skip")
@@ -46,7 +50,7 @@ const Resume = z
     environmentMismatch: z
       .enum(["Ignore", "Warn", "Block"])
       .default("Warn")
-      .describe("What to do when image, packages or device differ from those that saved."),
+      .describe("What to do when image, code, packages, device, data or configuration differ from those that saved."),
     noneVerified: z
       .enum(["Fail", "StartOver"])
       .default("Fail")

@@ -20,7 +20,14 @@ const environment = {
     { member: "runtime.node", before: "24.1.0", now: "24.2.0" },
   ],
 } satisfies ResumeReport["environment"];
-const partial = { loaded: 2, skipped: 5, missing: ["top/bias"], unexpected: ["head/bias"], reshaped: [] };
+const partial = {
+  loaded: 2,
+  skipped: 5,
+  missing: ["top/bias"],
+  unexpected: ["head/bias"],
+  reshaped: [],
+  optimizerTensors: 4,
+};
 const replay = (verdict: Partial<ReplayVerdict>): ReplayVerdict => {
   return { asked: 9, recorded: 5, compared: 5, result: "BitExact", tolerance: "0.001", ...verdict };
 };
@@ -94,7 +101,7 @@ describe("an event tells", () => {
         [
           "Warning",
           "PartiallyLoaded",
-          "Attempt 1 loaded 2 weights of its checkpoint and skipped 5, as resume.partial allows: top/bias, head/bias, and 3 more.",
+          "Attempt 1 loaded 2 weights of its checkpoint and skipped 5, with 4 tensors of the optimizer, as resume.partial allows: top/bias, head/bias, and 3 more.",
         ],
       ],
     ],

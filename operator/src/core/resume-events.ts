@@ -34,10 +34,12 @@ function environmentEvent(attempt: number, { policy, total, differences }: Envir
   return [{ type: "Warning", reason: "EnvironmentDiffers", message }];
 }
 
-function partialEvent(attempt: number, { loaded, skipped, missing, unexpected, reshaped }: PartialLoad): RunEvent {
+function partialEvent(attempt: number, partial: PartialLoad): RunEvent {
+  const { loaded, skipped, missing, unexpected, reshaped, optimizerTensors } = partial;
   const named = [...missing, ...unexpected, ...reshaped].slice(0, maxNamed);
   const more = skipped > named.length ? `, and ${skipped - named.length} more` : "";
-  const message = `Attempt ${attempt} loaded ${loaded} weights of its checkpoint and skipped ${skipped}, as resume.partial allows: ${named.join(", ")}${more}.`;
+  const which = named.length === 0 ? "" : `: ${named.join(", ")}${more}`;
+  const message = `Attempt ${attempt} loaded ${loaded} weights of its checkpoint and skipped ${skipped}, with ${optimizerTensors} tensors of the optimizer, as resume.partial allows${which}.`;
   return { type: "Warning", reason: "PartiallyLoaded", message };
 }
 
