@@ -2,10 +2,14 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../test/damage.ts";
-import { filesOf, pathIn, restore, save, savedRun, temporaryStore } from "../test/fixture.ts";
+import { filesOf, pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
+import { LentBuffers } from "./buffer-pool.ts";
 import { directoryName } from "./directory-name.ts";
 import { bytesFile } from "./file-source.ts";
+import { healthy } from "./health.ts";
 import { chunkBytes } from "./limits.ts";
+import { manifestBytes, sealManifest } from "./manifest.ts";
+import { FileSealer } from "./seal-file.ts";
 import { DamagedFileError, StorageUnavailableError, type Store, type StoredFile } from "./store/store.ts";
 import { verifyCheckpoint } from "./verify.ts";
 
@@ -112,5 +116,38 @@ describe("verification", () => {
     const directory = pathIn(store, expected.directory);
     expect((await stat(directory)).mode & 0o7777).toBe(0o2770);
     for (const name of await readdir(directory)) expect((await stat(join(directory, name))).mode & 0o777).toBe(0o640);
+  });
+
+  test("matches chunks of several pieces, as files of more than 100 GiB have them", async () => {
+    const { store } = await savedRun([]);
+    const content = new Uint8Array(20 * 1024 * 1024 + 9).map((_, index) => index >> 10);
+    const place = { step: 10, attempt: 1 };
+    const writer = await store.begin(place);
+    await using buffers = new LentBuffers(2);
+    const sealer = new FileSealer(bytesFile("model.bin", "opaque", content), { chunkBytes: 2 * chunkBytes, buffers });
+    await writer.write("model.bin", sealer.pieces());
+    const producer = { name: "test", version: "1" };
+    const draft = {
+      runUid,
+      ...place,
+      parent: null,
+      metrics: [],
+      health: healthy,
+      producer,
+      time: "2026-01-01T00:00:00Z",
+    };
+    const manifest = sealManifest({ ...draft, files: [sealer.seal()] });
+    await writer.publish(manifestBytes(manifest));
+    const [file] = manifest.files;
+    expect(file?.chunks).toHaveLength(2);
+    const expected = { digest: manifest.digest, directory: directoryName(10, 1) };
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: true, rereads: 0 });
+    // In the first chunk's second piece.
+    await flipBit(pathIn(store, expected.directory, "model.bin"), 8 * 9_000_000);
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({
+      ok: false,
+      reason: "BytesDiffer",
+      file: "model.bin",
+    });
   });
 });
