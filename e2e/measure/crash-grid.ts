@@ -1,9 +1,9 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Case, casesOf, faults, playCase } from "../../checkpoint/test/crash-grid/grid.ts";
 import { scenarios } from "../../checkpoint/test/crash-grid/scenarios.ts";
 import { whyNotTraced } from "../../checkpoint/test/crash-grid/strace.ts";
+import { makeWorkspace } from "../../checkpoint/test/crash-grid/workspace.ts";
 import type { Measurement, Result } from "./result.ts";
 
 /** Two processes and their tracers at a time. */
@@ -28,7 +28,7 @@ export type GridRow = Readonly<{ calls: number; cases: number; held: number; ack
 async function measureCrashGrid(signal: AbortSignal): Promise<Result> {
   const impossible = whyNotTraced();
   if (impossible !== null) throw new Error(`Cannot play the grid because ${impossible}`);
-  const workspace = await mkdtemp(join(tmpdir(), "trainingrun-crash-grid-"));
+  const workspace = await makeWorkspace("trainingrun-crash-grid-");
   try {
     const byScenario: Record<string, GridRow> = {};
     const missed: string[] = [];
@@ -36,8 +36,8 @@ async function measureCrashGrid(signal: AbortSignal): Promise<Result> {
       const recording = join(workspace, "recording");
       await mkdir(recording);
       const cases = await casesOf(scenario, recording);
-      await rm(recording, { recursive: true, force: true });
       const played = await playAll(cases, workspace, signal);
+      await rm(recording, { recursive: true, force: true });
       missed.push(...played.missed);
       const calls = cases.filter(({ fault }) => fault === "EIO").length;
       byScenario[scenario.name] = { calls, cases: cases.length, held: played.held, acknowledged: played.acknowledged };

@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { whyNotTraced } from "../../checkpoint/test/crash-grid/strace.ts";
+import { makeWorkspace } from "../../checkpoint/test/crash-grid/workspace.ts";
 import { plantedMistakes } from "../../checkpoint/test/planted/catalogue.ts";
 import { judgePowerLoss } from "../../checkpoint/test/power-loss/judge.ts";
 import { recordAll } from "../../checkpoint/test/power-loss/recordings.ts";
@@ -31,7 +31,7 @@ export type PowerLossRow = StateCount & Readonly<{ held: number }>;
 async function measurePowerLoss(signal: AbortSignal): Promise<Result> {
   const impossible = whyNotTraced();
   if (impossible !== null) throw new Error(`Cannot record system calls because ${impossible}`);
-  const workspace = await mkdtemp(join(tmpdir(), "trainingrun-power-loss-"));
+  const workspace = await makeWorkspace("trainingrun-power-loss-");
   try {
     const byScenario: Record<string, PowerLossRow> = {};
     const missed: string[] = [];

@@ -1,11 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { mistakenScenarios } from "../planted/mistakes.ts";
 import { type Case, casesOf, playCase } from "./grid.ts";
 import { scenarios } from "./scenarios.ts";
 import { whyNotTraced } from "./strace.ts";
+import { makeWorkspace } from "./workspace.ts";
 
 const impossible = whyNotTraced();
 
@@ -51,7 +50,7 @@ function spread<T>(all: readonly T[], count: number): T[] {
 }
 
 async function workspace(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "crash-grid-"));
+  const directory = await makeWorkspace("crash-grid-");
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Call, parseTrace } from "./calls.ts";
 import { whatIsWrong } from "./reader.ts";
@@ -9,8 +9,18 @@ import { type Ended, playTraced } from "./strace.ts";
 export const faults = ["KILL", "EIO", "ENOSPC"] as const;
 export type Fault = (typeof faults)[number];
 
-/** One field of the grid: what happens at which call. `path` is relative to the run's directory; `when` counts from 1. */
-export type Case = Readonly<{ scenario: Scenario; fault: Fault; call: string; path: string; when: number }>;
+/** One field of the grid: what happens at which call. */
+export type Case = Readonly<{
+  scenario: Scenario;
+  fault: Fault;
+  call: string;
+  /** Relative to the run's directory. */
+  path: string;
+  /** Which of the calls on that path, from 1. */
+  when: number;
+  /** The directory that the scenario starts from. */
+  template: string;
+}>;
 
 /** What a case came to: `problem` is null where it held. */
 export type Outcome = Readonly<{ problem: string | null; acknowledged: boolean }>;
@@ -29,11 +39,13 @@ const roomy = new Set(
   ),
 );
 
-/** Every field of a scenario's grid, from one run that nothing happens to. `workspace` is an empty directory. */
+/** Every field of a scenario's grid, from one run that nothing happens to. `workspace` is empty, and outlives the cases. */
 export async function casesOf(scenario: Scenario, workspace: string): Promise<Case[]> {
   const root = join(workspace, "run");
+  const template = join(workspace, "template");
   const trace = join(workspace, "trace");
-  await scenario.prepare(root);
+  await scenario.prepare(template);
+  await cp(template, root, { recursive: true });
   const ended = await playTraced(scenario.name, root, [
     "-o",
     trace,
@@ -44,7 +56,7 @@ export async function casesOf(scenario: Scenario, workspace: string): Promise<Ca
     throw new Error(`Cannot record ${scenario.name} because it ended: ${wordsOf(ended)}`);
   const places = placesOf(parseTrace(await readFile(trace, "utf8")), root);
   return places.flatMap((place) =>
-    faults.filter((fault) => isPlausible(fault, place.call)).map((fault) => ({ scenario, fault, ...place })),
+    faults.filter((fault) => isPlausible(fault, place.call)).map((fault) => ({ scenario, fault, template, ...place })),
   );
 }
 
@@ -71,7 +83,7 @@ export async function playCase(one: Case, workspace: string): Promise<Outcome> {
   const root = join(workspace, "run");
   await mkdir(workspace, { recursive: true });
   try {
-    await one.scenario.prepare(root);
+    await cp(one.template, root, { recursive: true });
     return await cutOff(one, { root, trace: join(workspace, "trace") });
   } finally {
     await rm(workspace, { recursive: true, force: true });

@@ -26,9 +26,12 @@ export class RestoreFailedError extends Error {
   override readonly name = "RestoreFailedError";
 }
 
-/** Saves one step of two small files, one of them in a directory of its own. */
-export async function saveStep(root: string, { step, attempt = 1 }: { step: number; attempt?: number }): Promise<void> {
-  const content = Uint8Array.from({ length: 1300 }, (_, index) => (index * 7 + step) % 251);
+/** Saves one step of two files, small ones unless said otherwise, one of them in a directory of its own. */
+export async function saveStep(
+  root: string,
+  { step, attempt = 1, bytes = 1300 }: { step: number; attempt?: number; bytes?: number },
+): Promise<void> {
+  const content = Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + step) % 251);
   const files = [
     bytesFile("model.bin", "opaque", content),
     bytesFile("more/state.bin", "opaque", content.subarray(0, 100)),

@@ -40,20 +40,29 @@ const has = (step: number) => (state: RunState) =>
 const isOpened = (state: RunState) =>
   (state.fence?.attempt ?? 0) >= 2 ? null : "attempt 2 was acknowledged and does not hold the log";
 
+const aSave: Scenario = {
+  name: "save",
+  what: "a save of a third step",
+  prepare: async (root) => {
+    await mkdir(root, { recursive: true });
+    await openAttempt(root, 1);
+    for (const step of [10, 20]) await saveStep(root, { step });
+  },
+  run: (root) => saveStep(root, { step: 30 }),
+  resumes: { before: [20, 30], after: [30] },
+  damaged: [],
+  acknowledged: has(30),
+};
+
 /** Every protocol of the volume, each with the least that makes it take all its steps. */
 export const scenarios: readonly Scenario[] = [
+  aSave,
   {
-    name: "save",
-    what: "a save of a third step",
-    prepare: async (root) => {
-      await mkdir(root, { recursive: true });
-      await openAttempt(root, 1);
-      for (const step of [10, 20]) await saveStep(root, { step });
-    },
-    run: (root) => saveStep(root, { step: 30 }),
-    resumes: { before: [20, 30], after: [30] },
-    damaged: [],
-    acknowledged: has(30),
+    ...aSave,
+    name: "large-save",
+    what: "a save that goes past the page cache",
+    // Whole pages are written directly, the rest of the file through the cache.
+    run: (root) => saveStep(root, { step: 30, bytes: 1024 * 1024 + 4096 + 100 }),
   },
   {
     name: "settle",

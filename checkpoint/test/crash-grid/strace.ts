@@ -1,9 +1,8 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { victimProgram } from "./victim-program.ts";
 
-const victim = join(import.meta.dirname, "victim.ts");
 const limitMs = 60_000;
 
 /** How a victim ended: what it said, and the signal that killed it. */
@@ -33,7 +32,7 @@ export function whyNotTraced(): string | null {
 /** Plays a scenario in a process of its own, with a strace of these arguments attached while it plays. */
 export async function playTraced(scenario: string, root: string, straceArguments: readonly string[]): Promise<Ended> {
   const limit = AbortSignal.timeout(limitMs);
-  const child = spawn(process.execPath, [victim, scenario, root], {
+  const child = spawn(process.execPath, [await victimProgram(), scenario, root], {
     stdio: ["pipe", "pipe", "inherit"],
     // strace sees nothing that goes through io_uring, and one thread keeps the calls in one order.
     env: { ...process.env, UV_USE_IO_URING: "0", UV_THREADPOOL_SIZE: "1" },

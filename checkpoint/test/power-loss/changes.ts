@@ -33,7 +33,7 @@ const traced = [
   "fsync,fdatasync,sync_file_range,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir",
 ].join(",");
 /** More than any write of a scenario, so that no bytes are cut off in the trace. */
-const maxBytes = 1_000_000;
+const maxBytes = 8 * 1024 * 1024;
 
 /** Plays a scenario to its end and writes down every change that it made. `workspace` is an empty directory. */
 export async function recordChanges(scenario: Scenario, workspace: string): Promise<Recording> {

@@ -1,7 +1,6 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { whatIsWrong } from "../crash-grid/reader.ts";
+import { makeWorkspace } from "../crash-grid/workspace.ts";
 import { type Recording, writeTree } from "./changes.ts";
 import { type State, type StateCount, statesOf } from "./states.ts";
 
@@ -34,17 +33,11 @@ export async function judgePowerLoss(recording: Recording, options: Options): Pr
 }
 
 async function judge({ scenario }: Recording, { tree, acknowledged }: State): Promise<string | null> {
-  const root = await mkdtemp(join(await fastDirectory(), "power-loss-"));
+  const root = await makeWorkspace("power-loss-");
   try {
     await writeTree(tree, root);
     return await whatIsWrong(root, scenario, { acknowledged });
   } finally {
     await rm(root, { recursive: true, force: true });
   }
-}
-
-/** Memory where there is some: the states are many, and none of them has to outlive anything. */
-async function fastDirectory(): Promise<string> {
-  const memory = await stat("/dev/shm").catch(() => null);
-  return memory?.isDirectory() === true ? "/dev/shm" : tmpdir();
 }

@@ -1,8 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { whyNotTraced } from "../crash-grid/strace.ts";
+import { makeWorkspace } from "../crash-grid/workspace.ts";
 import { plantedMistakes } from "../planted/catalogue.ts";
 import { judgePowerLoss } from "./judge.ts";
 import { recordAll } from "./recordings.ts";
@@ -40,7 +39,7 @@ describe("a power cut", { timeout: 180_000 }, () => {
 });
 
 async function workspace(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "power-loss-test-"));
+  const directory = await makeWorkspace("power-loss-test-");
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   return directory;
 }

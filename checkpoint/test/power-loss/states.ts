@@ -56,18 +56,27 @@ function sizesOf(disk: ModelDisk): number[] {
 
 type SectorChoice = Readonly<{ kept: readonly boolean[]; length: boolean }>;
 
-/** What may become of a file's sectors: all subsets of a few; of many, torn after each, and each lost alone. */
-function sectorChoices(count: number): SectorChoice[] {
+const choicesOf = new Map<number, readonly SectorChoice[]>();
+/** Of a file with more sectors, so many are picked, evenly. */
+const pickedSectors = 12;
+
+/** What may become of a file's sectors: all subsets of a few; of many, torn after some, and some lost alone. */
+function sectorChoices(count: number): readonly SectorChoice[] {
+  const known = choicesOf.get(count);
+  if (known !== undefined) return known;
   const sectors = Array.from({ length: count }, (_, index) => index);
+  const picked = sectors.filter((index) => index % Math.ceil(count / pickedSectors) === 0);
   const subsets =
     count <= 3
       ? Array.from({ length: 2 ** count }, (_, bits) => sectors.map((index) => ((bits >> index) & 1) === 1))
       : [
-          ...sectors.map((torn) => sectors.map((index) => index < torn)),
-          ...sectors.map((lost) => sectors.map((index) => index !== lost)),
+          ...picked.map((torn) => sectors.map((index) => index < torn)),
+          ...picked.map((lost) => sectors.map((index) => index !== lost)),
           sectors.map(() => true),
         ];
-  return [false, true].flatMap((length) => subsets.map((kept) => ({ kept, length })));
+  const choices = [false, true].flatMap((length) => subsets.map((kept) => ({ kept, length })));
+  choicesOf.set(count, choices);
+  return choices;
 }
 
 /** Answers the questions in their order; the first answer keeps nothing, the last keeps everything. */
