@@ -30,6 +30,8 @@ export function temporaryDirectory(): string {
 export class Tiers {
   readonly root = temporaryDirectory();
   readonly remote: DirectoryStore;
+  /** Whether the object store honours conditional creates. */
+  fences = true;
   /** While it is set, the object store is away with these words. */
   away: string | null = null;
   /** Waits or fails in the place of the next upload of this step. */
@@ -48,6 +50,7 @@ export class Tiers {
     if (this.away !== null) throw new StorageUnavailableError(this.away);
     return new Proxy<OpenedStore>(this.remote, {
       get: (target, name) => {
+        if (name === "fences") return this.fences;
         if (name === "begin") return (place: { step: number; attempt: number }) => this.#begin(place, signal);
         const value: unknown = Reflect.get(target, name);
         if (typeof value !== "function") return value;

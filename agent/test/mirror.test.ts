@@ -89,6 +89,13 @@ describe("While the trainer trains", () => {
     expect(await tiers.commits()).toEqual(["commit 10", "commit 20"]);
   });
 
+  test("a store that creates keys twice is filled like any other, and said to fence nobody", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.fences = false;
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.mirror.state).toMatchObject({ latestStep: 10, problem: { reason: "ConditionsUnsupported" } });
+  });
+
   test("a copy that was damaged since is not uploaded, and the keeper refuses it", async () => {
     const { tiers, pod, saved } = await savedPod([10, 20]);
     const [, newest] = saved;
@@ -125,6 +132,19 @@ describe("After a restart of the agent", () => {
     expect((await tiers.commits()).toSorted()).toEqual(["commit 10", "commit 20", "commit 30"]);
   });
 
+  test("one whose manifest is gone is uploaded again: without it the rest is no checkpoint", async () => {
+    const { tiers, pod, saved } = await savedPod([10, 20]);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    const [broken] = saved;
+    if (broken) rmSync(join(tiers.remote.root, "data", broken.directory, "MANIFEST.json"));
+    pod.restart();
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    const { digest = "" } = broken?.manifest ?? {};
+    expect(await verifyCheckpoint(tiers.remote, { digest, directory: broken?.directory ?? "" })).toMatchObject({
+      ok: true,
+    });
+  });
+
   test("one that lacks only its record gets that, without a byte", async () => {
     const { tiers, pod } = await savedPod([10]);
     const create = tiers.remote.createRecord.bind(tiers.remote);
@@ -146,8 +166,9 @@ describe("Another pod", () => {
     const elsewhere = new Tiers(tiers.remote);
     await ServingPod.start(elsewhere, 2, keepMany);
     await pod.save(20);
+    const before = pod.uploadedBytes;
     await pod.mirrorUntil(() => false);
-    expect(pod.knowledge.phase).toBe("Fenced");
+    expect([pod.knowledge.phase, pod.uploadedBytes]).toEqual(["Fenced", before]);
     expect(await tiers.commits()).toEqual([]);
     expect((await readLog(tiers.remote)).state.opened).toMatchObject({ attempt: 2, podUid: "pod-2" });
   });

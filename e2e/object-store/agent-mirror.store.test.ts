@@ -4,7 +4,7 @@ import { AgentScene } from "./agent-scene.ts";
 import { storeKinds } from "./store.ts";
 
 const mebibyte = 1024 * 1024;
-const kills = 8;
+const kills = 5;
 
 beforeAll(buildAgentOnce);
 afterAll(removeAgent);

@@ -40,6 +40,7 @@ export class MirrorStore {
   #opened: Readonly<{ store: OpenedStore; stop: AbortController }> | null = null;
   #mirrored: Set<Digest> | null = null;
   #state: RunState = emptyState;
+  #lacksFence = false;
   #isSwept = false;
   #tidiedAt: string | null = null;
   #compactedAt = 0;
@@ -65,7 +66,7 @@ export class MirrorStore {
 
   /** Whether it is known to create keys twice. */
   get lacksFence(): boolean {
-    return this.#opened?.store.fences === false;
+    return this.#lacksFence;
   }
 
   /** Whether it could not be reached, read or finished when that was last tried. */
@@ -80,10 +81,11 @@ export class MirrorStore {
       const stop = new AbortController();
       const both = AbortSignal.any([signal, stop.signal]);
       const store = await this.#try("open-store", () => this.#options.open(both));
-      this.#opened = store && { store, stop };
+      if (store === null) return false;
+      this.#lacksFence = store.fences === false;
+      this.#opened = { store, stop };
     }
-    const store = this.#opened?.store;
-    if (store === undefined) return false;
+    const { store } = this.#opened;
     this.#mirrored ??= await this.#try("read-store", () => readMirrored(store, { signal }));
     return this.#mirrored !== null;
   }
