@@ -66,6 +66,8 @@ export async function restoreRun(volume: Store, request: RestoreRequest): Promis
     }
     return restore.failed("StorageUnavailable", `the log of run ${volume.runUid} moved ${maxRounds} times`);
   } catch (error) {
+    // A tier whose requests end with this process is not away.
+    request.signal?.throwIfAborted();
     if (error instanceof StorageUnavailableError) {
       return restore.failed("StorageUnavailable", error.message, error.problem);
     }

@@ -129,6 +129,14 @@ describe("A restore with a volume and an object store", () => {
     expect((await readLog(volume)).state.opened).toBeNull();
   });
 
+  test("says nothing of a store whose requests ended with the restore itself", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    const stop = new AbortController();
+    const stopped = failingAt(objectStore, "recordNumbers", "this process is ending", () => stop.abort());
+    await expect(restore(volume, 2, { objectStore: stopped, signal: stop.signal })).rejects.toThrow("aborted");
+    expect((await readLog(volume)).state.opened?.attempt).toBe(1);
+  });
+
   test("is fenced where either log was opened by a later attempt", async () => {
     const { volume, objectStore } = await mirroredRun();
     await restore(await temporaryStore(), 3, { objectStore });
@@ -148,10 +156,15 @@ describe("A restore with a volume and an object store", () => {
 });
 
 /** The same store, of which one method finds it away. */
-function failingAt(store: DirectoryStore, method: keyof Store, message: string): Store {
+function failingAt(store: DirectoryStore, method: keyof Store, message: string, before = () => {}): Store {
   return new Proxy<Store>(store, {
     get(target, name) {
-      if (name === method) return () => Promise.reject(new StorageUnavailableError(message));
+      if (name === method) {
+        return async () => {
+          before();
+          throw new StorageUnavailableError(message);
+        };
+      }
       const value: unknown = Reflect.get(target, name);
       return typeof value === "function" ? value.bind(target) : value;
     },
