@@ -85,6 +85,11 @@ test("what a document claims is bounded in the report, and counted in full", () 
   expect(JSON.stringify(verdict).length).toBeLessThan(8_000);
 });
 
+test("of a document without end only the first thousand facts are looked at", () => {
+  const endless = Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`fact-${index}`, index]));
+  expect(compareEnvironments(endless, {})).toHaveLength(1_000);
+});
+
 test.each([
   ["a list", [1, 2]],
   ["a text", "environment"],

@@ -164,7 +164,7 @@ async function open(directory: string) {
 
 async function makeLearner(life: Life): Promise<LayersLearner<Names>> {
   const { model = network(), optimizer = (tf: Tf) => tf.train.adam(life.learningRate ?? 0.05) } = life;
-  const backend = { ...(await startBackend({ device: "cpu", backend: life.backend ?? "wasm" })), ...life.disguise };
+  const backend = { ...(await backendOf(life.backend ?? "wasm")), ...life.disguise };
   const { tf } = backend;
   const seeded = new Random({ seed: 7, counter: 0 });
   return new LayersLearner<Names>(backend, {
@@ -176,6 +176,18 @@ async function makeLearner(life: Life): Promise<LayersLearner<Names>> {
     },
     learningRate: undefined,
   });
+}
+
+/** What TensorFlow.js calls them. */
+const engineNames = { tensorflow: "tensorflow", wasm: "wasm", javascript: "cpu" } as const;
+const started = new Map<BackendName, Backend>();
+
+/** A process starts one backend, once; the lives of this one take turns. */
+async function backendOf(name: BackendName): Promise<Backend> {
+  const backend = started.get(name) ?? (await startBackend({ device: "cpu", backend: name }));
+  started.set(name, backend);
+  await backend.tf.setBackend(engineNames[name]);
+  return backend;
 }
 
 /** Noise and a line through it: no two rows alike. */
