@@ -1,5 +1,8 @@
+import { attacks } from "./attacks.ts";
 import { corruption } from "./corruption.ts";
+import { crashGrid } from "./crash-grid.ts";
 import { exactness } from "./exactness.ts";
+import { powerLoss } from "./power-loss.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
 import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
@@ -13,6 +16,9 @@ const measurements: readonly Measurement[] = [
   saveStall,
   saveThroughput,
   restoreThroughput,
+  attacks,
+  crashGrid,
+  powerLoss,
 ];
 
 /**
