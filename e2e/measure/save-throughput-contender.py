@@ -15,11 +15,13 @@ TENSOR_BYTES = 32 * 1024 * 1024
 
 
 def state(total):
-    base = numpy.arange(TENSOR_BYTES // 4, dtype=numpy.float32)
-    return {
-        f"layer{index:03}/kernel": numpy.mod(base * numpy.float32(0.618) + numpy.float32(index), numpy.float32(1))
-        for index in range(total // TENSOR_BYTES)
-    }
+    base = numpy.mod(numpy.arange(TENSOR_BYTES // 4, dtype=numpy.float32) * numpy.float32(0.618), numpy.float32(1))
+    tensors = {}
+    for index in range(total // TENSOR_BYTES):
+        values = base.copy()
+        values[0] = index
+        tensors[f"layer{index:03}/kernel"] = values
+    return tensors
 
 
 def in_torch(tensors):

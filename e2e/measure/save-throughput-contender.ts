@@ -40,9 +40,10 @@ const jobs: Readonly<Record<string, (job: Job) => Promise<unknown>>> = {
 
 /** Tensors that no two of are equal, in memory that was written to. */
 function state(bytes: number): TensorSource[] {
+  const base = new Float32Array(tensorBytes / 4).map((_, at) => (at * 0.618) % 1);
   return Array.from({ length: bytes / tensorBytes }, (_, index) => {
-    const values = new Float32Array(tensorBytes / 4);
-    for (let at = 0; at < values.length; at += 1) values[at] = (at * 0.618 + index) % 1;
+    const values = base.slice();
+    values[0] = index;
     const name = `layer${String(index).padStart(3, "0")}/kernel`;
     return { name, dtype: "F32", shape: [values.length], bytes: new Uint8Array(values.buffer) };
   });
