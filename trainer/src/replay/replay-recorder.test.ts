@@ -15,6 +15,12 @@ test.each([
   ["a save that is never committed: nothing", { base: null }, [[], ["save"], [], []], []],
   ["a save that failed: what follows on the one before", { base: 0 }, [[], ["save"], ["fail"], []], ["0:1", "0:2"]],
   [
+    "a save that failed far behind the one before: nothing of what followed on it",
+    { base: 0 },
+    [[], [], [], ["save"], [], ["fail"], []],
+    ["0:1", "0:2"],
+  ],
+  [
     "the next save cuts the record of the one before short",
     { base: 0 },
     [[], ["save", "commit"], ["save", "commit"], []],
