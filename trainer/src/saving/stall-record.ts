@@ -12,22 +12,23 @@ const remembered = 256;
 
 /** Remembers how long each save held the training up. */
 export class StallRecord {
-  #totalSeconds = 0;
   readonly #latest: number[] = [];
+  #summary: StallSummary = { totalSeconds: 0, meanSeconds: null, p50Seconds: null, p99Seconds: null };
+
+  /** Asked for after every step, so it is made once per save. */
+  get summary(): StallSummary {
+    return this.#summary;
+  }
 
   /** Takes in what one save, whole or failed, came to. */
   add(seconds: number): void {
-    this.#totalSeconds += seconds;
     this.#latest.push(seconds);
     if (this.#latest.length > remembered) this.#latest.shift();
-  }
-
-  get summary(): StallSummary {
     const sorted = this.#latest.toSorted((a, b) => a - b);
     const quantile = (share: number) => sorted[Math.ceil(share * sorted.length) - 1] ?? null;
-    return {
-      totalSeconds: this.#totalSeconds,
-      meanSeconds: sorted.length === 0 ? null : sorted.reduce((sum, seconds) => sum + seconds, 0) / sorted.length,
+    this.#summary = {
+      totalSeconds: this.#summary.totalSeconds + seconds,
+      meanSeconds: sorted.reduce((sum, one) => sum + one, 0) / sorted.length,
       p50Seconds: quantile(0.5),
       p99Seconds: quantile(0.99),
     };
