@@ -2,6 +2,7 @@ import { attacks } from "./attacks.ts";
 import { corruption } from "./corruption.ts";
 import { crashGrid } from "./crash-grid.ts";
 import { exactness } from "./exactness.ts";
+import { mirror } from "./mirror.ts";
 import { powerLoss } from "./power-loss.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
@@ -16,6 +17,7 @@ const measurements: readonly Measurement[] = [
   saveStall,
   saveThroughput,
   restoreThroughput,
+  mirror,
   attacks,
   crashGrid,
   powerLoss,
