@@ -81,6 +81,23 @@ describe.each(storeKinds)("With %s, the agent", (kind) => {
     expect((await scene.mirrored()).steps).toEqual([10, 20, 30]);
   });
 
+  test("gets everything there, once, through a network that breaks every tenth request and loses every tenth reply", async () => {
+    const { agent, trainer } = await serving();
+    const seed = Math.trunc(Math.random() * 2 ** 31);
+    const faults = (["Reset", "LoseReply"] as const).map((kind, index) =>
+      scene.proxy.add({ fault: { kind }, chance: { of: 0.1, seed: seed + index } }),
+    );
+    const steps = [10, 20, 30, 40];
+    for (const step of steps) await trainer.saveLarge(step, 18 * mebibyte);
+    await agent.until(
+      `all mirrored (seed ${seed})`,
+      ({ mirror }) => mirror?.latestStep === 40 && mirror.lagBytes === 0,
+    );
+    const hits = faults.map(({ hits }) => hits);
+    expect((await scene.mirrored()).steps).toEqual(steps);
+    expect(Math.min(...hits), `seed ${seed}`).toBeGreaterThan(0);
+  });
+
   test("mirrors to a store that creates keys twice, and says what that means", async () => {
     scene.proxy.add({ fault: { kind: "IgnoreConditions" } });
     const { agent, trainer } = await serving();

@@ -105,7 +105,8 @@ export class MirrorStore {
     if (holder.kind === "other") return { fencedBy: holder.why };
     if (!this.#isSwept) {
       // What an earlier life of this agent, or an attempt that is cut off, had on its way when it died.
-      const swept = await this.#try("prune-store", async () => opened.store.removeTemporaries().then(() => true));
+      const sweep = () => opened.store.removeTemporaries().then(() => true);
+      const swept = await this.#try("prune-store", sweep, "uploads");
       this.#isSwept = swept ?? false;
     }
     return { value: await work(opened.store, AbortSignal.any([signal, opened.stop.signal])) };
@@ -195,11 +196,11 @@ export class MirrorStore {
     );
   }
 
-  /** An operation on the store as a whole: null where it fails, and until it may be tried again. */
-  async #try<T>(operation: Operation, work: () => Promise<T>): Promise<T | null> {
+  /** An operation on the store as a whole, or on all of one thing there: null where it fails, and until it may be tried again. */
+  async #try<T>(operation: Operation, work: () => Promise<T>, subject = "store"): Promise<T | null> {
     const { operations } = this.#options;
-    if (operations.pausing(operation, "store")) return null;
-    return operations.attempt(operation, "store", work);
+    if (operations.pausing(operation, subject)) return null;
+    return operations.attempt(operation, subject, work);
   }
 
   /** What retention looks at. */
