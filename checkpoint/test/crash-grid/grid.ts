@@ -27,14 +27,14 @@ export type Outcome = Readonly<{ problem: string | null; acknowledged: boolean }
 
 const writing = [
   "mkdir,mkdirat,openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,ftruncate,fallocate",
-  "fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,fchmod,chmod,close",
+  "fsync,fdatasync,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,fchmod,chmod,close",
 ]
   .join(",")
   .split(",");
-const reading = ["read", "pread64", "preadv", "getdents64"];
+const reading = ["read", "pread64", "preadv", "getdents64", "readlink"];
 /** Only these take room on a disk. */
 const roomy = new Set(
-  "mkdir,mkdirat,openat,write,pwrite64,writev,pwritev,ftruncate,fallocate,fsync,fdatasync,rename,link,linkat".split(
+  "mkdir,mkdirat,openat,write,pwrite64,writev,pwritev,ftruncate,fallocate,fsync,fdatasync,rename,link,linkat,symlink,symlinkat".split(
     ",",
   ),
 );
@@ -45,7 +45,7 @@ export async function casesOf(scenario: Scenario, workspace: string): Promise<Ca
   const template = join(workspace, "template");
   const trace = join(workspace, "trace");
   await scenario.prepare(template);
-  await cp(template, root, { recursive: true });
+  await cp(template, root, { recursive: true, verbatimSymlinks: true });
   const ended = await playTraced(scenario.name, root, [
     "-o",
     trace,
@@ -68,8 +68,11 @@ function placesOf(calls: readonly Call[], root: string): Place[] {
   return calls.flatMap(({ name, paths }, index) => {
     const path = paths.find(inside);
     if (path === undefined) return [];
-    const when = calls.slice(0, index + 1).filter((other) => other.name === name && other.paths.includes(path)).length;
-    return [{ call: name, path: path.slice(root.length), when }];
+    // strace tells a call by its first path alone.
+    const before = calls
+      .slice(0, index + 1)
+      .filter((other) => other.name === name && other.paths.find(inside) === path);
+    return [{ call: name, path: path.slice(root.length), when: before.length }];
   });
 }
 
@@ -83,7 +86,7 @@ export async function playCase(one: Case, workspace: string): Promise<Outcome> {
   const root = join(workspace, "run");
   await mkdir(workspace, { recursive: true });
   try {
-    await cp(one.template, root, { recursive: true });
+    await cp(one.template, root, { recursive: true, verbatimSymlinks: true });
     return await cutOff(one, { root, trace: join(workspace, "trace") });
   } finally {
     await rm(workspace, { recursive: true, force: true });

@@ -4,6 +4,7 @@ import { finishRun } from "../../src/finish.ts";
 import { healthy } from "../../src/health.ts";
 import { compactLog, renewOpen } from "../../src/log/compact.ts";
 import { readLog } from "../../src/log/read.ts";
+import { pointNames } from "../../src/names.ts";
 import { prune } from "../../src/prune.ts";
 import { type RestoreOutcome, restoreRun } from "../../src/restore.ts";
 import { saveCheckpoint } from "../../src/save.ts";
@@ -81,4 +82,13 @@ export async function renewAndCompact(root: string): Promise<void> {
   const store = new DirectoryStore(root, runUid);
   await renewOpen(store, { attempt: 1, podUid: "pod-1", after: 1 });
   await compactLog(store);
+}
+
+/** Lets the names for people lead to the newest checkpoint up to that step. */
+export async function nameNewest(root: string, { upTo }: { upTo: number }): Promise<void> {
+  const store = new DirectoryStore(root, runUid);
+  const { state } = await readLog(store);
+  const sound = state.checkpoints.filter(({ step }) => step <= upTo);
+  const policy = { last: 1, best: null, everySteps: null, maxBytes: null };
+  await pointNames(store, { state, verified: new Set(sound.map(({ digest }) => digest)), policy });
 }

@@ -18,6 +18,8 @@ export async function whatIsWrong(
   scenario: Scenario,
   { acknowledged }: { acknowledged: boolean },
 ): Promise<string | null> {
+  const beside = (await scenario.beside?.(root)) ?? null;
+  if (beside !== null) return beside;
   const state = (await readLog(await openDirectoryStore(root, { runUid }))).state;
   if (state.damaged.length > 0) return `records ${state.damaged.join(", ")} are damaged`;
   const broken = acknowledged ? scenario.acknowledged(state) : null;

@@ -1,9 +1,9 @@
-import { mkdir, readdir, unlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { find, isRefused } from "../../src/log/fold.ts";
 import type { RunState } from "../../src/log/state.ts";
 import { flipBit } from "../damage.ts";
-import { finishNewest, openAttempt, pruneOld, renewAndCompact, saveStep } from "./operations.ts";
+import { finishNewest, nameNewest, openAttempt, pruneOld, renewAndCompact, saveStep } from "./operations.ts";
 
 /** One thing that a process does to a run's directory, and what readers may find when it was cut off anywhere. */
 export type Scenario = Readonly<{
@@ -19,6 +19,8 @@ export type Scenario = Readonly<{
   damaged: readonly number[];
   /** What else the log must say once it was acknowledged; null where it does. */
   acknowledged: (state: RunState) => string | null;
+  /** What is wrong in the directory beside the log and the checkpoints, at any time; nothing where absent. */
+  beside?: (root: string) => Promise<string | null>;
 }>;
 
 /** Attempt 1 with three checkpoints. */
@@ -138,6 +140,22 @@ export const scenarios: readonly Scenario[] = [
     resumes: { before: [40], after: [40] },
     damaged: [],
     acknowledged: (state) => has(40)(state) ?? has(10)(state),
+  },
+  {
+    name: "names",
+    what: "the names for people, which move to the next checkpoint",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await nameNewest(root, { upTo: 20 });
+    },
+    run: (root) => nameNewest(root, { upTo: 30 }),
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    acknowledged: has(30),
+    beside: async (root) => {
+      const target = await readlink(join(root, "latest")).catch(() => "nothing");
+      return /^data\/step-0{10}(20|30)-a0001$/.test(target) ? null : `the name latest leads to ${target}`;
+    },
   },
 ];
 

@@ -2,10 +2,12 @@ import { join } from "node:path";
 import { scenarioNamed, scenarios } from "../crash-grid/scenarios.ts";
 import { type Change, type Recording, recordAfter, recordChanges } from "./changes.ts";
 
-/** Every scenario, and a restore that finds what a killed save had named and not yet synced. */
+/** Every scenario of files and directories, and a restore that finds what a killed save had named and not yet synced. */
 export async function recordAll(workspace: string): Promise<Recording[]> {
   const recordings: Recording[] = [];
-  for (const scenario of scenarios) recordings.push(await recordChanges(scenario, join(workspace, scenario.name)));
+  // The names for people are symbolic links, which the model has not: no reader of ours follows them.
+  const modelled = scenarios.filter(({ name }) => name !== "names");
+  for (const scenario of modelled) recordings.push(await recordChanges(scenario, join(workspace, scenario.name)));
   return [...recordings, await recordAdoption(workspace)];
 }
 
