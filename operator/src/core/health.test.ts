@@ -76,6 +76,21 @@ describe("CheckpointsHealthy", () => {
     expect(healthOf({ mirror: state })).toMatchObject({ status, reason, message: expect.stringContaining(words) });
   });
 
+  test.each([
+    ["no copy yet", mirror({ latestStep: null, lagSteps: 40, lagSeconds: 700 })],
+    ["an older one", mirror({ lagSteps: 30, lagSeconds: 700 })],
+  ])("believes the agent's record, which is later than an answer that knew of %s", (_, state) => {
+    const latestVerified = { ...checkpoint(40, 1, "b"), tiers: ["Volume" as const, "ObjectStore" as const] };
+    const health = healthOf({ latestVerified, mirror: state });
+    expect(health).toMatchObject({ status: "True", message: expect.stringMatching(/has the newest of it\.$/) });
+  });
+
+  test("without a volume tells that what is verified is not mirrored yet", () => {
+    const latestVerified = { ...checkpoint(10, 1, "a"), tiers: ["ObjectStore" as const] };
+    const health = healthOf({ latestVerified, mirror: mirror({ lagSteps: 30 }) }, ephemeral);
+    expect(health?.message).toMatch(/is 30 steps behind, at step 10\.$/);
+  });
+
   test("is not written again for every second that the object store is behind", () => {
     const problem = { reason: "StoreFailing", message: "500." };
     const first = healthOf({ mirror: mirror({ lagSteps: 30, lagSeconds: 700, lagBytes: 5, problem }) });

@@ -31,7 +31,7 @@ export function refusalEvents(before: TrainingRunStatus, after: TrainingRunStatu
 function checkpointsHealthy(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
   const type = "CheckpointsHealthy";
   const mirror = facts?.mirror ?? null;
-  const behind = mirror === null ? null : mirrorProblem(run, mirror);
+  const behind = mirror === null ? null : mirrorProblem(run, status, mirror);
   const present = [...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason), behind];
   const [first, ...others] = [...present, unavailable(run, status) ?? unverified(status)].filter(
     (each) => each !== null,
@@ -44,7 +44,7 @@ function checkpointsHealthy(run: TrainingRun, status: TrainingRunStatus, facts: 
   if (facts?.problems === null || facts === null) return [];
   const message = [
     "What was saved has been verified, and the storage reports no problem.",
-    ...(mirror === null ? [] : [mirrorWords(mirror)]),
+    ...(mirror === null ? [] : [mirrorWords(status, mirror)]),
   ];
   return [{ type, status: "True", reason: "Healthy", message: message.join(" ") }];
 }

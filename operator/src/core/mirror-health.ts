@@ -15,13 +15,13 @@ export type MirrorProblem = Readonly<{ reason: string; message: string }>;
  * What keeps the object store from having what the volume has; null where it keeps up. Only words that change with what
  * is verified or mirrored: the status is not written again for every second that passes.
  */
-export function mirrorProblem(run: TrainingRun, mirror: MirrorState): MirrorProblem | null {
+export function mirrorProblem(run: TrainingRun, status: TrainingRunStatus, mirror: MirrorState): MirrorProblem | null {
   const { problem, lagSteps, lagSeconds } = mirror;
   if (problem !== null) {
     const message = [problem.message, adviceOn(problem.reason, run), atRisk(run, mirror)];
     return { reason: problem.reason, message: message.filter((each) => each !== "").join(" ") };
   }
-  if (lagSeconds <= patienceSeconds) return null;
+  if (lagSeconds <= patienceSeconds || hasCaughtUp(status, mirror)) return null;
   const remedy =
     "Save less often (spec.checkpoint.interval), or give the agent a faster way to the store and more of a processor.";
   return {
@@ -31,11 +31,18 @@ export function mirrorProblem(run: TrainingRun, mirror: MirrorState): MirrorProb
 }
 
 /** How far the object store is, where nothing is wrong with it. */
-export function mirrorWords({ lagSteps, latestStep }: MirrorState): string {
+export function mirrorWords(status: TrainingRunStatus, mirror: MirrorState): string {
+  const { lagSteps, latestStep } = mirror;
+  if (hasCaughtUp(status, mirror)) return "The object store has the newest of it.";
   if (latestStep === null) return "The object store has no copy yet.";
-  return lagSteps === 0
-    ? "The object store has the newest of it."
-    : `The object store is ${lagSteps} steps behind, at step ${latestStep}.`;
+  return `The object store is ${lagSteps} steps behind, at step ${latestStep}.`;
+}
+
+/** An agent's last answer may be older than the record that it left at its end, which says where the newest one lies. */
+function hasCaughtUp({ latestVerified }: TrainingRunStatus, { lagSteps, latestStep }: MirrorState): boolean {
+  if (lagSteps === 0 && latestStep !== null) return true;
+  const newestStep = (latestStep ?? 0) + lagSteps;
+  return latestVerified?.tiers.includes("ObjectStore") === true && latestVerified.step >= newestStep;
 }
 
 /** The newest checkpoint on record that the object store has; null where none is known to be there. */
