@@ -27,11 +27,11 @@ async function runAtHand() {
   };
   const kept = async () =>
     (await readdir(join(root, "data"))).map((name) => Number(name.slice(5, 17))).sort((a, b) => a - b);
-  return { root, save, kept };
+  return { root, retention, save, kept };
 }
 
 test("a run outside a cluster keeps the newest and the best, under names that lead to them", async () => {
-  const { root, save, kept } = await runAtHand();
+  const { root, retention, save, kept } = await runAtHand();
   for (const [step, loss] of [
     [10, "0.1"],
     [20, "0.5"],
@@ -40,14 +40,16 @@ test("a run outside a cluster keeps the newest and the best, under names that le
     [50, "0.2"],
   ] as const)
     await save(step, loss);
-  await expect.poll(kept).toEqual([10, 30, 40, 50]);
+  await retention.settled;
+  expect(await kept()).toEqual([10, 30, 40, 50]);
   expect(await readlink(join(root, "latest"))).toBe("data/step-000000000050-a0001");
   expect(await readlink(join(root, "best"))).toBe("data/step-000000000010-a0001");
 });
 
 test("a name that cannot be moved keeps nothing from being removed", async () => {
-  const { root, save, kept } = await runAtHand();
+  const { root, retention, save, kept } = await runAtHand();
   await mkdir(join(root, "latest"));
   for (const step of [10, 20, 30, 40, 50]) await save(step, "0.1");
-  await expect.poll(kept).toEqual([30, 40, 50]);
+  await retention.settled;
+  expect(await kept()).toEqual([30, 40, 50]);
 });

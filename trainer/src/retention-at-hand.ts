@@ -32,6 +32,11 @@ export class RetentionAtHand {
       .catch((error: unknown) => console.error("Old checkpoints stay where they are:", error));
   };
 
+  /** Resolves when all commits so far have been looked at. */
+  get settled(): Promise<void> {
+    return this.#work;
+  }
+
   async #keepHouse({ digest, directory }: CommittedCheckpoint): Promise<void> {
     const { store, attempt } = this.#start;
     const verdict = await verifyCheckpoint(store, { digest, directory });

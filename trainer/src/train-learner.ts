@@ -78,7 +78,7 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   say(`attempt ${attempt} on ${learner.backend}, from step ${start.resume?.step ?? 0} to ${options.steps}`);
   const replay = await startReplay(place, start, { learner, steps: policy.replaySteps });
 
-  const { loop, saver, pacer, progress, events } = assemble({
+  const { loop, saver, pacer, progress, events, retention } = assemble({
     place,
     start,
     learner,
@@ -100,6 +100,8 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
     const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, events });
     // A script that goes on has no use for the thread that writes checkpoints.
     await saver.close();
+    // What it looks for under `latest` and `best` is there.
+    await retention?.settled;
     return result;
   }
   const sinceMs = stop.notBeforeMs ?? performance.now();
@@ -172,7 +174,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
     resumeReport: () => reportOf(resumed, replay),
   };
   const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
-  return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events };
+  return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events, retention };
 }
 
 /** In a gang the first worker writes for all. */

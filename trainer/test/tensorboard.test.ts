@@ -66,7 +66,12 @@ test("retention and sweep leave the event files alone, and evaluations are among
 });
 
 test("switched off, it writes none", longest, async () => {
-  expect(readdirSync(await trainAtHand({ tensorboard: false })).toSorted()).toEqual(["control", "data", "log"]);
+  expect(readdirSync(await trainAtHand({ tensorboard: false })).toSorted()).toEqual([
+    "control",
+    "data",
+    "latest",
+    "log",
+  ]);
 });
 
 async function trainAtHand({ tensorboard }: { tensorboard: boolean | undefined }): Promise<string> {
