@@ -63,6 +63,7 @@ test("the figures are ratios of steps with saves to steps without", () => {
     small: {
       stepMs: 10,
       overhead: 0.009,
+      intervalShareOfStall: 0.0089,
       p99Ratio: 1.09,
       intervalShareOfSave: 0.099,
       stallMsPerSave: { p50: 9, p99: 9 },

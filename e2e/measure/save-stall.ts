@@ -80,6 +80,8 @@ export function figuresOf(training: StallTraining) {
       saving: rounded(quantile(saving, 0.99) / median(plain)),
       plain: rounded(quantile(plain, 0.99) / median(plain)),
     },
+    // What training stood still for, without what the thread beside it takes of cores and memory.
+    intervalShareOfStall: rounded4(stallSeconds.p50 / intervalSeconds),
     stallMsPerSave: { p50: rounded(stallSeconds.p50 * 1000), p99: rounded(stallSeconds.p99 * 1000) },
     saveSeconds: rounded(median(saveSeconds)),
     writerMiBPerSecond: Math.round(training.bytesPerSecond / 2 ** 20),
