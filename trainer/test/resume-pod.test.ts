@@ -3,7 +3,7 @@ import { TestRun } from "./pod.ts";
 
 /* How a checkpoint is taken up, as a pod does it: by the operator's variables, and told in progress.json. */
 
-const settings = { STEPS: 260, WEIGHTS: 16, SEED: 11, STEP_MS: 8 };
+const settings = { STEPS: 260, WEIGHTS: 16, SEED: 11, STEP_MS: 20 };
 const interval = { steps: 150 };
 const longest = { timeout: 120_000 };
 const policy = (wanted: object) => ({ TRAININGRUN_RESUME_POLICY: JSON.stringify(wanted) });
