@@ -1,10 +1,7 @@
 /**
  * Trains one model with a save every so often and none in between, and prints what each step took as a line of JSON:
- * `node save-stall-training.ts WIDTH ROUNDS`. A process of its own, for a process has only one TensorFlow.
+ * `node save-stall-training.ts DIRECTORY WIDTH ROUNDS`. A process of its own, for a process has only one TensorFlow.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type * as tfjs from "@tensorflow/tfjs";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -26,13 +23,9 @@ const rows = 512;
 const settlingInSteps = 40;
 const never = new AbortController().signal;
 
-const [width = 0, rounds = 0] = process.argv.slice(2).map(Number);
-const directory = await mkdtemp(join(tmpdir(), "trainingrun-save-stall-"));
-try {
-  console.log(JSON.stringify(await train()));
-} finally {
-  await rm(directory, { recursive: true, force: true });
-}
+const [directory = "", ...numbers] = process.argv.slice(2);
+const [width = 0, rounds = 0] = numbers.map(Number);
+console.log(JSON.stringify(await train()));
 
 async function train(): Promise<StallTraining> {
   const learner = await newLearner();

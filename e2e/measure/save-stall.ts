@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -55,9 +57,16 @@ export type StallTraining = z.infer<typeof StallTraining>;
 async function train({ width, rounds }: { width: number; rounds: number }, signal: AbortSignal) {
   const program = join(import.meta.dirname, "save-stall-training.ts");
   const settings = { signal, maxBuffer: 2 ** 28 };
-  const { stdout } = await promisify(execFile)(process.execPath, [program, `${width}`, `${rounds}`], settings);
-  const line = stdout.trim().split("\n").at(-1) ?? "";
-  return StallTraining.parse(JSON.parse(line));
+  // Made and removed here: the program may be ended before it can.
+  const directory = await mkdtemp(join(tmpdir(), "trainingrun-save-stall-"));
+  try {
+    const given = [program, directory, `${width}`, `${rounds}`];
+    const { stdout } = await promisify(execFile)(process.execPath, given, settings);
+    const line = stdout.trim().split("\n").at(-1) ?? "";
+    return StallTraining.parse(JSON.parse(line));
+  } finally {
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /** What one size came to: ratios are of steps with saves to steps without. */
