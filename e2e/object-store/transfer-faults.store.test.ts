@@ -220,6 +220,8 @@ describe.each(storeKinds)("on %s", (kind) => {
     }
     expect(resumedAt(outcome)).toBe(expected);
     expect(await contentsOf(volume)).toMatchObject({ broken: [], whole: [expected] });
+    // What it carries on in the log is all that was there.
+    expect(await contentsOf(await open())).toMatchObject({ committed: [5, 10, 20], damaged: [], broken: [] });
   });
 
   test("a listing from before a checkpoint hides neither it nor its commit", async () => {
