@@ -36,7 +36,7 @@ export async function openPlain(path: string, from: ReadFrom = "Anywhere"): Prom
         return reader?.cached;
       },
       read: (target, position) => accessing("read a file", path, () => withDefects(path, () => read(target, position))),
-      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+      [Symbol.asyncDispose]: () => accessing("close a file", path, () => stack.disposeAsync()),
     };
   } catch (error) {
     await stack.disposeAsync();
