@@ -72,7 +72,7 @@ async function show(installation: Installation, stages: Stages, settings: Settin
   const plan = planOf(settings);
   const where = { directory: storeDirectory, namespace, signal };
   const store = objectStore ? await startDemoStore(installation, where) : undefined;
-  const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, signal });
+  const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, objectStore, signal });
   try {
     const example = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));
     const manifest = store?.withStore(example) ?? example;
