@@ -20,7 +20,9 @@ NPM_VERSION := 11.19.1
 $(MODULES): package-lock.json package.json $(wildcard */package.json)
 	@echo "Installing Node $(NODE_VERSION) and the npm packages (about 40 s) ..."
 	@npm install --prefix .build/toolchain --no-save --no-package-lock --no-fund --no-audit --loglevel=error node-linux-$(ARCH)@$(NODE_VERSION) npm@$(NPM_VERSION)
-	@PATH="$(CURDIR)/$(TOOLCHAIN)/node-linux-$(ARCH)/bin:$$PATH" node $(TOOLCHAIN)/npm/bin/npm-cli.js ci --loglevel=error
+	@# A registry or an authority that this machine's npm is told of holds for the other npm too.
+	@npm_config_globalconfig="$$(npm config get globalconfig)" PATH="$(CURDIR)/$(TOOLCHAIN)/node-linux-$(ARCH)/bin:$$PATH" \
+	  node $(TOOLCHAIN)/npm/bin/npm-cli.js ci --loglevel=error
 	@touch $(MODULES)
 
 .PHONY: setup
