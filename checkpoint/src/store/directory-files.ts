@@ -20,11 +20,12 @@ export async function openPlain(path: string, from: ReadFrom = "Anywhere"): Prom
   const handle = await opening(() => openNoFollow(path));
   if (handle === null) return null;
   const stack = new AsyncDisposableStack();
-  stack.defer(() => accessing("close a file", path, () => handle.close()));
+  stack.defer(() => handle.close());
+  const close = () => closeAfterReading(stack);
   try {
     const found = await handle.stat();
     if (!found.isFile()) {
-      await stack.disposeAsync();
+      await close();
       return null;
     }
     const reader = from === "Anywhere" ? null : stack.use(await opening(() => DirectReader.open(path, handle)));
@@ -36,11 +37,24 @@ export async function openPlain(path: string, from: ReadFrom = "Anywhere"): Prom
         return reader?.cached;
       },
       read: (target, position) => accessing("read a file", path, () => withDefects(path, () => read(target, position))),
-      [Symbol.asyncDispose]: () => accessing("close a file", path, () => stack.disposeAsync()),
+      [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    await stack.disposeAsync();
+    await close();
     throw error;
+  }
+}
+
+/**
+ * Closing what was only read can lose nothing, so a device's error then says nothing about the bytes that were handed
+ * out; thrown while a reader refuses them, it would even hide why.
+ */
+async function closeAfterReading(stack: AsyncDisposableStack): Promise<void> {
+  try {
+    await stack.disposeAsync();
+  } catch (error) {
+    // Suppressed: two descriptors of one file, both of which failed.
+    if (errorCode(error) === undefined && !(error instanceof SuppressedError)) throw error;
   }
 }
 

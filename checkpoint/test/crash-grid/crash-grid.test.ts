@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { mistakenScenarios } from "../planted/mistakes.ts";
 import { type Case, casesOf, playCase } from "./grid.ts";
-import { scenarios } from "./scenarios.ts";
+import { scenarioNamed, scenarios } from "./scenarios.ts";
 import { whyNotTraced } from "./strace.ts";
 import { makeWorkspace } from "./workspace.ts";
 
@@ -17,6 +17,15 @@ describe("a process that is killed before a system call, or whose call fails", {
     const cases = await casesOf(scenario, await workspace());
     expect(cases.length).toBeGreaterThan(40);
     expect(await problemsOf(spread(cases, sampled))).toEqual([]);
+  });
+
+  test("refuses what is damaged for its bytes, whatever closing the file answers", async (context) => {
+    context.skip(impossible !== null, impossible ?? "");
+    const cases = await casesOf(scenarioNamed("refusal"), await workspace());
+    const damaged = /step-0+30-a0001\/model\.bin$/;
+    const closes = cases.filter(({ fault, call, path }) => fault === "EIO" && call === "close" && damaged.test(path));
+    expect(closes.length).toBeGreaterThan(1);
+    expect(await problemsOf(closes)).toEqual([]);
   });
 
   test.for(mistakenScenarios)("is found out where it $name", async (scenario, context) => {
