@@ -12,7 +12,7 @@ import { z } from "zod";
 import { openAttempt, runUid, saveStep } from "../../checkpoint/test/crash-grid/operations.ts";
 import { flipBit } from "../../checkpoint/test/damage.ts";
 import { projectDirectory } from "../cluster/images/project-images.ts";
-import type { Measurement, Result } from "./result.ts";
+import { type Measurement, peakRssMiB, type Result } from "./result.ts";
 
 const sampledFlips = 400;
 
@@ -113,7 +113,7 @@ export function attacksResult(byKind: Readonly<Record<string, AttackRow>>): Resu
   const totals = { run: sum("run"), held: sum("held"), controls: sum("controls"), falseAlarms: sum("falseAlarms") };
   return {
     name: "attacks",
-    figures: { ...totals, byKind },
+    figures: { peakRssMiB: peakRssMiB(), ...totals, byKind },
     goals: {
       run: { goal: "some of every kind, 1,000 or more", met: totals.run >= 1_000 && rows.every(({ run }) => run > 0) },
       held: { goal: "all of them refused", met: totals.held === totals.run },

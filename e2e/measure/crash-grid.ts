@@ -4,7 +4,7 @@ import { type Case, casesOf, faults, playCase } from "../../checkpoint/test/cras
 import { scenarios } from "../../checkpoint/test/crash-grid/scenarios.ts";
 import { whyNotTraced } from "../../checkpoint/test/crash-grid/strace.ts";
 import { makeWorkspace } from "../../checkpoint/test/crash-grid/workspace.ts";
-import type { Measurement, Result } from "./result.ts";
+import { type Measurement, peakRssMiB, type Result } from "./result.ts";
 
 /** Two processes and their tracers at a time. */
 const lanes = 2;
@@ -78,7 +78,15 @@ export function crashGridResult(seen: {
   const [cases, held] = [sum("cases"), sum("held")];
   return {
     name: "crash-grid",
-    figures: { faults, calls: sum("calls"), cases, held, acknowledged: sum("acknowledged"), ...seen },
+    figures: {
+      peakRssMiB: peakRssMiB(),
+      faults,
+      calls: sum("calls"),
+      cases,
+      held,
+      acknowledged: sum("acknowledged"),
+      ...seen,
+    },
     goals: {
       cases: {
         goal: "every scenario, each with 40 cases or more",

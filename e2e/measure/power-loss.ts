@@ -6,7 +6,7 @@ import { plantedMistakes } from "../../checkpoint/test/planted/catalogue.ts";
 import { judgePowerLoss } from "../../checkpoint/test/power-loss/judge.ts";
 import { recordAll } from "../../checkpoint/test/power-loss/recordings.ts";
 import type { StateCount } from "../../checkpoint/test/power-loss/states.ts";
-import type { Measurement, Result } from "./result.ts";
+import { type Measurement, peakRssMiB, type Result } from "./result.ts";
 
 /** The most states of one instant; an instant with fewer is looked at in all of them. */
 const atOnce = 600;
@@ -66,7 +66,16 @@ export function powerLossResult(seen: {
   const caught = seen.planted - seen.uncaught.length;
   return {
     name: "power-loss",
-    figures: { cuts: sum("cuts"), exhausted: sum("exhausted"), states: sum("states"), distinct, held, caught, ...seen },
+    figures: {
+      peakRssMiB: peakRssMiB(),
+      cuts: sum("cuts"),
+      exhausted: sum("exhausted"),
+      states: sum("states"),
+      distinct,
+      held,
+      caught,
+      ...seen,
+    },
     goals: {
       states: {
         goal: "8 recordings or more, each with some states",

@@ -63,6 +63,11 @@ export function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
+/** The most memory that this process has held so far, in MiB. */
+export function peakRssMiB(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1024);
+}
+
 function machine(): string {
   const [cpu] = cpus();
   return `${cpus().length} x ${cpu?.model.trim() ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
