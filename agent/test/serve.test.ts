@@ -99,7 +99,11 @@ test("a byte budget with no room for another checkpoint pauses the trainer's sav
   await using scene = disposable(await serving({ TRAININGRUN_RETENTION: retention }));
   const { pod, agent, trainer } = scene;
   for (const step of [10, 20]) await trainer.save(step);
-  const { problems, checkpoints } = await agent.until("a pause", (state) => state.problems.length > 0);
+  // The plan that pauses may be older than the last verdict, and what it says of each is told anew with the next.
+  const { problems, checkpoints } = await agent.until(
+    "a pause, with both verified",
+    (state) => state.problems.length > 0 && state.checkpoints.every(({ kept }) => kept?.includes("verified")),
+  );
   expect(problems).toEqual([
     {
       reason: "BudgetSpent",
