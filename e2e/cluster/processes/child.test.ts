@@ -69,6 +69,8 @@ describe("a part of the cluster", () => {
       const [line] = await once(parent.stdout, "data");
       const part = identify(Number(String(line).trim()));
       expect(part).toBeDefined();
+      // Between its start and its first act the part is not tied to its parent yet.
+      await expect.poll(() => readFileSync(`/proc/${part?.pid}/comm`, "utf8").trim()).toBe("sleep");
       parent.kill(signal);
       await once(parent, "exit");
       await expect.poll(() => part !== undefined && isAlive(part), { timeout: 10_000 }).toBe(false);
