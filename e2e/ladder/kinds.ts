@@ -25,7 +25,7 @@ export const kinds: readonly Kind[] = [
   },
   { name: "unit", what: "tables, properties, golden, attacks, kills", usually: "3 min", run: vitest("unit") },
   { name: "apiserver", what: "against a real API server", usually: "3 min", run: vitest("apiserver") },
-  { name: "store", what: "against real object stores", usually: "2 min", run: vitest("store") },
+  { name: "store", what: "against real object stores", usually: "7 min", run: vitest("store") },
   { name: "cluster", what: "end to end on a real cluster", usually: "10 min", run: vitest("cluster") },
 ];
 
