@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { cp, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
@@ -123,19 +123,9 @@ async function open(root: string): Promise<DirectoryStore> {
   return await openDirectoryStore(root, { runUid });
 }
 
-const expected: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Ignore",
-};
-
 async function restore(root: string, attempt: number) {
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "node-a", generation: 1 };
-  return await restoreRun(await open(root), { ...who, expected });
+  return await restoreRun(await open(root), { ...who, expected: nothingExpected });
 }
 
 /** Three checkpoints of two tensor files of about 100 KiB each, random so that no zeroed range goes unseen. */

@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { getBuiltinModule } from "node:process";
 import { hold, LentBuffers } from "@trainingrun/checkpoint/buffer-pool.ts";
-import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { createHasher } from "@trainingrun/checkpoint/hash.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
@@ -181,16 +181,6 @@ async function newest(directory: string): Promise<string> {
   const { root } = throughputRun(directory);
   return join(root, "data", "step-000000000002-a0001");
 }
-
-const nothingExpected: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Ignore",
-};
 
 async function main([name = "", directory = "", bytes = ""]: readonly string[]): Promise<void> {
   const job = jobs[name];

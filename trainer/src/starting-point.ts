@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
-import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
@@ -115,17 +115,6 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** Nothing is on record outside the log: at hand there is no operator. */
-const nothingRecorded: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Ignore",
-};
-
 async function restoreAtHand(place: LocalPlace, signal: AbortSignal): Promise<StartingPoint> {
   const store = await openDirectoryStore(place.checkpoints, { runUid: place.runUid });
   const { state } = await readLog(store, { signal });
@@ -137,7 +126,7 @@ async function restoreAtHand(place: LocalPlace, signal: AbortSignal): Promise<St
     podUid: `process-${process.pid}-${Date.now()}`,
     node: hostname(),
     generation: 1,
-    expected: nothingRecorded,
+    expected: nothingExpected,
     signal,
   });
   if (outcome.kind === "failed") {

@@ -35,6 +35,17 @@ export const Expected = z.object({
 });
 export type Expected = z.infer<typeof Expected>;
 
+/** What nobody has recorded outside the log: a run at hand, which no operator watches. */
+export const nothingExpected: Expected = {
+  latestVerified: null,
+  recorded: [],
+  refused: [],
+  base: null,
+  noneVerified: "Fail",
+  unhealthy: "Skip",
+  environmentMismatch: "Ignore",
+};
+
 /** `TRAININGRUN_OBJECT_STORE`: where the run's objects lie. The keys come from files, see {@link credentialsDirectory}. */
 export const ObjectStoreSettings = z.object({
   /** `http://` or `https://`, a host, and a port where it is not the scheme's. */

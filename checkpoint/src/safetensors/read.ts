@@ -94,7 +94,8 @@ async function readHeader(fileBytes: number, fill: (target: Uint8Array) => Promi
   return parseHeader(header, fileBytes - 8 - header.byteLength);
 }
 
-function memoryFile(content: Uint8Array): StoredFile {
+/** Bytes in memory as a file. */
+export function memoryFile(content: Uint8Array): StoredFile {
   return {
     bytes: content.byteLength,
     read: async (target, position) => {

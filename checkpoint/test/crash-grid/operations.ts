@@ -1,4 +1,4 @@
-import type { Expected } from "../../src/contract/pod-environment.ts";
+import { nothingExpected } from "../../src/contract/pod-environment.ts";
 import { bytesFile } from "../../src/file-source.ts";
 import { finishRun } from "../../src/finish.ts";
 import { healthy } from "../../src/health.ts";
@@ -11,16 +11,6 @@ import { saveCheckpoint } from "../../src/save.ts";
 import { DirectoryStore, openDirectoryStore } from "../../src/store/directory-store.ts";
 
 export const runUid = "0b6f1c1e-7f3c-4c52-9d2e-3f1f3f0d9a11";
-
-const expected: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Ignore",
-};
 
 /** A restore did not open its attempt. */
 export class RestoreFailedError extends Error {
@@ -52,7 +42,7 @@ export async function saveStep(
 /** Opens an attempt in its pod `pod-<attempt>`, as a restore does. */
 export async function restoreAttempt(root: string, attempt: number): Promise<RestoreOutcome> {
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "node-a", generation: 1 };
-  return restoreRun(await openDirectoryStore(root, { runUid }), { ...who, expected });
+  return restoreRun(await openDirectoryStore(root, { runUid }), { ...who, expected: nothingExpected });
 }
 
 /** Opens an attempt or throws; a retry by the same pod is the same call again. */

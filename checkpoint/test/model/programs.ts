@@ -1,4 +1,4 @@
-import type { Expected } from "../../src/contract/pod-environment.ts";
+import { nothingExpected } from "../../src/contract/pod-environment.ts";
 import { bytesFile } from "../../src/file-source.ts";
 import { healthy } from "../../src/health.ts";
 import { appendRecordAfter } from "../../src/log/append.ts";
@@ -10,16 +10,6 @@ import { type SaveRequest, saveCheckpoint } from "../../src/save.ts";
 import { type Program, runUid } from "./processes.ts";
 
 export const time = "2026-01-01T00:00:00.000Z";
-
-const expected: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Ignore",
-};
 
 /** A save of that step of which every byte is the same in every run of the model. */
 export function saveOf(step: number, attempt: number): SaveRequest {
@@ -43,7 +33,7 @@ export function restorer(attempt: number, pod = `pod-${attempt}`): Program {
     name: `restore of ${pod}`,
     run: async (store) => {
       const who = { runUid, attempt, podUid: pod, node: "n", generation: 1 };
-      const outcome = await restoreRun(store, { ...who, expected });
+      const outcome = await restoreRun(store, { ...who, expected: nothingExpected });
       if (outcome.kind === "failed") return `failed ${outcome.failure}: ${outcome.message}`;
       return `opened ${attempt} at ${outcome.restored.resume?.step ?? 0}`;
     },
@@ -56,7 +46,7 @@ export function rollback(attempt: number, step: number): Program {
     name: `rollback to ${step}`,
     run: async (store) => {
       const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "n", generation: 2 };
-      const outcome = await restoreRun(store, { ...who, expected: { ...expected, base: { step } } });
+      const outcome = await restoreRun(store, { ...who, expected: { ...nothingExpected, base: { step } } });
       if (outcome.kind === "failed") return `failed ${outcome.failure}: ${outcome.message}`;
       return `opened ${attempt} at ${outcome.restored.resume?.step ?? 0}`;
     },

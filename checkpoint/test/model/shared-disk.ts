@@ -2,14 +2,8 @@ import { directoryName } from "../../src/directory-name.ts";
 import { manifestName } from "../../src/file-path.ts";
 import type { NumberedRecord } from "../../src/log/record.ts";
 import { parseRecord } from "../../src/log/record.ts";
-import type {
-  AnnouncedOpen,
-  CheckpointWriter,
-  Store,
-  StoredCheckpoint,
-  StoredEntry,
-  StoredFile,
-} from "../../src/store/store.ts";
+import { memoryFile } from "../../src/safetensors/read.ts";
+import type { AnnouncedOpen, CheckpointWriter, Store, StoredCheckpoint, StoredEntry } from "../../src/store/store.ts";
 
 /** The files of one checkpoint by name. */
 type Files = ReadonlyMap<string, Uint8Array>;
@@ -129,20 +123,8 @@ function storedCheckpoint(directory: string, { data, turn }: Shared): StoredChec
     },
     open: async (path) => {
       const bytes = data.get(directory)?.get(path);
-      return bytes === undefined ? null : storedFile(bytes);
+      return bytes === undefined ? null : memoryFile(bytes);
     },
-  };
-}
-
-function storedFile(bytes: Uint8Array): StoredFile {
-  return {
-    bytes: bytes.byteLength,
-    read: async (target, position) => {
-      const piece = bytes.subarray(position, position + target.byteLength);
-      target.set(piece);
-      return piece.byteLength;
-    },
-    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
