@@ -12,6 +12,7 @@ import {
   savedRun,
   temporaryStore,
 } from "../test/fixture.ts";
+import { seal } from "../test/seal.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import type { Expected } from "./contract/pod-environment.ts";
 import { directoryName } from "./directory-name.ts";
@@ -208,7 +209,8 @@ describe("a restore", () => {
     const { store } = await savedRun([10, 20]);
     await rm(join(store.root, "log", "000000000003.json"));
     const manifest = pathIn(store, directoryName(20, 1), "MANIFEST.json");
-    await writeFile(manifest, canonicalJson({ format: 2, runUid }));
+    const later = canonicalJson(seal({ format: 2, runUid }));
+    await writeFile(manifest, later);
     const outcome = await restore(fresh(store), 2);
     expect(resumedAt(outcome)).toBe(10);
     expect(outcome.warnings).toEqual([
@@ -216,7 +218,7 @@ describe("a restore", () => {
         "format is 2 and this program reads 1: use a release that knows it",
     ]);
     await restore(fresh(store), 3);
-    expect(await readFile(manifest, "utf8")).toBe(canonicalJson({ format: 2, runUid }));
+    expect(await readFile(manifest, "utf8")).toBe(later);
   });
 
   test("is fenced by a higher attempt, and by another pod of its own", async () => {

@@ -2,13 +2,13 @@ import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { canonicalJson } from "../src/canonical-json.ts";
 import { jsonFile } from "../src/file-source.ts";
-import { hashBytes } from "../src/hash.ts";
 import { type LogRecord, type RecordDraft, recordBytes, recordVersion } from "../src/log/record.ts";
 import { commitOf, type SavedCheckpoint } from "../src/save.ts";
 import { type DirectoryStore, openDirectoryStore } from "../src/store/directory-store.ts";
 import { recordName } from "../src/store/log-names.ts";
 import { flipBit } from "./damage.ts";
 import { append, goldenRunUid, minute, open, save, writeGoldenRun, writer } from "./golden-run.ts";
+import { seal } from "./seal.ts";
 
 /**
  * The golden runs, each in `golden/` under its name, with what a reader finds in it beside it (`<name>.json`). What
@@ -75,8 +75,7 @@ async function writeFutureFormat(root: string): Promise<void> {
   await open(store, { attempt: 1, base: null });
   await small(store, { attempt: 1, step: 10, parent: null });
   const { manifest, directory } = await small(store, { attempt: 1, step: 20, parent: null });
-  const { digest: _, ...rest } = manifest;
-  const sealed = seal({ ...rest, format: 2, shards: [] });
+  const sealed = seal({ ...manifest, format: 2, shards: [] });
   writeFileSync(join(root, "data", directory, "MANIFEST.json"), canonicalJson(sealed));
   rmSync(join(root, "log", recordName(3)));
   await put(store, commitOf({ ...manifest, digest: sealed.digest }));
@@ -108,10 +107,6 @@ async function put(store: DirectoryStore, draft: RecordDraft): Promise<void> {
 
 function identity(number: number): { writer: string; time: string } {
   return { writer: writer(number), time: minute(number) };
-}
-
-function seal<T extends object>(value: T): T & { digest: string } {
-  return { ...value, digest: hashBytes(new TextEncoder().encode(canonicalJson(value))) };
 }
 
 const [, script, name, directory] = process.argv;

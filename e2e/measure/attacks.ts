@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
-import { parseManifest, UnknownFormatError } from "@trainingrun/checkpoint/manifest.ts";
+import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { z } from "zod";
@@ -90,15 +90,7 @@ async function sampledBits(root: string, data: string, signal: AbortSignal): Pro
   const row = { run: 0, held: 0, controls: 0, falseAlarms: 0 };
   const store = new DirectoryStore(root, runUid);
   const { digest } = parseManifest(await readFile(join(data, "MANIFEST.json")));
-  const accepts = async () => {
-    try {
-      return (await verifyCheckpoint(store, { digest, directory: "step-000000000010-a0001" })).ok;
-    } catch (error) {
-      // A flipped bit of the format's own number makes another format of it, which is refused by name.
-      if (error instanceof UnknownFormatError) return false;
-      throw error;
-    }
-  };
+  const accepts = async () => (await verifyCheckpoint(store, { digest, directory: "step-000000000010-a0001" })).ok;
   const files = ["MANIFEST.json", "model.bin", "more/state.bin"].map((name) => join(data, name));
   for (let number = 0; number < sampledFlips; number += 1) {
     signal.throwIfAborted();

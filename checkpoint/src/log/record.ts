@@ -110,9 +110,9 @@ export function parseRecord(number: number, bytes: Uint8Array): NumberedRecord {
   if (bytes.byteLength > limits.recordBytes) return { number, damaged: `it has ${bytes.byteLength} bytes` };
   const raw = sealed(bytes);
   if (typeof raw === "string") return { number, damaged: raw };
-  if (raw.version !== recordVersion) {
+  if (raw.version !== recordVersion && Number.isSafeInteger(raw.version)) {
     throw new UnknownRecordVersionError(
-      `Cannot read log record ${number} because its version is ${JSON.stringify(raw.version)?.slice(0, 40)} and this program reads ${recordVersion}: use a release that knows it`,
+      `Cannot read log record ${number} because its version is ${raw.version} and this program reads ${recordVersion}: use a release that knows it`,
     );
   }
   const parsed = LogRecord.safeParse(raw);

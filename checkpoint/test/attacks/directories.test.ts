@@ -8,6 +8,7 @@ import { DirectoryStore } from "../../src/store/directory-store.ts";
 import { verifyCheckpoint } from "../../src/verify.ts";
 import { deleteFile, flipBit, swapFiles, truncateFile, zeroRange } from "../damage.ts";
 import { pathIn, savedRun } from "../fixture.ts";
+import { seal } from "../seal.ts";
 
 type Place = Readonly<{ directory: string; other: string }>;
 
@@ -180,10 +181,14 @@ describe("a checkpoint's directory that was tampered with", () => {
   test("of a later format is refused by name, and not as damage", async () => {
     const { store, saved } = await savedRun([10]);
     const manifest = saved[0]?.manifest;
-    await writeFile(pathIn(store, directoryName(10, 1), "MANIFEST.json"), canonicalJson({ ...manifest, format: 2 }));
-    await expect(verifyCheckpoint(store, { digest: null, directory: directoryName(10, 1) })).rejects.toThrow(
+    const directory = directoryName(10, 1);
+    const put = (value: object) => writeFile(pathIn(store, directory, "MANIFEST.json"), canonicalJson(value));
+    await put(seal({ ...manifest, format: 2 }));
+    await expect(verifyCheckpoint(store, { digest: null, directory })).rejects.toThrow(
       "Cannot read the manifest because its format is 2 and this program reads 1: use a release that knows it",
     );
+    await put({ ...manifest, format: 2 });
+    expect(await verifyCheckpoint(store, { digest: null, directory })).toMatchObject({ reason: "ManifestInvalid" });
   });
 
   test("is refused for any flipped bit of its tensors (sampled) and its state (all of them)", async () => {

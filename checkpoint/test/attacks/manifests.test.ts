@@ -13,12 +13,15 @@ import {
   sealManifest,
 } from "../../src/manifest.ts";
 import { runUid } from "../fixture.ts";
+import { seal } from "../seal.ts";
 
 /** What an attacker can do who may write the volume: any text, sealed with a digest that fits it. */
 function sealed(change: Record<string, unknown>): Uint8Array {
-  const { digest: _, ...unsealed } = { ...genuine, ...change };
-  return text(canonicalJson({ ...unsealed, digest: hashBytes(text(canonicalJson(unsealed))) }));
+  return text(canonicalJson(seal({ ...genuine, ...change })));
 }
+
+/** What a refusal must not say of damage: that another release could read it. */
+const notOfALaterVersion = /^(?!.*use a release that knows it)/s;
 
 function text(value: string): Uint8Array {
   return new TextEncoder().encode(value);
@@ -175,7 +178,17 @@ describe("a manifest that was made to deceive", () => {
     {
       what: "a version that is text",
       bytes: () => sealed({ format: "1" }),
-      message: 'its format is "1" and this program reads 1',
+      message: "expected 1",
+    },
+    {
+      what: "another major version that its digest does not cover, which is damage",
+      bytes: () => text(canonicalJson({ ...genuine, format: 2 })),
+      message: "its digest must match its text",
+    },
+    {
+      what: "another major version without a digest",
+      bytes: () => text(canonicalJson({ format: 2, runUid })),
+      message: "it must follow the schema",
     },
     {
       what: "a digest that is another's",
@@ -193,7 +206,7 @@ describe("a manifest that was made to deceive", () => {
     for (let bit = 0; bit < whole.byteLength * 8; bit += 1) {
       const damaged = Buffer.from(whole);
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(() => parseManifest(damaged), `bit ${bit}`).toThrow();
+      expect(() => parseManifest(damaged), `bit ${bit}`).toThrow(notOfALaterVersion);
       refused += 1;
     }
     expect(refused).toBe(whole.byteLength * 8);

@@ -6,7 +6,7 @@ import re
 import stat
 import unicodedata
 
-from canonical_json import Refused, parse, parse_loosely, write
+from canonical_json import Refused, parse, parse_loosely
 from members import Members, algorithm_of, hashed, seal
 from log import UnknownVersion, directory_name
 
@@ -103,13 +103,13 @@ def _manifest(directory, names):
         raise Refused("ManifestInvalid", "it is too long")
     value = parse(data, "ManifestInvalid")
     members = Members(value, "ManifestInvalid")
-    if value.get("format") != 1:
-        raise UnknownVersion(f"{directory.name} is of format {write(value.get('format'))[:40]}: this reader knows 1")
-    _check_members(members)
-    files = [_file(Members(one, "ManifestInvalid")) for one in members.list("files", MOST_FILES)]
     digest = members.digest("digest")
     if seal(value, algorithm_of(digest), "ManifestInvalid") != digest:
         raise Refused("ManifestInvalid", "its digest must match its text")
+    if (version := members.integer("format")) != 1:
+        raise UnknownVersion(f"{directory.name} is of format {version}: this reader knows 1")
+    _check_members(members)
+    files = [_file(Members(one, "ManifestInvalid")) for one in members.list("files", MOST_FILES)]
     _check_together(files, members.object("totals"))
     return value | {"files": files}
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from canonical_json import Refused, parse, write
+from canonical_json import Refused, parse
 from members import Members, algorithm_of, seal
 
 RECORD_BYTES = 4 * 1024 * 1024
@@ -186,8 +186,8 @@ def _record(path):
         digest = Members(value, "record").digest("digest")
         if seal(value, algorithm_of(digest), "record") != digest:
             return None
-        if value.get("version") != 1:
-            raise UnknownVersion(f"record {int(path.stem)} of the log is of version {write(value.get('version'))[:40]}: this reader knows 1")
+        if (version := Members(value, "record").integer("version")) != 1:
+            raise UnknownVersion(f"record {int(path.stem)} of the log is of version {version}: this reader knows 1")
         return _checked(value)
     except Refused:
         return None
