@@ -122,15 +122,15 @@ const downloads: readonly (readonly [string, Rule, number | string])[] = [
     { fault: { kind: "ShortenDownload", afterBytes: 500 }, key: mirroredWeights },
     "StorageUnavailable: Cannot restore attempt 2 because Cannot get KEY in STORE/checkpoints because it answered 206 IncompleteAnswer: look at the store's own logs; it is tried again",
   ],
-  ["has a bit flipped, once", { fault: { kind: "FlipBit", atByte: 600 }, key: mirroredWeights, nth: 2 }, 20],
+  ["has a bit flipped, once", { fault: { kind: "FlipDownload", atByte: 600 }, key: mirroredWeights, nth: 2 }, 20],
   [
     "has a bit flipped, so that the one before is taken",
-    { fault: { kind: "FlipBit", atByte: 600 }, key: mirroredWeights },
+    { fault: { kind: "FlipDownload", atByte: 600 }, key: mirroredWeights },
     10,
   ],
   [
     "has a bit of a log record flipped, once",
-    { fault: { kind: "FlipBit", atByte: 100 }, key: /log\/000000000004/, nth: 1 },
+    { fault: { kind: "FlipDownload", atByte: 100 }, key: /log\/000000000004/, nth: 1 },
     20,
   ],
   [

@@ -70,6 +70,8 @@ describe.each(storeKinds)("on %s", (kind) => {
       "empty.bin": Buffer.alloc(0),
     });
     expect(proxy.log.filter(({ operation }) => operation === "UploadPart").map((one) => one.requestBytes)).toEqual([
+      1,
+      1,
       16 * mebibyte,
       16 * mebibyte,
       5 * mebibyte,
@@ -87,10 +89,12 @@ describe.each(storeKinds)("on %s", (kind) => {
     expect(await file?.read(end, large.byteLength)).toBe(0);
   });
 
+  // The first two parts of a process ask the store which sums it checks.
   const mishaps = {
-    "the reply to its beginning": { fault: { kind: "LoseReply" }, operation: "CreateUpload", nth: 1 },
-    "the reply to a part": { fault: { kind: "LoseReply" }, operation: "UploadPart", nth: 2 },
-    "a part half way": { fault: { kind: "CutUpload", afterBytes: 9 * mebibyte }, operation: "UploadPart", nth: 1 },
+    "the reply to its beginning": { fault: { kind: "LoseReply" }, operation: "CreateUpload", nth: 2 },
+    "the reply to the question for its sums": { fault: { kind: "LoseReply" }, operation: "UploadPart", nth: 1 },
+    "the reply to a part": { fault: { kind: "LoseReply" }, operation: "UploadPart", nth: 4 },
+    "a part half way": { fault: { kind: "CutUpload", afterBytes: 9 * mebibyte }, operation: "UploadPart", nth: 3 },
     "the reply to its completion": { fault: { kind: "LoseReply" }, operation: "CompleteUpload", nth: 1 },
     "its completion": { fault: { kind: "Answer", code: "InternalError" }, operation: "CompleteUpload", nth: 1 },
   } as const;
@@ -104,6 +108,22 @@ describe.each(storeKinds)("on %s", (kind) => {
     await store.removeTemporaries();
     // MinIO lists an upload by its whole key alone; it gives up by itself what a lost reply has left.
     if (kind === "versitygw") expect(await uploadsLeft()).toEqual([]);
+  });
+
+  test.each([
+    { sum: "a CRC-32", questions: 2, isIgnorant: false, refused: 2 },
+    { sum: "an MD5, by a store that knows no CRC-32", questions: 1, isIgnorant: true, refused: 1 },
+  ])("a part that is changed on its way is found by $sum", async ({ questions, isIgnorant, refused }) => {
+    await using proxy = await startFaultProxy({ target: server.access.endpoint, credentials: server.access });
+    const store = await openRunStore(server.access, { endpoint: proxy.endpoint, patience: roomy });
+    const fault = { kind: "FlipUpload", atByte: 4 * mebibyte } as const;
+    const flip = proxy.add({ fault, operation: "UploadPart", nth: questions + 1 });
+    if (isIgnorant) proxy.add({ fault: { kind: "IgnoreSums" } });
+    await upload(store, { "large.bin": large });
+    expect(flip.hits).toBe(1);
+    const parts = proxy.log.filter(({ operation }) => operation === "UploadPart");
+    expect(parts.filter(({ status }) => status === 400)).toHaveLength(refused);
+    expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
   });
 
   test("an upload that fails gives up its parts, and no reader ever sees the object", async () => {
@@ -126,7 +146,7 @@ describe.each(storeKinds)("on %s", (kind) => {
     const options = { endpoint: proxy.endpoint, runUid: crypto.randomUUID(), patience: roomy };
     const dying = new AbortController();
     const first = await openRunStore(server.access, { ...options, signal: dying.signal });
-    proxy.add({ fault: { kind: "Hold", what: "Reply" }, operation: "UploadPart", nth: 1 });
+    proxy.add({ fault: { kind: "Hold", what: "Reply" }, operation: "UploadPart", nth: 3 });
     const left = await uploadsLeft();
     const dead = failureOf(upload(first, { "large.bin": large }), server.access);
     await expect.poll(() => proxy.log.some((one) => one.fault === "Hold"), { timeout: 30_000 }).toBe(true);

@@ -15,6 +15,7 @@ export type BodyFault =
 /** What the fault does to the request's body. */
 export function uploadFault(fault: Fault | undefined): BodyFault | undefined {
   if (fault?.kind === "StallUpload") return { at: fault.afterBytes, act: "Stall", ms: fault.ms };
+  if (fault?.kind === "FlipUpload") return { at: fault.atByte, act: "FlipBit" };
   return fault?.kind === "CutUpload" ? { at: fault.afterBytes, act: "Cut" } : undefined;
 }
 
@@ -27,7 +28,7 @@ export function downloadFault(fault: Fault | undefined): BodyFault | undefined {
       return { at: fault.afterBytes, act: "Cut" };
     case "ShortenDownload":
       return { at: fault.afterBytes, act: "EndHere" };
-    case "FlipBit":
+    case "FlipDownload":
       return { at: fault.atByte, act: "FlipBit" };
     default:
       return undefined;

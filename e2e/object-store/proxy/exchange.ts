@@ -33,6 +33,12 @@ export interface Exchange {
   readonly stopped: AbortSignal;
 }
 
+/** What a store that plays ignorant is not told, by the fault. */
+const ignoredHeaders: Readonly<Record<string, readonly string[]>> = {
+  IgnoreConditions: ["if-none-match", "if-match"],
+  IgnoreSums: ["x-amz-checksum-algorithm", "x-amz-checksum-crc32"],
+};
+
 const maxKeptBytes = 64 * 1024 * 1024;
 
 /** Brings one request to the store and the reply back, unless its fault prevents that. */
@@ -86,13 +92,12 @@ async function forward(exchange: Exchange, body: AsyncIterable<Buffer>, signal: 
 /** All of the client's, `Host` included: what it signed must be what the store reads. */
 function forwardedHeaders({ request, entry, picked, credentials }: Exchange): readonly string[] {
   const headers = withoutHeaders(request.rawHeaders, ownHeaders);
-  if (picked?.fault.kind !== "IgnoreConditions") return headers;
-  const unconditional = withoutHeaders(headers, ["if-none-match", "if-match"]);
-  if (unconditional.length === headers.length) return headers;
+  const kept = withoutHeaders(headers, ignoredHeaders[picked?.fault.kind ?? ""] ?? []);
+  if (kept.length === headers.length) return headers;
   if (credentials === undefined) {
-    throw new CannotSign("Cannot take conditions off a signed request: the proxy was started without credentials");
+    throw new CannotSign("Cannot take headers off a signed request: the proxy was started without credentials");
   }
-  return signedAnew({ method: entry.method, url: entry.url, headers: unconditional }, credentials);
+  return signedAnew({ method: entry.method, url: entry.url, headers: kept }, credentials);
 }
 
 function onItsWay({ request, entry, picked, gate, signal }: Exchange): AsyncIterable<Buffer> {

@@ -147,7 +147,7 @@ describe.each(storeKinds)("between a client and %s", (kind) => {
 
   test("flips one bit of a download", async () => {
     await put(direct, `${base}/a`, "0123456789");
-    befall({ kind: "FlipBit", atByte: 4 });
+    befall({ kind: "FlipDownload", atByte: 4 });
     expect(await read(client, `${base}/a`)).toBe("0123556789");
   });
 

@@ -12,7 +12,7 @@ import { readS3Request } from "./s3-request.ts";
 export interface ProxyOptions {
   /** The store's address: `http://127.0.0.1:9000`. */
   readonly target: string;
-  /** The client's keys: needed for `IgnoreConditions` alone, which must sign what it changed. */
+  /** The client's keys: needed for `IgnoreConditions` and `IgnoreSums` alone, which must sign what they changed. */
   readonly credentials?: Credentials;
 }
 

@@ -2,10 +2,10 @@
  * What can go wrong with one request between a client and a store:
  *
  *     client ── request ──► proxy ── request ──► store
- *        Answer, Reset, Hold   │   StallUpload, CutUpload, IgnoreConditions
+ *        Answer, Reset, Hold   │   StallUpload, CutUpload, FlipUpload, IgnoreConditions, IgnoreSums
  *        Delay, StaleList      │   ArriveLate (the client is gone by then)
  *     client ◄── reply ───── proxy ◄── reply ─── store
- *        StallDownload, CutDownload, ShortenDownload, FlipBit, OmitFromList, Hold, LoseReply
+ *        StallDownload, CutDownload, ShortenDownload, FlipDownload, OmitFromList, Hold, LoseReply
  *
  * A fault at a byte that the body does not have never happens.
  */
@@ -24,18 +24,21 @@ export type Fault =
   | { readonly kind: "StallUpload"; readonly afterBytes: number; readonly ms: number }
   /** The store gets the first bytes; then both connections break. */
   | { readonly kind: "CutUpload"; readonly afterBytes: number }
+  | { readonly kind: "FlipUpload"; readonly atByte: number }
   | { readonly kind: "StallDownload"; readonly afterBytes: number; readonly ms: number }
   /** The client gets the first bytes of what was announced; then its connection breaks. */
   | { readonly kind: "CutDownload"; readonly afterBytes: number }
   /** The client gets the first bytes as if they were all. */
   | { readonly kind: "ShortenDownload"; readonly afterBytes: number }
-  | { readonly kind: "FlipBit"; readonly atByte: number }
+  | { readonly kind: "FlipDownload"; readonly atByte: number }
   /** The last listing of the same URL that went through, from before this fault; if there was none, the first one from then on. */
   | { readonly kind: "StaleList" }
   /** A listing without the keys that match. */
   | { readonly kind: "OmitFromList"; readonly key: RegExp }
   /** `If-None-Match` and `If-Match` do not reach the store: it plays one that does not know them. */
-  | { readonly kind: "IgnoreConditions" };
+  | { readonly kind: "IgnoreConditions" }
+  /** `x-amz-checksum-*` headers do not reach the store: it plays one that does not know them. */
+  | { readonly kind: "IgnoreSums" };
 
 /** The refusals that a store gives for reasons of its own. */
 export type ErrorCode = keyof typeof refusals;

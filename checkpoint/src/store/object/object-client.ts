@@ -1,48 +1,37 @@
-import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Client } from "minio";
 import { AnswerError, bytesOf, drain, fillFrom, textOf } from "./answers.ts";
+import { MultipartUploads } from "./multipart-uploads.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
+import { bodyOf, escapedQuery, md5Of } from "./request-values.ts";
 import { type RequestOptions, Requests } from "./requests.ts";
-import {
-  completionOf,
-  type ListedKey,
-  type ListingPage,
-  parseErrors,
-  parseListing,
-  parseUploadId,
-  parseUploads,
-  removalOf,
-} from "./s3-xml.ts";
-
-/** One part of a large object, as the store acknowledged it. */
-export type UploadedPart = Readonly<{ part: number; etag: string }>;
-/** An upload that was begun and neither completed nor aborted. */
-export type OpenUpload = Readonly<{ key: string; uploadId: string }>;
+import { type ListedKey, type ListingPage, parseErrors, parseListing, removalOf, throwErrors } from "./s3-xml.ts";
 
 const removedAtOnce = 1_000;
 
 /**
- * The objects of a bucket. All methods throw `ObjectStoreError`. Every write may be repeated: parts and unique keys carry
- * the same bytes each time, and a conditional create whose reply was lost says `exists`.
+ * The objects of a bucket. All methods throw `ObjectStoreError`. Every write may be repeated: unique keys carry the
+ * same bytes each time, and a conditional create whose reply was lost says `exists`.
  */
 export class ObjectClient {
   readonly bucket: string;
   readonly endpoint: string;
+  readonly uploads: MultipartUploads;
   readonly #requests: Requests;
 
   constructor(options: RequestOptions) {
     this.#requests = new Requests(options);
+    this.uploads = new MultipartUploads(this.#requests, (key) => this.size(key));
     this.bucket = this.#requests.bucket;
     this.endpoint = this.#requests.endpoint;
   }
 
   /** Puts an object in one request. With `ifAbsent` it says `exists`, and changes nothing, where the key is taken. */
   put(key: string, bytes: Uint8Array, { ifAbsent }: { ifAbsent: boolean }): Promise<"created" | "exists"> {
-    const headers = { "Content-MD5": md5(bytes), ...(ifAbsent && { "If-None-Match": "*" }) };
+    const headers = { "Content-MD5": md5Of(bytes), ...(ifAbsent && { "If-None-Match": "*" }) };
     return this.#requests.send({ what: `put ${key}`, bytes: bytes.byteLength }, async (client) => {
       const request = { method: "PUT", bucketName: this.bucket, objectName: key, headers: { ...headers } };
-      const answer = await client.makeRequestAsync(request, asBuffer(bytes), [200, 412]);
+      const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200, 412]);
       await drain(answer);
       return answer.statusCode === 412 ? "exists" : "created";
     });
@@ -124,64 +113,6 @@ export class ObjectClient {
     }
   }
 
-  /** Begins an upload in parts and returns its id. */
-  beginUpload(key: string): Promise<string> {
-    return this.#requests.send({ what: `begin ${key}` }, async (client) => {
-      const request = { ...this.#about("POST", key), query: "uploads=" };
-      return parseUploadId(await textOf(await client.makeRequestAsync(request, "", [200])));
-    });
-  }
-
-  /** Uploads part `part`, counted from 1, of at least 5 MiB unless it is the last. */
-  putPart({ key, uploadId }: OpenUpload, part: number, bytes: Uint8Array): Promise<UploadedPart> {
-    const sum = md5(bytes);
-    return this.#requests.send({ what: `put part ${part} of ${key}`, bytes: bytes.byteLength }, async (client) => {
-      const query = `partNumber=${part}&uploadId=${encodeURIComponent(uploadId)}`;
-      const request = { ...this.#about("PUT", key), query, headers: { "Content-MD5": sum } };
-      const answer = await client.makeRequestAsync(request, asBuffer(bytes), [200]);
-      await drain(answer);
-      const { etag } = answer.headers;
-      if (etag === undefined) throw new AnswerError("", "it names no ETag for the part");
-      return { part, etag };
-    });
-  }
-
-  /** Makes an object of its parts; readers see it whole from then on. */
-  async completeUpload({ key, uploadId }: OpenUpload, { parts, bytes }: { parts: UploadedPart[]; bytes: number }) {
-    try {
-      // Some stores copy all bytes into one file before they answer.
-      await this.#requests.send({ what: `complete ${key}`, storedBytes: bytes }, async (client) => {
-        const request = { ...this.#about("POST", key), query: `uploadId=${encodeURIComponent(uploadId)}` };
-        const answer = await client.makeRequestAsync(request, completionOf(parts), [200]);
-        // A store that needs long says 200 first, and in the end perhaps that it failed.
-        throwErrors(await textOf(answer));
-      });
-    } catch (error) {
-      // The reply to an earlier try may have been lost: then the upload is gone and the object is there.
-      if ((await this.size(key)) !== bytes) throw error;
-    }
-  }
-
-  /** Gives up an upload and its parts; one that is gone is fine. */
-  abortUpload({ key, uploadId }: OpenUpload): Promise<void> {
-    return this.#requests.send({ what: `abort the upload of ${key}` }, async (client) => {
-      const request = { ...this.#about("DELETE", key), query: `uploadId=${encodeURIComponent(uploadId)}` };
-      await drain(await client.makeRequestAsync(request, "", [200, 204, 404]));
-    });
-  }
-
-  /**
-   * Uploads below a prefix that were begun and not ended, at most a thousand. MinIO knows only those of one whole key, and
-   * gives up what is left over by itself after a day.
-   */
-  openUploads(prefix: string): Promise<OpenUpload[]> {
-    return this.#requests.send({ what: `list the uploads below ${prefix}` }, async (client) => {
-      const query = `max-uploads=1000&prefix=${escapedQuery(prefix)}&uploads=`;
-      const request = { method: "GET", bucketName: this.bucket, query };
-      return parseUploads(await textOf(await client.makeRequestAsync(request, "", [200])));
-    });
-  }
-
   /** Breaks all connections. */
   close(): void {
     this.#requests.close();
@@ -247,26 +178,8 @@ function absent(errorText: string): null {
   throw new AnswerError(error?.code ?? "", error?.message ?? "it is no answer of an object store");
 }
 
-function throwErrors(text: string): void {
-  const [error] = parseErrors(text).filter(({ code }) => code !== "NoSuchKey");
-  if (error !== undefined) throw new AnswerError(error.code || "InternalError", error.message);
-}
-
 function lengthOf(answer: IncomingMessage): number {
   const length = answer.headers["content-length"];
   if (length === undefined) throw new AnswerError("", "it does not say how many bytes the object has");
   return Number(length);
-}
-
-function md5(bytes: Uint8Array): string {
-  return createHash("md5").update(bytes).digest("base64");
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** As the signature wants it: everything but letters, digits and `-._~` escaped. */
-function escapedQuery(text: string): string {
-  return encodeURIComponent(text).replaceAll(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }

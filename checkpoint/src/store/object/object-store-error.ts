@@ -175,6 +175,8 @@ const passingCodes = new Set([
   "ConditionalRequestConflict",
   "InternalError",
   "BadDigest",
+  // MinIO's word for another CRC-32 than was named.
+  "XAmzContentChecksumMismatch",
   "IncompleteBody",
   incomplete,
 ]);

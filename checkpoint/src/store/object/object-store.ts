@@ -148,9 +148,9 @@ export class ObjectStore implements Store {
   /** Gives up uploads that were begun and not ended. Only the open attempt asks, when it has none on its way. */
   async removeTemporaries(): Promise<void> {
     for (let page = 0; page < maxUploadPages; page += 1) {
-      const uploads = await this.#client.openUploads(`${this.#root}data/`);
-      if (uploads.length === 0) return;
-      for (const upload of uploads) await this.#client.abortUpload(upload);
+      const left = await this.#client.uploads.list(`${this.#root}data/`);
+      if (left.length === 0) return;
+      for (const upload of left) await this.#client.uploads.abort(upload);
     }
   }
 

@@ -1,6 +1,7 @@
 import { manifestName } from "../../file-path.ts";
 import { type CheckpointWriter, StorageUnavailableError } from "../store.ts";
-import type { ObjectClient, OpenUpload, UploadedPart } from "./object-client.ts";
+import type { BegunUpload, UploadedPart } from "./multipart-uploads.ts";
+import type { ObjectClient } from "./object-client.ts";
 
 const mebibyte = 1024 * 1024;
 /** Stores take at most 10,000 parts of an object. */
@@ -70,7 +71,7 @@ class Upload {
   readonly #free: Uint8Array[] = [];
   readonly #inFlight = new Set<Promise<void>>();
   readonly #parts: UploadedPart[] = [];
-  #opened: OpenUpload | null = null;
+  #opened: BegunUpload | null = null;
   #buffer: Uint8Array;
   #filled = 0;
   #total = 0;
@@ -109,22 +110,23 @@ class Upload {
     await Promise.all(this.#inFlight);
     if (this.#failure !== null) throw this.#failure;
     const parts = this.#parts.sort((a, b) => a.part - b.part);
-    await this.#client.completeUpload(this.#opened, { parts, bytes: this.#total });
+    await this.#client.uploads.complete(this.#opened, { parts, bytes: this.#total });
     return this.#total;
   }
 
   /** Ends what is on its way and gives up the parts. Never throws: what stays is found by its list later. */
   async abort(): Promise<void> {
     await Promise.all(this.#inFlight);
-    if (this.#opened !== null) await this.#client.abortUpload(this.#opened).catch(() => {});
+    if (this.#opened !== null) await this.#client.uploads.abort(this.#opened).catch(() => {});
   }
 
   /** What an earlier try of this object left is given up first: MinIO lists uploads by their whole key alone. */
-  async #begin(): Promise<OpenUpload> {
-    for (const { key, uploadId } of await this.#client.openUploads(this.#key)) {
-      if (key === this.#key) await this.#client.abortUpload({ key, uploadId });
+  async #begin(): Promise<BegunUpload> {
+    const { uploads } = this.#client;
+    for (const upload of await uploads.list(this.#key)) {
+      if (upload.key === this.#key) await uploads.abort(upload);
     }
-    return { key: this.#key, uploadId: await this.#client.beginUpload(this.#key) };
+    return uploads.begin(this.#key);
   }
 
   async #sendPart(): Promise<void> {
@@ -133,7 +135,7 @@ class Upload {
     if (this.#failure !== null) throw this.#failure;
     const [opened, buffer] = [this.#opened, this.#buffer];
     this.#begun += 1;
-    const part = this.#client.putPart(opened, this.#begun, buffer.subarray(0, this.#filled)).then(
+    const part = this.#client.uploads.put(opened, this.#begun, buffer.subarray(0, this.#filled)).then(
       (sent) => {
         this.#parts.push(sent);
         this.#free.push(buffer);

@@ -177,7 +177,7 @@ export class Requests {
       transportAgent: agent,
       retryOptions: { disableRetry: true },
     });
-    // Bodies are protected by Content-MD5; a SHA-256 beside it costs ten times the transfer on machines without it in hardware.
+    // Bodies carry an MD5 or a CRC-32; a SHA-256 beside it costs ten times the transfer on machines without it in hardware.
     client.enableSHA256 = false;
     return client;
   }

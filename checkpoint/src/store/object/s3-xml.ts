@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { AnswerError } from "./answers.ts";
+import { md5Of } from "./request-values.ts";
 
 /** One page of a listing. `next` is where to go on, null after the last page. */
 export type ListingPage = Readonly<{ keys: readonly ListedKey[]; next: string | null }>;
@@ -47,18 +47,25 @@ export function parseErrors(xml: string): { code: string; message: string }[] {
   });
 }
 
+/** Throws the first error in an answer that is not about an object which is gone already. */
+export function throwErrors(xml: string): void {
+  const [error] = parseErrors(xml).filter(({ code }) => code !== "NoSuchKey");
+  if (error !== undefined) throw new AnswerError(error.code || "InternalError", error.message);
+}
+
 /** What asks for the removal of these keys, and its sum, which S3 wants with it. */
 export function removalOf(keys: readonly string[]): { text: string; md5: string } {
   const objects = keys.map((key) => `<Object><Key>${escaped(key)}</Key></Object>`).join("");
   const text = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>${objects}</Delete>`;
-  return { text, md5: createHash("md5").update(text).digest("base64") };
+  return { text, md5: md5Of(text) };
 }
 
-/** What makes an object of these parts, in their order. */
-export function completionOf(parts: readonly { part: number; etag: string }[]): string {
-  const texts = parts.map(
-    ({ part, etag }) => `<Part><PartNumber>${part}</PartNumber><ETag>${escaped(etag)}</ETag></Part>`,
-  );
+/** What makes an object of these parts, in their order. Parts that were sent with a CRC-32 must name it again. */
+export function completionOf(parts: readonly { part: number; etag: string; crc32?: string }[]): string {
+  const texts = parts.map(({ part, etag, crc32 }) => {
+    const sum = crc32 === undefined ? "" : `<ChecksumCRC32>${escaped(crc32)}</ChecksumCRC32>`;
+    return `<Part><PartNumber>${part}</PartNumber><ETag>${escaped(etag)}</ETag>${sum}</Part>`;
+  });
   return `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${texts.join("")}</CompleteMultipartUpload>`;
 }
 

@@ -1,0 +1,152 @@
+import { crc32 } from "node:zlib";
+import { AnswerError, drain, textOf } from "./answers.ts";
+import { ObjectStoreError, type ObjectStoreProblem } from "./object-store-error.ts";
+import { bodyOf, escapedQuery, md5Of } from "./request-values.ts";
+import type { Requests } from "./requests.ts";
+import { completionOf, parseUploadId, parseUploads, throwErrors } from "./s3-xml.ts";
+
+/** An upload that was begun and neither completed nor aborted. */
+export type OpenUpload = Readonly<{ key: string; uploadId: string }>;
+/** An upload that this process began, and how its parts are summed: it keeps to what it was begun with. */
+export type BegunUpload = OpenUpload & Readonly<{ sum: PartSum }>;
+/** One part of a large object, as the store acknowledged it; `crc32` where it was sent with one. */
+export type UploadedPart = Readonly<{ part: number; etag: string; crc32?: string }>;
+
+/**
+ * What the store compares a part's bytes with when they arrive. Every store checks an MD5. A CRC-32 is made four times
+ * as fast and finds what a network does to bytes, but a store that does not know it takes the bytes unchecked.
+ */
+type PartSum = "Crc32" | "Md5";
+
+/** Refusals of a request with a sum that the store does not know, or that is wrong. */
+const refusals = [400, 422, 501];
+const refusalProblems: ReadonlySet<ObjectStoreProblem> = new Set(["StoreFailing", "ConditionsUnsupported"]);
+
+/** Uploads of large objects in parts. All methods throw `ObjectStoreError`, and every request may be repeated. */
+export class MultipartUploads {
+  readonly #bucket: string;
+  readonly #requests: Requests;
+  readonly #sizeOf: (key: string) => Promise<number | null>;
+  #sum: PartSum | null = null;
+
+  /** `sizeOf` says how many bytes an object has, or null where it is not there. */
+  constructor(requests: Requests, sizeOf: (key: string) => Promise<number | null>) {
+    this.#bucket = requests.bucket;
+    this.#requests = requests;
+    this.#sizeOf = sizeOf;
+  }
+
+  /** Begins an upload. The first one asks the store which sums it checks, with parts of one byte. */
+  async begin(key: string): Promise<BegunUpload> {
+    this.#sum ??= await this.#probe(key);
+    return this.#begin(key, this.#sum);
+  }
+
+  /** Uploads part `part`, counted from 1, of at least 5 MiB unless it is the last. */
+  async put(upload: BegunUpload, part: number, bytes: Uint8Array): Promise<UploadedPart> {
+    const sum = upload.sum === "Crc32" ? crc32Of(bytes) : null;
+    const headers = sum === null ? { "Content-MD5": md5Of(bytes) } : crc32Header(sum);
+    const asked = { what: `put part ${part} of ${upload.key}`, bytes: bytes.byteLength };
+    return this.#requests.send(asked, async (client) => {
+      const request = { ...this.#partOf(upload, part), headers: { ...headers } };
+      const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200]);
+      await drain(answer);
+      const { etag } = answer.headers;
+      if (etag === undefined) throw new AnswerError("", "it names no ETag for the part");
+      return { part, etag, ...(sum === null ? {} : { crc32: sum }) };
+    });
+  }
+
+  /** Makes an object of its parts; readers see it whole from then on. */
+  async complete(upload: BegunUpload, { parts, bytes }: { parts: UploadedPart[]; bytes: number }): Promise<void> {
+    try {
+      // Some stores copy all bytes into one file before they answer.
+      await this.#requests.send({ what: `complete ${upload.key}`, storedBytes: bytes }, async (client) => {
+        const request = this.#about("POST", upload);
+        const answer = await client.makeRequestAsync(request, completionOf(parts), [200]);
+        // A store that needs long says 200 first, and in the end perhaps that it failed.
+        throwErrors(await textOf(answer));
+      });
+    } catch (error) {
+      // The reply to an earlier try may have been lost: then the upload is gone and the object is there.
+      if ((await this.#sizeOf(upload.key)) !== bytes) throw error;
+    }
+  }
+
+  /** Gives up an upload and its parts; one that is gone is fine. */
+  abort(upload: OpenUpload): Promise<void> {
+    return this.#requests.send({ what: `abort the upload of ${upload.key}` }, async (client) => {
+      await drain(await client.makeRequestAsync(this.#about("DELETE", upload), "", [200, 204, 404]));
+    });
+  }
+
+  /**
+   * Uploads below a prefix that were begun and not ended, at most a thousand. MinIO knows only those of one whole key, and
+   * gives up what is left over by itself after a day.
+   */
+  list(prefix: string): Promise<OpenUpload[]> {
+    return this.#requests.send({ what: `list the uploads below ${prefix}` }, async (client) => {
+      const query = `max-uploads=1000&prefix=${escapedQuery(prefix)}&uploads=`;
+      const request = { method: "GET", bucketName: this.#bucket, query };
+      return parseUploads(await textOf(await client.makeRequestAsync(request, "", [200])));
+    });
+  }
+
+  /** CRC-32 where the store refuses a part with another's and takes one with its own. */
+  async #probe(key: string): Promise<PartSum> {
+    const upload = await this.#begin(key, "Crc32").catch(refusalAsNull);
+    if (upload === null) return "Md5";
+    const [one, another] = [Uint8Array.of(1), Uint8Array.of(2)];
+    try {
+      if (await this.#takes(upload, one, crc32Of(another))) return "Md5";
+      return (await this.#takes(upload, one, crc32Of(one))) ? "Crc32" : "Md5";
+    } finally {
+      // What stays is found by its list later.
+      await this.abort(upload).catch(() => {});
+    }
+  }
+
+  #begin(key: string, sum: PartSum): Promise<BegunUpload> {
+    return this.#requests.send({ what: `begin ${key}` }, async (client) => {
+      const headers = sum === "Crc32" ? { "x-amz-checksum-algorithm": "CRC32" } : {};
+      const request = { method: "POST", bucketName: this.#bucket, objectName: key, query: "uploads=", headers };
+      const text = await textOf(await client.makeRequestAsync(request, "", [200]));
+      return { key, uploadId: parseUploadId(text), sum };
+    });
+  }
+
+  #takes(upload: OpenUpload, bytes: Uint8Array, sum: string): Promise<boolean> {
+    return this.#requests.send({ what: `put part 1 of ${upload.key}` }, async (client) => {
+      const request = { ...this.#partOf(upload, 1), headers: crc32Header(sum) };
+      const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200, ...refusals]);
+      await drain(answer);
+      return answer.statusCode === 200;
+    });
+  }
+
+  #partOf({ key, uploadId }: OpenUpload, part: number) {
+    const query = `partNumber=${part}&uploadId=${encodeURIComponent(uploadId)}`;
+    return { method: "PUT", bucketName: this.#bucket, objectName: key, query };
+  }
+
+  #about(method: string, { key, uploadId }: OpenUpload) {
+    return { method, bucketName: this.#bucket, objectName: key, query: `uploadId=${encodeURIComponent(uploadId)}` };
+  }
+}
+
+/** A store that does not know such sums may refuse to begin an upload with them. */
+function refusalAsNull(error: unknown): null {
+  if (error instanceof ObjectStoreError && refusalProblems.has(error.problem)) return null;
+  throw error;
+}
+
+/** As the protocol writes it: the four bytes, highest first, in base64. */
+function crc32Of(bytes: Uint8Array): string {
+  const four = Buffer.alloc(4);
+  four.writeUInt32BE(crc32(bytes));
+  return four.toString("base64");
+}
+
+function crc32Header(sum: string): { "x-amz-checksum-crc32": string } {
+  return { "x-amz-checksum-crc32": sum };
+}
