@@ -14,7 +14,8 @@ import type { CheckpointWriter } from "./store.ts";
 export class DirectoryWriter implements CheckpointWriter {
   readonly #data: string;
   readonly #final: string;
-  readonly #subdirectories = new Set<string>();
+  /** Below the checkpoint's own, and when each is there: files that are written at once may share one. */
+  readonly #subdirectories = new Map<string, Promise<void>>();
   /** Where the bytes are now; null once they are published or abandoned. */
   #current: string | null;
 
@@ -44,7 +45,7 @@ export class DirectoryWriter implements CheckpointWriter {
       const temporary = join(directory, `${manifestName}.tmp`);
       await writeNewFile(temporary, [manifest]);
       await rename(temporary, join(directory, manifestName));
-      const deepestFirst = [...this.#subdirectories].sort((a, b) => b.length - a.length);
+      const deepestFirst = [...this.#subdirectories.keys()].sort((a, b) => b.length - a.length);
       for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
       await syncDirectory(directory);
       const replaced = replace ? await this.#makeWay() : null;
@@ -82,9 +83,14 @@ export class DirectoryWriter implements CheckpointWriter {
 
   async #makeParents(path: string): Promise<void> {
     const parent = dirname(path);
-    if (parent === "." || this.#subdirectories.has(parent)) return;
+    if (parent === ".") return;
+    const made = this.#subdirectories.get(parent) ?? this.#makeParent(parent);
+    this.#subdirectories.set(parent, made);
+    await made;
+  }
+
+  async #makeParent(parent: string): Promise<void> {
     await this.#makeParents(parent);
     await makeDirectory(join(this.#directory(), parent), { existing: "refuse" });
-    this.#subdirectories.add(parent);
   }
 }

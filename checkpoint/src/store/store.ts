@@ -47,7 +47,7 @@ export interface StoredCheckpoint {
 /** A checkpoint on its way in: invisible to readers until `publish` has returned. */
 export interface CheckpointWriter {
   /**
-   * Writes one new file and makes it durable. The pieces are valid only until the next is asked for, but for those that
+   * Writes one new file and makes it durable; several may be on their way at once. The pieces are valid only until the next is asked for, but for those that
    * the writer holds (see `hold`). Where its size in bytes is known beforehand, a tier may choose better how to send it.
    */
   write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void>;

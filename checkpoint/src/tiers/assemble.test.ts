@@ -44,6 +44,21 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await manifestOf(second)).toEqual(await manifestOf(first));
   });
 
+  test("has all of many small files, in directories that they share, or none of them", async () => {
+    const first = await temporaryStore();
+    await restore(first, 1);
+    const names = Array.from({ length: 200 }, (_, index) => `shards/${index % 7}/rank-${index}.bin`);
+    const files = names.map((name, index) => bytesFile(name, "opaque", new Uint8Array(1000 + index).fill(index)));
+    const saved = await save(first, 1, 10, { files: [...filesOf(10), ...files] });
+    const to = await temporaryStore();
+    expect(await assemble({ to, from: [first], saved })).toMatchObject({ kind: "assembled", damages: [] });
+    expect(await verdict(to, saved)).toMatchObject({ ok: true });
+    await flipBit(pathIn(first, saved.directory, names[150] ?? ""), 8);
+    const none = await temporaryStore();
+    expect(await assemble({ to: none, from: [first], saved })).toMatchObject({ kind: "impossible" });
+    expect(await readdir(join(none.root, "data"))).toEqual([]);
+  });
+
   const damages = {
     "a flipped bit in the last chunk": (path: string) => flipBit(path, 8 * (2 * chunkBytes + 500)),
     "a zeroed block in the first chunk": (path: string) => zeroRange(path, { from: 4096, bytes: 4096 }),

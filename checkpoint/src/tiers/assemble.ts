@@ -1,4 +1,5 @@
 import type { Digest } from "../contract/digest.ts";
+import { inLanes } from "../in-lanes.ts";
 import type { Manifest, ManifestFile } from "../manifest.ts";
 import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/store.ts";
 import { type Copy, type DamagedChunk, matchedChunks, NoCopyMatchesError } from "./matched-chunks.ts";
@@ -20,6 +21,9 @@ type Options = Readonly<{
   onBytes?: (bytes: number) => void;
 }>;
 
+const smallBytes = 1024 * 1024;
+const smallAtOnce = 16;
+
 /**
  * Makes a whole copy of a checkpoint out of those in other tiers: a download, an upload, or a repair, which is all three
  * in one. Nothing is handed on but chunks that match the manifest of that digest, and what was written is published only
@@ -35,11 +39,19 @@ export async function assembleCheckpoint({ to, from, checkpoint, signal, onBytes
   const damages: DamagedChunk[] = [];
   const writer = await to.begin({ step: manifest.step, attempt: manifest.attempt });
   try {
-    for (const file of manifest.files) {
+    const write = async (file: ManifestFile) => {
       await using opened = await openCopies(copies, file);
       const chunks = matchedChunks(file, { copies: opened.copies, signal, onDamage: (damage) => damages.push(damage) });
       await writer.write(file.path, counted(chunks, onBytes), file.bytes);
-    }
+    };
+    // Of large files some chunks are on their way at once; of small ones it is the files.
+    const isSmall = ({ bytes }: ManifestFile) => bytes <= smallBytes;
+    await inLanes(manifest.files.filter(isSmall), smallAtOnce, write);
+    await inLanes(
+      manifest.files.filter((file) => !isSmall(file)),
+      1,
+      write,
+    );
     signal?.throwIfAborted();
     await writer.publish(text, { replace: true });
     return { kind: "assembled", manifest, damages };

@@ -42,7 +42,8 @@ export async function* matchedChunks(file: ManifestFile, options: Options): Asyn
   try {
     for (let next = 0, given = 0; given < total; given += 1) {
       for (; next < total && pending.length < readAhead; next += 1) {
-        const reading = matchedChunk(file, next, { ...options, buffer: free.pop() ?? new Uint8Array(file.chunkBytes) });
+        const buffer = free.pop() ?? new Uint8Array(Math.min(file.chunkBytes, file.bytes));
+        const reading = matchedChunk(file, next, { ...options, buffer });
         // It may fail long before its turn comes.
         reading.catch(() => {});
         pending.push(reading);

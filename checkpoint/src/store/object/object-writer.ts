@@ -1,4 +1,5 @@
 import { manifestName } from "../../file-path.ts";
+import { inLanes } from "../../in-lanes.ts";
 import { type CheckpointWriter, StorageUnavailableError } from "../store.ts";
 import type { BegunUpload, UploadedPart } from "./multipart-uploads.ts";
 import type { ObjectClient } from "./object-client.ts";
@@ -7,6 +8,7 @@ const mebibyte = 1024 * 1024;
 /** Stores take at most 10,000 parts of an object. */
 const maxParts = 9_000;
 const maxInFlight = 4;
+const sizesAtOnce = 16;
 
 /**
  * A checkpoint on its way into a bucket. Its keys are its own attempt's and step's, so nobody else writes them, and an
@@ -38,13 +40,13 @@ export class ObjectWriter implements CheckpointWriter {
 
   async publish(manifest: Uint8Array): Promise<void> {
     // A store may have answered for bytes that it does not have; the manifest may only follow what is there.
-    for (const { key, bytes } of this.#written) {
+    await inLanes(this.#written, sizesAtOnce, async ({ key, bytes }) => {
       const found = await this.#client.size(key);
-      if (found === bytes) continue;
+      if (found === bytes) return;
       throw new StorageUnavailableError(
         `Cannot publish ${this.#prefix} because ${key} has ${found ?? "no"} bytes: ${bytes} were uploaded`,
       );
-    }
+    });
     await this.#client.put(`${this.#prefix}${manifestName}`, manifest, { ifAbsent: false });
   }
 
