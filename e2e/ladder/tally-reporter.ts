@@ -55,7 +55,7 @@ function outcomeOf(test: TestCase): Pick<Extract<TallyLine, { kind: "test" }>, "
         ? { outcome: "failed", note: "it passed only when it was tried again" }
         : { outcome: "passed" };
     case "failed":
-      return { outcome: "failed" };
+      return { outcome: "failed", note: result.errors[0]?.message.slice(0, 500) ?? "it names no error" };
     case "skipped":
       // Vitest calls tests skipped whose file or hook broke: they were meant to run.
       if (hasBrokenParent(test)) return { outcome: "failed", note: "it never ran, because what it needs broke" };

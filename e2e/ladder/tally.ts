@@ -17,7 +17,7 @@ const Line = z.discriminatedUnion("kind", [
 /** One line of what the reporter writes down. */
 export type TallyLine = z.input<typeof Line>;
 
-/** What one kind of test came to; the notes say what failed without a test that says so, and why tests were skipped. */
+/** What one kind of test came to; the notes name each failure with its first error, and say why tests were skipped. */
 export type Count = Readonly<{ passed: number; failed: number; skipped: number; notes: readonly string[] }>;
 
 /**
@@ -28,19 +28,18 @@ export function countTally(text: string, exitCode: number): Count {
   const lines = text.split("\n").flatMap(readLine);
   const tests = lines.filter((line) => line.kind === "test");
   const count = (outcome: string) => tests.filter((test) => test.outcome === outcome).length;
+  const failed = tests.filter(({ outcome }) => outcome === "failed");
   const broken = lines.flatMap((line) => (line.kind === "broken" ? [`${line.what}: ${line.message}`] : []));
-  const failedTests = count("failed");
   const hasEnded = lines.some(({ kind }) => kind === "end");
   if (!hasEnded) broken.push(`the tests came to no end: exit code ${exitCode}`);
   else if (tests.length + broken.length === 0) broken.push("not one test was found");
-  else if (exitCode !== 0 && failedTests + broken.length === 0)
+  else if (exitCode !== 0 && failed.length + broken.length === 0)
     broken.push(`exit code ${exitCode}, and no test says why`);
-  const noted = tests.filter(({ outcome, note }) => outcome === "failed" && note !== undefined);
   return {
     passed: count("passed"),
-    failed: failedTests + broken.length,
+    failed: failed.length + broken.length,
     skipped: count("skipped"),
-    notes: [...broken, ...noted.map(({ name, note }) => `${name}: ${note}`), ...skipNotes(tests)],
+    notes: [...broken, ...failed.map(({ name, note }) => `${name}: ${note ?? "failed"}`), ...skipNotes(tests)],
   };
 }
 
