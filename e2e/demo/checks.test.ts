@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { expectedCause } from "../harness/expected-cause.ts";
 import { type InterruptionKind, interruptionKinds } from "../harness/interruptions.ts";
 import type { RunView } from "../harness/run-view.ts";
 import { checksOf, type Seen } from "./checks.ts";
-import { expectedCause } from "./expected-cause.ts";
 
 type Status = RunView["status"];
 type Attempt = Status["attempts"][number];

@@ -1,6 +1,6 @@
+import { expectedCause } from "../harness/expected-cause.ts";
 import type { Interrupted, InterruptionKind } from "../harness/interruptions.ts";
 import type { RunView } from "../harness/run-view.ts";
-import { expectedCause } from "./expected-cause.ts";
 import type { Check, DemoReport } from "./report.ts";
 
 /** A training that was watched to its end, as far as a promise speaks of it. */

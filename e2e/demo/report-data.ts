@@ -1,5 +1,5 @@
 import type { RunView } from "../harness/run-view.ts";
-import type { WatchedRun } from "./interrupted-run.ts";
+import type { WatchedRun } from "../harness/watched-run.ts";
 import { ledgerRows } from "./ledger.ts";
 import type { Check, DemoReport, Interruption } from "./report.ts";
 

@@ -1,3 +1,5 @@
+import type { LossPoint } from "../harness/watched-run.ts";
+
 /** Everything the demo learned, as the report shows it. Times are seconds since the run was created. */
 export type DemoReport = Readonly<{
   commit: string;
@@ -13,9 +15,6 @@ export type DemoReport = Readonly<{
   scraped: readonly { query: string; value: string; expected: string; met: boolean }[];
   checks: readonly Check[];
 }>;
-
-/** A loss seen at a step by an attempt. */
-export type LossPoint = Readonly<{ step: number; loss: number; attempt: number; seconds: number }>;
 
 /** One interruption as it was made and what came of it; null where the run never got that far. */
 export type Interruption = Readonly<{

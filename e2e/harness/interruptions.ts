@@ -1,5 +1,4 @@
 import { kill } from "node:process";
-import { setTimeout as wait } from "node:timers/promises";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { attemptOf, type RunAccess, until } from "./run-access.ts";
 import type { PodView, RunView } from "./run-view.ts";
@@ -20,6 +19,7 @@ export type InterruptionKind = (typeof interruptionKinds)[number] | "lost volume
 /** One interruption, as it was made. */
 export type Interrupted = Readonly<{
   kind: InterruptionKind;
+  /** The one that it befell. */
   attempt: number;
   /** The last step that the run's status had shown. */
   atStep: number;
@@ -30,7 +30,7 @@ export type Interrupted = Readonly<{
 
 type Victim = Readonly<{ api: ApiClient; run: RunAccess; volume: RunVolume; signal: AbortSignal }>;
 /** What a deed came to: its instant is that of the call or signal itself, not of the wait for the right moment. */
-type Deed = Readonly<{ atMs: number; detail: string }>;
+type Deed = Pick<Interrupted, "attempt" | "atMs" | "detail">;
 
 /** Interrupts the run in the way asked for, and resolves as soon as that is done; recovery is for the caller to await. */
 export async function interrupt(kind: InterruptionKind, victim: Victim): Promise<Interrupted> {
@@ -44,7 +44,7 @@ export async function interrupt(kind: InterruptionKind, victim: Victim): Promise
   } satisfies Record<InterruptionKind, (victim: Victim) => Promise<Deed>>;
   const before = await victim.run.get();
   const deed = await deeds[kind](victim);
-  return { kind, attempt: before.status.attempt ?? 0, atStep: before.status.progress?.step ?? 0, ...deed };
+  return { kind, atStep: before.status.progress?.step ?? 0, ...deed };
 }
 
 async function evictBetweenSaves(victim: Victim): Promise<Deed> {
@@ -54,18 +54,14 @@ async function evictBetweenSaves(victim: Victim): Promise<Deed> {
 
 /** Watches for the next save, and evicts within a few milliseconds of seeing it. */
 async function evictDuringSave(victim: Victim): Promise<Deed> {
-  const pod = await livePod(victim);
   const deadline = AbortSignal.any([victim.signal, AbortSignal.timeout(60_000)]);
-  for (;;) {
-    if (await saveInFlight(victim.volume)) break;
-    if (deadline.aborted) throw new Error(`Waited in vain for a save of ${pod.metadata.name}`);
-    await wait(1);
-  }
+  await until(`a save of ${victim.run.name.name}`, deadline, () => saveInFlight(victim.volume), { everyMs: 1 });
   return await evict(victim);
 }
 
 async function evict(victim: Victim): Promise<Deed> {
-  const { metadata } = await livePod(victim);
+  const pod = await livePod(victim);
+  const { metadata } = pod;
   const atMs = Date.now();
   await victim.api.expect("POST", `/api/v1/namespaces/${metadata.namespace}/pods/${metadata.name}/eviction`, {
     apiVersion: "policy/v1",
@@ -73,14 +69,15 @@ async function evict(victim: Victim): Promise<Deed> {
     metadata: { name: metadata.name, namespace: metadata.namespace },
     deleteOptions: { preconditions: { uid: metadata.uid } },
   });
-  return { atMs, detail: `pod ${metadata.name} evicted through the Eviction API` };
+  return { attempt: attemptOf(pod), atMs, detail: `pod ${metadata.name} evicted through the Eviction API` };
 }
 
 const priorityClass = "trainingrun-e2e-urgent";
 
 /** A pod of higher priority that needs the GPU of the run's node; it leaves again once the run's pod has gone. */
 async function preempt(victim: Victim): Promise<Deed> {
-  const { metadata, spec } = await livePod(victim);
+  const pod = await livePod(victim);
+  const { metadata, spec } = pod;
   const name = `urgent-${metadata.uid.slice(0, 8)}`;
   await victim.api.request("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", {
     apiVersion: "scheduling.k8s.io/v1",
@@ -92,7 +89,7 @@ async function preempt(victim: Victim): Promise<Deed> {
   const atMs = Date.now();
   await victim.api.expect("POST", path, urgentPod(name, spec.nodeName));
   const gone = async () => {
-    const live = (await victim.run.pods()).find((pod) => pod.metadata.uid === metadata.uid);
+    const live = (await victim.run.pods()).find((found) => found.metadata.uid === metadata.uid);
     return live === undefined || live.metadata.deletionTimestamp !== undefined;
   };
   try {
@@ -100,7 +97,7 @@ async function preempt(victim: Victim): Promise<Deed> {
   } finally {
     await victim.api.request("DELETE", `${path}/${name}?gracePeriodSeconds=0`);
   }
-  return { atMs, detail: `pod ${metadata.name} preempted by ${name} on ${spec.nodeName}` };
+  return { attempt: attemptOf(pod), atMs, detail: `pod ${metadata.name} preempted by ${name} on ${spec.nodeName}` };
 }
 
 function urgentPod(name: string, node: string | undefined): unknown {
@@ -132,7 +129,7 @@ async function killTrainer(victim: Victim): Promise<Deed> {
   if (pid === null) throw new Error(`Cannot kill the trainer of ${pod.metadata.name}: no such process on this machine`);
   const atMs = Date.now();
   kill(pid, "SIGKILL");
-  return { atMs, detail: `trainer of ${pod.metadata.name} killed with SIGKILL` };
+  return { attempt: attemptOf(pod), atMs, detail: `trainer of ${pod.metadata.name} killed with SIGKILL` };
 }
 
 /** Flips one bit in the newest checkpoint: the restore has to find it, refuse it, and take the one before. */
@@ -160,7 +157,7 @@ async function whileSuspended(victim: Victim, act: (stopped: RunView) => Promise
   const done = await act(stopped);
   const atMs = Date.now();
   await victim.run.patchSpec({ suspend: false });
-  return { atMs, detail: `${done} while the run was suspended` };
+  return { attempt: stopped.status.attempt ?? 0, atMs, detail: `${done} while the run was suspended` };
 }
 
 function isSuspended(run: RunView): boolean {

@@ -83,15 +83,22 @@ export function attemptOf(pod: PodView): number {
   return Number(pod.metadata.labels["trainingrun.dev/attempt"] ?? 0);
 }
 
-/** Asks again and again until the answer is yes; fails with `what` when `signal` ends the wait. */
+/** Asks again and again until the answer is yes; fails with `what` when `signal` ends the wait, by its time or otherwise. */
 export async function until(
   what: string | (() => string),
   signal: AbortSignal,
   ask: () => Promise<boolean>,
+  { everyMs }: { everyMs: number } = { everyMs: pollMs },
 ): Promise<void> {
   for (;;) {
     if (await ask()) return;
-    if (signal.aborted) throw new Error(`Waited in vain for ${typeof what === "string" ? what : what()}`);
-    await wait(pollMs);
+    if (signal.aborted) throw endOfWait(typeof what === "string" ? what : what(), signal.reason);
+    await wait(everyMs);
   }
+}
+
+function endOfWait(what: string, cause: unknown): Error {
+  const isTimeUp = cause instanceof DOMException && cause.name === "TimeoutError";
+  if (isTimeUp) return new Error(`Waited in vain for ${what}`, { cause });
+  return new Error(`Gave up waiting for ${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 }

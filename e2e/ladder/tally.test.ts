@@ -70,7 +70,12 @@ describe("what a real run of Vitest is counted as", () => {
       0,
       /it never came to its end/,
     ],
-    ["a test that keeps the others from running", "test['only']('a', () => {}); test('b', () => {});", 0, /^1 skipped/m],
+    [
+      "a test that keeps the others from running",
+      "test['only']('a', () => {}); test('b', () => {});",
+      0,
+      /^1 skipped/m,
+    ],
   ];
   test.each(alone)("%s", (_what, code, passed, words) => {
     const count = countTally(runVitest({ "one.test.ts": code }), 1);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { expectedCause } from "../demo/expected-cause.ts";
+import { expectedCause } from "../harness/expected-cause.ts";
 import { interruptionKinds } from "../harness/interruptions.ts";
 import { type Ended, exactnessResult } from "./exactness.ts";
 import { holds } from "./result.ts";

@@ -1,10 +1,10 @@
-import { expectedCause } from "../demo/expected-cause.ts";
-import { type WatchedRun, watchRun } from "../demo/interrupted-run.ts";
-import { LiveView } from "../demo/live-view.ts";
+import { expectedCause } from "../harness/expected-cause.ts";
 import type { Installation } from "../harness/installation.ts";
 import { type InterruptionKind, interruptionKinds } from "../harness/interruptions.ts";
+import { LiveView } from "../harness/live-view.ts";
 import { RunAccess } from "../harness/run-access.ts";
 import { weightsDigest } from "../harness/run-volume.ts";
+import { type WatchedRun, watchRun } from "../harness/watched-run.ts";
 import { onCluster } from "./on-cluster.ts";
 import type { Measurement, Result } from "./result.ts";
 import { mnistManifest } from "./trained-run.ts";

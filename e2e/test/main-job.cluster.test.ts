@@ -2,14 +2,14 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { expectedCause } from "../demo/expected-cause.ts";
-import { type WatchedRun, watchRun } from "../demo/interrupted-run.ts";
-import { LiveView } from "../demo/live-view.ts";
+import { expectedCause } from "../harness/expected-cause.ts";
 import { type Installation, install } from "../harness/installation.ts";
 import { interruptionKinds } from "../harness/interruptions.ts";
+import { LiveView } from "../harness/live-view.ts";
 import { RunAccess, until } from "../harness/run-access.ts";
 import { conditionOf, hasEnded, type RunView } from "../harness/run-view.ts";
 import { findRunVolume, weightsDigest } from "../harness/run-volume.ts";
+import { type WatchedRun, watchRun } from "../harness/watched-run.ts";
 import { mnistManifest } from "../measure/trained-run.ts";
 
 /*

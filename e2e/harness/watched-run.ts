@@ -1,10 +1,12 @@
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
-import { type Interrupted, type InterruptionKind, interrupt } from "../harness/interruptions.ts";
-import { type RunAccess, until } from "../harness/run-access.ts";
-import { hasEnded, type RunView } from "../harness/run-view.ts";
-import { findRunVolume, type RunVolume } from "../harness/run-volume.ts";
+import { type Interrupted, type InterruptionKind, interrupt } from "./interruptions.ts";
 import type { LiveView } from "./live-view.ts";
-import type { LossPoint } from "./report.ts";
+import { type RunAccess, until } from "./run-access.ts";
+import { hasEnded, type RunView } from "./run-view.ts";
+import { findRunVolume, type RunVolume } from "./run-volume.ts";
+
+/** A loss seen at a step by an attempt, and how long after the run was created. */
+export type LossPoint = Readonly<{ step: number; loss: number; attempt: number; seconds: number }>;
 
 /** A run that was watched to its end. */
 export type WatchedRun = Readonly<{

@@ -1,6 +1,6 @@
-import { conditionOf, type RunView } from "../harness/run-view.ts";
+import { conditionOf, type RunView } from "./run-view.ts";
 
-/** What the demo shows of a run while it waits: one line that renews itself on a terminal, a line per change elsewhere. */
+/** What is shown of a run while it is waited for: one line that renews itself on a terminal, a line per change elsewhere. */
 export class LiveView {
   readonly #started = performance.now();
   readonly #terminal = process.stdout.isTTY === true;

@@ -1,4 +1,4 @@
-import type { InterruptionKind } from "../harness/interruptions.ts";
+import type { InterruptionKind } from "./interruptions.ts";
 
 /** The cause that the ledger has to give the attempt which an interruption ended. */
 export const expectedCause: Readonly<Record<InterruptionKind, string>> = {
