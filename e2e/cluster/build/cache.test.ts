@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
@@ -43,4 +43,18 @@ it("removes what a making left that was killed, and nothing of other things", as
   await mkdir(join(directory, "tool-11.unfinished-at-work"));
   await cached(entry, async () => {});
   expect(readdirSync(directory).sort()).toEqual(["tool-1", "tool-11.unfinished-at-work"]);
+});
+
+it("makes room, when it makes a thing, of older ones that nobody has wanted for a month", async () => {
+  const [now, longAgo] = [new Date(), new Date(Date.now() - 40 * 24 * 3600 * 1000)];
+  const [old, recent, wanted] = ["tool-aaaaaaaaaaaa", "tool-bbbbbbbbbbbb", "tool-cccccccccccc"];
+  for (const name of [old, recent, wanted, "toolbox-aaaaaaaaaaaa", "tool-notes"]) await mkdir(join(directory, name));
+  for (const name of [old, wanted, "toolbox-aaaaaaaaaaaa", "tool-notes"])
+    await utimes(join(directory, name), longAgo, longAgo);
+  await utimes(join(directory, recent), now, now);
+  await cached({ ...entry, name: wanted }, async () => {});
+  await cached({ ...entry, name: "tool-dddddddddddd" }, async () => {});
+  expect(readdirSync(directory).sort()).toEqual(
+    [recent, wanted, "tool-dddddddddddd", "tool-notes", "toolbox-aaaaaaaaaaaa"].sort(),
+  );
 });

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { type LockOptions, withLock } from "../processes/lock.ts";
@@ -11,6 +11,8 @@ export interface CacheEntry extends LockOptions {
   /** What is done when it is missing, and how long that usually takes. */
   readonly what: string;
 }
+
+const unusedMs = 30 * 24 * 3600 * 1000;
 
 /** The user's cache of what takes long to make. It is shared by all clones of the project, so nothing in it changes. */
 export function cacheDirectory(): string {
@@ -24,7 +26,10 @@ export function cacheDirectory(): string {
  */
 export async function cached(entry: CacheEntry, make: (directory: string) => Promise<void>): Promise<string> {
   const directory = join(cacheDirectory(), entry.name);
-  if (existsSync(directory)) return directory;
+  if (existsSync(directory)) {
+    await markUsed(directory);
+    return directory;
+  }
   await mkdir(cacheDirectory(), { recursive: true });
   await withLock(directory, entry, async () => {
     if (existsSync(directory)) return;
@@ -36,11 +41,30 @@ export async function cached(entry: CacheEntry, make: (directory: string) => Pro
     try {
       await make(unfinished);
       await rename(unfinished, directory);
+      await markUsed(directory);
+      await removeUnused(entry.name);
     } finally {
       await rm(unfinished, { recursive: true, force: true });
     }
   });
   return directory;
+}
+
+/** The time of a directory says when it was last wanted. Best effort: another user's cache may be read only. */
+async function markUsed(directory: string): Promise<void> {
+  await utimes(directory, new Date(), new Date()).catch(() => {});
+}
+
+/** Removes what nobody has wanted for a month of what a new thing takes the place of: the same name, another digest. */
+async function removeUnused(name: string): Promise<void> {
+  const kind = name.slice(0, name.lastIndexOf("-") + 1);
+  for (const other of await readdir(cacheDirectory())) {
+    const isOfKind = other.startsWith(kind) && /^[0-9a-f]{12}$/.test(other.slice(kind.length));
+    if (!isOfKind || other === name) continue;
+    const path = join(cacheDirectory(), other);
+    const { mtimeMs } = await stat(path);
+    if (Date.now() - mtimeMs > unusedMs) await rm(path, { recursive: true, force: true });
+  }
 }
 
 /** Removes the entries of a directory whose names begin so. */
