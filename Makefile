@@ -29,9 +29,9 @@ $(MODULES): package-lock.json package.json $(wildcard */package.json)
 setup: $(MODULES) ## Install what a fresh Debian 12 with node, npm, go and make lacks; says what it does
 	@node e2e/cluster/setup.ts
 
-.PHONY: object-stores
-object-stores: $(MODULES) ## Build the S3 servers that the tests run against
-	@node e2e/object-store/setup.ts
+.PHONY: setup-tests
+setup-tests: $(MODULES) ## The same, and the S3 servers that tests and measurements run against
+	@node e2e/cluster/setup.ts --object-stores
 
 .PHONY: generate
 generate: $(MODULES) ## Write the CRD, its reference page and its JSON schema from the zod schema
@@ -48,7 +48,7 @@ unit: $(MODULES) ## Unit, property, golden, attack and kill tests
 	@vitest run --project unit
 
 .PHONY: test
-test: setup object-stores ## Everything: ends with `N passed, N failed, N skipped`
+test: setup-tests ## Everything: ends with `N passed, N failed, N skipped`
 	@node e2e/ladder/main.ts
 
 .PHONY: images
@@ -72,5 +72,5 @@ demo-down: $(MODULES) ## Remove what the demo left running
 	@node e2e/demo/main.ts down
 
 .PHONY: measure
-measure: setup object-stores ## Run every measurement (single ones: npm run measure -- NAME)
+measure: setup-tests ## Run every measurement (single ones: npm run measure -- NAME)
 	@node e2e/measure/main.ts all

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../processes/command.ts";
-import { cached } from "./cache.ts";
+import { cacheDirectory, cached } from "./cache.ts";
 
 /** Told what is being made and how long that usually takes. */
 export type Report = (line: string) => void;
@@ -72,6 +72,9 @@ const minio: GoProgram = {
   usualMinutes: "3 to 6",
 };
 
+const programs = { kubernetes, coredns, helm, versitygw, minio };
+export type ProgramName = keyof typeof programs;
+
 /** The program that is every part of Kubernetes (its first argument says which); built where the cache has none. */
 export function ensureKubernetes(report: Report = console.error, signal?: AbortSignal): Promise<string> {
   return ensureProgram(kubernetes, report, signal);
@@ -97,8 +100,21 @@ export function ensureMinio(report: Report = console.error, signal?: AbortSignal
   return ensureProgram(minio, report, signal);
 }
 
+/**
+ * Downloads the sources of those programs that the cache lacks, one after the other: beside a build, which wants the
+ * processors and not the network. What cannot be downloaded is left to the build to say.
+ */
+export async function fetchSources(names: readonly ProgramName[], signal: AbortSignal): Promise<void> {
+  for (const name of names) {
+    const program = programs[name];
+    if (existsSync(join(cacheDirectory(), await entryName(program)))) continue;
+    const options = { cwd: program.directory, env: goEnvironment, timeoutMs, signal };
+    await run("go", ["list", "-deps", program.package], options).catch(() => {});
+  }
+}
+
 async function ensureProgram(program: GoProgram, report: Report, signal: AbortSignal | undefined): Promise<string> {
-  const name = `${program.name}-${await contentHash(program)}`;
+  const name = await entryName(program);
   const what = `Building ${program.name} with Go: usually ${program.usualMinutes} minutes on 2 cores`;
   const directory = await cached({ name, what, timeoutMs, report, signal }, async (unfinished) => {
     const flags = ["-ldflags", program.ldflags, "-o", join(unfinished, program.name)];
@@ -110,6 +126,10 @@ async function ensureProgram(program: GoProgram, report: Report, signal: AbortSi
 
 // Whatever the user set for their own Go work must not change what is built here.
 const goEnvironment = { GOFLAGS: "-mod=readonly -trimpath -buildvcs=false", GOWORK: "off" };
+
+async function entryName(program: GoProgram): Promise<string> {
+  return `${program.name}-${await contentHash(program)}`;
+}
 
 async function contentHash(program: GoProgram): Promise<string> {
   const hash = createHash("sha256");
