@@ -23,6 +23,8 @@ export const controlFiles = {
   done: "done",
   /** A {@link TrainerRecord} of kind `preempted`; the trainer writes it before it exits on SIGTERM. */
   preempted: "preempted",
+  /** {@link MirrorRate}; the agent writes it after each upload, the trainer reads it when it is asked to stop. */
+  mirrorRate: "mirror-rate",
   /** An {@link AgentRecord} of kind `restore-failed`: a restarted restore repeats this verdict, it does not judge again. */
   restoreFailed: "restore-failed",
 } as const;
