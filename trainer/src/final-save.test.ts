@@ -13,6 +13,8 @@ const usual: FinalSaveInput = {
 };
 const inFlight = (step: number, remaining: number) => ({ step, remainingBytes: remaining * megabyte });
 
+const unmeasured = { bytesPerSecond: null };
+
 const cases: [string, Partial<FinalSaveInput>, FinalSavePlan["action"]][] = [
   ["a step that is saved already needs nothing", { savedStep: 100 }, "nothing to save"],
   ["nothing needs to be saved even with no time left", { savedStep: 100, remainingSeconds: 0 }, "nothing to save"],
@@ -20,8 +22,18 @@ const cases: [string, Partial<FinalSaveInput>, FinalSavePlan["action"]][] = [
   ["a save that just fits is begun", { remainingSeconds: 1.9 }, "save"],
   ["a save that does not fit is never begun", { remainingSeconds: 1.7 }, "give up"],
   ["a deadline that has passed leaves nothing to do", { remainingSeconds: -3 }, "give up"],
-  ["without a measured rate a small model is saved", { bytesPerSecond: null, bytes: megabyte }, "save"],
-  ["without a measured rate a slow volume is assumed", { bytesPerSecond: null, bytes: 400 * megabyte }, "give up"],
+  ["where no save was measured a model of any size is tried", { ...unmeasured, bytes: 2 ** 42 }, "save"],
+  [
+    "where no save was measured and no time is left nothing is begun",
+    { ...unmeasured, remainingSeconds: 0.5 },
+    "give up",
+  ],
+  ["a first save of this very step is finished", { ...unmeasured, inFlight: inFlight(100, 4000) }, "finish in-flight"],
+  [
+    "an older first save is finished, and then the step saved if there is time",
+    { ...unmeasured, inFlight: inFlight(95, 4000) },
+    "finish in-flight, then save",
+  ],
   ["a save of this very step is finished", { inFlight: inFlight(100, 50) }, "finish in-flight"],
   ["a save of this very step that cannot end is let go", { inFlight: inFlight(100, 2000) }, "give up"],
   [

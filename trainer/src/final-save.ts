@@ -7,7 +7,7 @@ export type FinalSaveInput = {
   readonly inFlight: { readonly step: number; readonly remainingBytes: number } | null;
   /** What one save writes. */
   readonly bytes: number;
-  /** Measured by this process' own saves; null before its first one. */
+  /** Measured by this process' own saves; null before its first one has ended. */
   readonly bytesPerSecond: number | null;
   readonly remainingSeconds: number;
 };
@@ -28,29 +28,31 @@ export type FinalSavePlan = {
 const reserveSeconds = 0.5;
 /** A save's cost besides its bytes: opening, fsyncs, renames, the log. */
 const overheadSeconds = 0.3;
-/** Taken before anything was measured: a slow network volume. */
-const assumedBytesPerSecond = 20 * 2 ** 20;
+/** Every size fits: what the deadline cuts off is invisible to every reader, and what is not tried is lost for certain. */
+const unmeasured = Number.POSITIVE_INFINITY;
 
 /**
  * Decides what the final save does within the time that is left: lose no step if it can be had, else as few as can
  * be, and never begin a save that cannot end before the deadline. A save in flight is finished when that is sooner
- * than a new one; then a new one follows if both fit.
+ * than a new one; then a new one follows if both fit. How long a save takes is never guessed: one that nothing
+ * was measured for is tried (I4).
  */
 export function planFinalSave(input: FinalSaveInput): FinalSavePlan {
   const { step, savedStep, inFlight } = input;
   if (savedStep >= step) return { action: "nothing to save", why: `step ${step} is saved already` };
 
-  const rate = input.bytesPerSecond ?? assumedBytesPerSecond;
+  const rate = input.bytesPerSecond ?? unmeasured;
   const left = input.remainingSeconds - reserveSeconds;
   const fresh = overheadSeconds + input.bytes / rate;
-  const estimate = `a save takes about ${fresh.toFixed(1)} s, ${Math.max(0, left).toFixed(1)} s are left`;
+  const time = (seconds: number) => (rate === unmeasured ? "an unmeasured time" : `about ${seconds.toFixed(1)} s`);
+  const estimate = `a save takes ${time(fresh)}, ${Math.max(0, left).toFixed(1)} s are left`;
   if (inFlight === null) {
     if (fresh <= left) return { action: "save", why: estimate };
     return { action: "give up", why: `${estimate}; step ${savedStep} stands` };
   }
 
   const finish = overheadSeconds + inFlight.remainingBytes / rate;
-  const both = `${estimate}; the save of step ${inFlight.step} needs about ${finish.toFixed(1)} s more`;
+  const both = `${estimate}; the save of step ${inFlight.step} takes ${time(finish)} more`;
   if (inFlight.step >= step) {
     return finish <= left ? { action: "finish in-flight", why: both } : { action: "give up", why: both };
   }
