@@ -1,4 +1,5 @@
 import type { ResumePolicy, ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
+import type { Health } from "@trainingrun/checkpoint/health.ts";
 import { checkEnvironment } from "./environment-check.ts";
 import type { EnvironmentFacts } from "./environment-facts.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
@@ -7,9 +8,18 @@ import { describePartial, fitPartially } from "./partial-load.ts";
 import { say } from "./say.ts";
 import type { StartingPoint } from "./starting-point.ts";
 import type { BatchSource } from "./training-loop.ts";
+import type { TrainingState } from "./training-state.ts";
 
-/** A checkpoint that training goes on from, and how it was taken up. */
-export type Resumed = { readonly loaded: LoadedState; readonly report: ResumeReport };
+/**
+ * A checkpoint that training goes on from, and how it was taken up. It lives as long as the attempt, so it holds none of
+ * the tensors: the learner has taken their values, and a second copy would stay in memory to the end.
+ */
+export type Resumed = {
+  readonly state: TrainingState;
+  /** What its manifest says of NaN and infinity. */
+  readonly health: Health;
+  readonly report: ResumeReport;
+};
 
 /** What takes the checkpoint up, and under which rules. */
 export type Resuming<Data> = {
@@ -39,7 +49,8 @@ export async function resumeFrom<Data>(
   data.seek(loaded.state.cursor);
   const { partial } = fitted;
   if (partial !== null) say(`the checkpoint was loaded in part: ${describePartial(partial)}`);
-  return { loaded, report: { environment: verdict, ...(partial === null ? {} : { partial }) } };
+  const { state, manifest } = loaded;
+  return { state, health: manifest.health, report: { environment: verdict, ...(partial === null ? {} : { partial }) } };
 }
 
 function requireSameRows<Data>({ state }: LoadedState, data: BatchSource<Data>): void {

@@ -1,11 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { expect, onTestFinished, test } from "vitest";
 import { batches } from "./batches.ts";
-import type { HeldTensor, Learner } from "./learner.ts";
+import type { HeldTensor, Learner, LoadedTensors } from "./learner.ts";
 import { trainLearner } from "./train-learner.ts";
 
 function tensor(name: string, values: number[]): HeldTensor {
@@ -85,4 +87,31 @@ test("more masks than a manifest names are healthy after a resume as well", asyn
     [3, false],
     [6, false],
   ]);
+});
+
+/** Collects all garbage there is. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+}
+
+test("what a checkpoint held is not kept in memory while training goes on from it", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "train-learner-"));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  await trainTo(2, { directory, learner: maskedLearner({ spoil: null }) });
+  const loaded: WeakRef<Uint8Array>[] = [];
+  const kept: number[] = [];
+  const learner: Learner<unknown> = {
+    ...maskedLearner({ spoil: null }),
+    restore: (weights: LoadedTensors) => loaded.push(...[...weights.values()].map(({ bytes }) => new WeakRef(bytes))),
+    step: () => {
+      collectGarbage();
+      kept.push(loaded.filter((reference) => reference.deref() !== undefined).length);
+      return 1;
+    },
+  };
+  await trainTo(5, { directory, learner });
+  expect(loaded).toHaveLength(2);
+  // A weak reference itself keeps its object until the end of the turn that made it, which may be the first step's.
+  expect(kept.slice(1)).toEqual([0, 0]);
 });

@@ -13,7 +13,6 @@ import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
 import { type HurriedSave, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
-import type { LoadedState } from "./load-checkpoint.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
 import { type LocalOptions, type Place, readPlace } from "./place.ts";
@@ -135,7 +134,6 @@ type Assembly<Data> = {
 
 function assemble<Data>({ place, start, learner, options, environment, resumed, replay }: Assembly<Data>) {
   const pacer = new Pacer();
-  const loaded = resumed?.loaded ?? null;
   const retention = place.kind === "local" ? new RetentionAtHand(start, options.best) : null;
   const saver = new Saver(
     {
@@ -143,7 +141,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
       writer: writerThread({ root: resolve(place.checkpoints), runUid: place.runUid }),
       attempt: start.attempt,
       parent: start.resume?.digest ?? null,
-      nonFiniteBefore: nonFiniteBefore(learner, loaded),
+      nonFiniteBefore: nonFiniteBefore(learner, resumed),
       environment,
       pacer,
       afterCommit: (checkpoint: CommittedCheckpoint) => {
@@ -173,7 +171,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
       replay?.afterStep({ step, loss, savingStep: saver.inFlight?.step ?? null }),
     resumeReport: () => reportOf(resumed, replay),
   };
-  const begin = loaded === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: loaded.state };
+  const begin = resumed === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: resumed.state };
   return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events, retention };
 }
 
@@ -196,8 +194,8 @@ function openEvents(
  * A mask full of -infinity is what the script wants: only what training makes of other tensors is unhealthy. A resumed
  * learner holds the checkpoint's tensors by now, so it can be asked where the manifest had no room for all names.
  */
-function nonFiniteBefore(learner: Learner<never>, loaded: LoadedState | null): readonly string[] {
-  if (loaded !== null && listsAllNonFinite(loaded.manifest.health)) return loaded.manifest.health.nonFinite;
+function nonFiniteBefore(learner: Learner<never>, resumed: Resumed | null): readonly string[] {
+  if (resumed !== null && listsAllNonFinite(resumed.health)) return resumed.health.nonFinite;
   const { weights, optimizerTensors } = learner.snapshot();
   const held = [...weights, ...optimizerTensors];
   const found = nonFiniteTensors(held);

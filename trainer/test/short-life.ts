@@ -101,7 +101,7 @@ export async function live(life: Life): Promise<Lived> {
   const environment = collectEnvironment({ backend, environment: said, config, dataset: data.digest() });
   const rules = ResumePolicy.parse({ environmentMismatch: "Ignore", ...policy });
   const resumed = point === null ? null : await resumeFrom(point, { learner, data, policy: rules, environment });
-  const state = resumed?.loaded.state;
+  const state = resumed?.state;
   const random = new Random(
     life.randomSeed === undefined && state ? state.random : { seed: life.randomSeed ?? 3, counter: 0 },
   );
