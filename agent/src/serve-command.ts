@@ -3,11 +3,9 @@ import { join } from "node:path";
 import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
-import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import { readControlFile } from "./control-directory.ts";
+import { deadlineAfter } from "./deadline.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { graceLeftMs } from "./grace.ts";
 import { takeUp } from "./restore.ts";
 import { describe } from "./restore-command.ts";
 import { listen } from "./serve/http.ts";
@@ -98,7 +96,7 @@ type Keeping = Serving & Readonly<{ keeper: Keeper; mirror: Mirror | null; care:
 /** Looks at the volume whenever there may be something new, until the end; what it learns is on record at once. */
 async function keep(environment: AgentEnvironment, serving: Keeping): Promise<void> {
   const { stop, log, reporter, keeper, mirror, care } = serving;
-  const end = deadlineAfter(stop, environment);
+  const { signal: end, leftMs } = deadlineAfter(stop, environment);
   using pace = new Pace(
     [
       { directory: join(environment.TRAININGRUN_CHECKPOINTS, "log"), wakesFor: () => true },
@@ -126,7 +124,7 @@ async function keep(environment: AgentEnvironment, serving: Keeping): Promise<vo
     // What stood on the volume when the signal came is looked at once more after it.
     if (defect !== null) throw defect;
     const last = stop.aborted;
-    if (last) mirror?.hurry();
+    if (last) mirror?.hurry({ leftMs: await leftMs() });
     await keeper.look({ signal: end, learned });
     await care.pointNames(keeper.findings);
     // After the signal every second is the next attempt's: what may go can be removed by its agent.
@@ -158,19 +156,4 @@ function describeMirror({ state }: Mirror): string {
 
 function open(environment: AgentEnvironment, reporter: Reporter): Promise<Server> {
   return listen(reporter, { host: environment.TRAININGRUN_POD_IP, port: agentPort });
-}
-
-/** A signal that is aborted when the time that SIGTERM leaves is over. */
-function deadlineAfter(stop: AbortSignal, environment: AgentEnvironment): AbortSignal {
-  const end = new AbortController();
-  const begin = async () => {
-    const preempted = await readControlFile(
-      join(environment.TRAININGRUN_CONTROL, controlFiles.preempted),
-      TrainerRecord,
-    );
-    setTimeout(() => end.abort(), graceLeftMs(environment.TRAININGRUN_GRACE_SECONDS, preempted)).unref();
-  };
-  if (stop.aborted) void begin();
-  else stop.addEventListener("abort", () => void begin(), { once: true });
-  return end.signal;
 }

@@ -26,6 +26,8 @@ export function temporaryDirectory(): string {
   return root;
 }
 
+type Hold = (signal: AbortSignal) => Promise<void>;
+
 /** The tiers of one run, both on the disk: what the mirror does is the same for every kind of store. */
 export class Tiers {
   readonly root = temporaryDirectory();
@@ -35,7 +37,9 @@ export class Tiers {
   /** While it is set, the object store is away with these words. */
   away: string | null = null;
   /** Waits or fails in the place of the next upload of this step. */
-  readonly atUpload = new Map<number, (signal: AbortSignal) => Promise<void>>();
+  readonly atUpload = new Map<number, Hold>();
+  /** The same once all of its files are there, and its manifest is not. */
+  readonly atPublish = new Map<number, Hold>();
 
   constructor(remote: DirectoryStore) {
     this.remote = remote;
@@ -72,7 +76,15 @@ export class Tiers {
     const held = this.atUpload.get(place.step);
     this.atUpload.delete(place.step);
     await held?.(signal);
-    return this.remote.begin(place);
+    const writer = await this.remote.begin(place);
+    const publish = writer.publish.bind(writer);
+    writer.publish = async (...given) => {
+      const held = this.atPublish.get(place.step);
+      this.atPublish.delete(place.step);
+      await held?.(signal);
+      await publish(...given);
+    };
+    return writer;
   }
 }
 

@@ -264,18 +264,41 @@ describe("When the pod ends", () => {
     expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
   });
 
-  test("an older checkpoint that is on its way gives way to the last one", async () => {
+  /** A pod whose store takes ten seconds for a checkpoint, and that saves its last one while another is on its way. */
+  async function endingWhile(held: "atUpload" | "atPublish", leftMs: number) {
     const { tiers, pod } = await savedPod([10]);
-    let broken = "";
-    tiers.atUpload.set(10, async (signal) => {
-      await pod.save(20);
-      pod.mirror.hurry();
+    const takeTenSeconds = async () => {
+      pod.nowMs += 10_000;
+    };
+    tiers.atPublish.set(10, takeTenSeconds);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    await pod.save(20);
+    if (held === "atUpload") tiers.atPublish.set(20, takeTenSeconds);
+    let brokenOff = true;
+    tiers[held].set(20, async (signal) => {
+      if (held === "atPublish") await takeTenSeconds();
+      await pod.save(30);
+      pod.mirror.hurry({ leftMs });
       signal.throwIfAborted();
-      broken = "not broken off";
+      brokenOff = false;
     });
     await pod.mirrorUntil(() => pod.mirror.settled);
-    expect([broken, await tiers.commits()]).toEqual(["", ["commit 20", "commit 10"]]);
     expect(pod.mirror.state.problem).toBeNull();
+    return { brokenOff, commits: await tiers.commits() };
+  }
+
+  const newestFirst = { brokenOff: true, commits: ["commit 10", "commit 30", "commit 20"] };
+  test.each([
+    ["gives way to the last one, which gets there in time", "atUpload", 15_000, newestFirst],
+    ["gives way although it is nearly there, where the last one gets there as well", "atPublish", 15_000, newestFirst],
+    ["gives way where neither would get there: the last one is worth more", "atUpload", 5_000, newestFirst],
+    [
+      "and nearly there is not thrown away for a last one that would not get there",
+      ...(["atPublish", 5_000] as const),
+      { brokenOff: false, commits: ["commit 10", "commit 20", "commit 30"] },
+    ],
+  ] as const)("an older checkpoint that is on its way %s", async (_what, held, leftMs, outcome) => {
+    expect(await endingWhile(held, leftMs)).toEqual(outcome);
   });
 
   test("with a durable volume, it does not wait for a store that is away", async () => {
@@ -294,7 +317,7 @@ describe("When the pod ends", () => {
     expect(pod.mirror.settled).toBe(false);
     expect([latestVerified(pod.knowledge), pod.knowledge.done]).toEqual([null, null]);
     tiers.away = null;
-    pod.mirror.hurry();
+    pod.mirror.hurry({ leftMs: 30_000 });
     await pod.mirrorUntil(() => pod.mirror.settled);
     expect(latestVerified(pod.knowledge)).toMatchObject({ digest: final, tiers: ["Volume", "ObjectStore"] });
     expect(pod.knowledge.done).toBe(final);

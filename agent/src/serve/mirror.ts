@@ -57,8 +57,8 @@ export class Mirror {
   /** Since when the object store lacks a checkpoint. */
   #lackedSince: ReadonlyMap<Digest, number> = new Map();
   #turn: "Newest" | "Waiting" = "Newest";
-  #current: CheckpointRef | null = null;
-  #stopping = false;
+  /** When the pod's time is over; null while that is not known. */
+  #endsAt: number | null = null;
   #fenced = false;
 
   constructor(options: Options) {
@@ -95,8 +95,8 @@ export class Mirror {
   }
 
   /** Says that the pod is ending: the newest goes first from now on, and what lies nowhere else is tried again at once. */
-  hurry(): void {
-    this.#stopping = true;
+  hurry({ leftMs }: { leftMs: number }): void {
+    this.#endsAt = this.#now() + leftMs;
     if (this.#isAllThereIs) this.#operations.retryNow();
     this.wake();
   }
@@ -150,7 +150,7 @@ export class Mirror {
     const [next] = this.#plan().next;
     const isDoneDue = final !== null && !this.done && this.mirrored.has(final);
     // The next attempt's agent removes what may go: these seconds are for what must be there.
-    const isTidy = this.#stopping || this.#store.isTidy;
+    const isTidy = this.#endsAt !== null || this.#store.isTidy;
     const isDonePausing = this.#operations.pausing("done-store", "store");
     if (next === undefined && isTidy && (!isDoneDue || isDonePausing)) return false;
     const held = await this.#store.holding(signal, async (store, workSignal) => {
@@ -167,7 +167,6 @@ export class Mirror {
     const started = this.#now();
     // One that gives way, or fails, has had its turn as well.
     this.#turn = this.#plan().missing.every(({ step }) => step <= ref.step) ? "Waiting" : "Newest";
-    this.#current = ref;
     this.#meter.begin(ref);
     const onBytes = (bytes: number) => {
       this.#meter.add(bytes);
@@ -181,7 +180,6 @@ export class Mirror {
       });
       if (uploaded === null) return;
     } finally {
-      this.#current = null;
       this.#meter.end();
     }
     this.#store.add(ref.digest);
@@ -209,10 +207,18 @@ export class Mirror {
     return plan;
   }
 
-  /** Whether an older checkpoint is on its way while the last one waits, and nothing newer will come. */
+  /**
+   * Whether an older checkpoint is on its way while the last one waits, and nothing newer will come. What is nearly there
+   * does not make way for one that would not get there in what is left of the pod's time.
+   */
   get #isInTheWay(): boolean {
     const [next] = this.#isEnding ? this.#plan().next : [];
-    return this.#current !== null && next !== undefined && next.step > this.#current.step;
+    const { uploading: current, bytesPerSecond } = this.#meter;
+    if (current === null || next === undefined || next.step <= current.step) return false;
+    const { TRAININGRUN_GRACE_SECONDS: graceSeconds } = this.#options.environment;
+    const leftSeconds = this.#endsAt === null ? graceSeconds : (this.#endsAt - this.#now()) / 1000;
+    const fits = (bytes: number) => bytesPerSecond === 0 || bytes <= bytesPerSecond * leftSeconds;
+    return fits(next.bytes) || !fits(current.totalBytes - current.bytes);
   }
 
   #problem(): Problem | null {
@@ -222,7 +228,7 @@ export class Mirror {
   }
 
   get #isEnding(): boolean {
-    return this.#stopping || this.#options.source().final !== null;
+    return this.#endsAt !== null || this.#options.source().final !== null;
   }
 
   get #isFenced(): boolean {
