@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type AttackRow, attacksResult } from "./attacks.ts";
+import { type AttackRow, attacksResult, testRow } from "./attacks.ts";
 import { holds } from "./result.ts";
 
 const good: AttackRow = { run: 800, held: 800, controls: 800, falseAlarms: 0 };
@@ -17,5 +17,11 @@ describe("the attacks measure", () => {
   ];
   test.each(broken)("does not hold where %s", (_what, change) => {
     expect(holds(attacksResult({ tests: good, bits: { ...good, ...change } }))).toBe(false);
+  });
+
+  test("counts a file of attacks that broke before its first test", () => {
+    expect(testRow({ success: true, numTotalTests: 9, numPassedTests: 9 })).toMatchObject({ run: 9, held: 9 });
+    expect(testRow({ success: false, numTotalTests: 9, numPassedTests: 9 })).toMatchObject({ run: 10, held: 9 });
+    expect(testRow({ success: false, numTotalTests: 9, numPassedTests: 8 })).toMatchObject({ run: 9, held: 8 });
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
-import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
+import { InvalidManifestError, parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { z } from "zod";
@@ -52,7 +52,7 @@ async function measureAttacks(signal: AbortSignal): Promise<Result> {
   }
 }
 
-const Report = z.object({ numTotalTests: z.int(), numPassedTests: z.int() });
+const Report = z.object({ success: z.boolean(), numTotalTests: z.int(), numPassedTests: z.int() });
 
 /** The attack tests, counted by Vitest itself; they have their own controls, which are tests too. */
 async function runAttackTests(report: string, signal: AbortSignal): Promise<AttackRow> {
@@ -60,8 +60,14 @@ async function runAttackTests(report: string, signal: AbortSignal): Promise<Atta
   const vitest = join(projectDirectory, "node_modules/.bin/vitest");
   // A failed test is counted, and no reason to end here.
   await promisify(execFile)(vitest, args, { cwd: projectDirectory, signal }).catch(() => undefined);
-  const { numTotalTests, numPassedTests } = Report.parse(JSON.parse(await readFile(report, "utf8")));
-  return { run: numTotalTests, held: numPassedTests, controls: 0, falseAlarms: 0 };
+  return testRow(JSON.parse(await readFile(report, "utf8")));
+}
+
+/** What Vitest's own report comes to. A file that broke before its first test has none that failed: it counts as one. */
+export function testRow(report: unknown): AttackRow {
+  const { success, numTotalTests, numPassedTests } = Report.parse(report);
+  const broken = !success && numTotalTests === numPassedTests ? 1 : 0;
+  return { run: numTotalTests + broken, held: numPassedTests, controls: 0, falseAlarms: 0 };
 }
 
 async function recordsIn(log: string): Promise<Buffer[]> {
@@ -126,16 +132,14 @@ function refusesManifest(bytes: Uint8Array): boolean {
   try {
     parseManifest(bytes);
     return false;
-  } catch {
-    return true;
+  } catch (error) {
+    // Another error is a defect of ours, and no refusal.
+    if (error instanceof InvalidManifestError) return true;
+    throw error;
   }
 }
 
-/** A record is refused by counting for nothing, or, where its version is another one, by an error that names that. */
+/** A record is refused by counting for nothing. */
 function refusesRecord(bytes: Uint8Array): boolean {
-  try {
-    return "damaged" in parseRecord(1, bytes);
-  } catch {
-    return true;
-  }
+  return "damaged" in parseRecord(1, bytes);
 }

@@ -1,12 +1,23 @@
+import { mkdir, open, stat } from "node:fs/promises";
 import { Agent } from "node:http";
+import { join } from "node:path";
+import { inLanes } from "@trainingrun/checkpoint/in-lanes.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { openObjectStore } from "@trainingrun/checkpoint/store/object/object-store.ts";
+import { assembleCheckpoint } from "@trainingrun/checkpoint/tiers/assemble.ts";
+import { mirrorCheckpoint } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { Client } from "minio";
 import { z } from "zod";
+import { throughputRun } from "./save-throughput-run.ts";
 
-/** What one process transfers: a file of so many bytes to the store and back, by our tier or by the plain client. */
+/** What one process transfers: a saved checkpoint from its volume to the store and back onto another volume. */
 export const Transfer = z.object({
   by: z.enum(["Tier", "PlainClient"]),
-  bytes: z.int().min(1),
+  /** Where the run of the throughput measures has been saved. */
+  volume: z.string(),
+  /** An empty directory. */
+  back: z.string(),
   endpoint: z.string(),
   bucket: z.string(),
   region: z.string(),
@@ -21,6 +32,7 @@ export type Transfer = z.infer<typeof Transfer>;
 
 /** What it took, and the memory that the process had before and at its peak. */
 export const Transferred = z.object({
+  bytes: z.number().positive(),
   uploadSeconds: z.number(),
   downloadSeconds: z.number(),
   startBytes: z.number(),
@@ -33,48 +45,39 @@ const mebibyte = 1024 * 1024;
 const [partBytes, parts] = [16 * mebibyte, 4];
 const [chunkBytes, chunks] = [8 * mebibyte, 4];
 
-interface Way {
-  upload(): Promise<void>;
-  read(target: Uint8Array, position: number): Promise<number>;
-  remove(): Promise<void>;
-}
+type Way = Readonly<{ upload(): Promise<void>; download(): Promise<void>; remove(): Promise<void> }>;
 
 async function main(transfer: Transfer): Promise<Transferred> {
-  const way = transfer.by === "Tier" ? await tier(transfer) : plainClient(transfer);
+  const way = transfer.by === "Tier" ? await mirrored(transfer) : plainClient(transfer);
+  const bytes = (await stat(modelOf(transfer.volume))).size;
   const startBytes = process.memoryUsage().rss;
   const uploadSeconds = await seconds(() => way.upload());
-  const downloadSeconds = await seconds(() => download(way, transfer.bytes));
+  const downloadSeconds = await seconds(() => way.download());
   await way.remove();
-  return { uploadSeconds, downloadSeconds, startBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
+  return { bytes, uploadSeconds, downloadSeconds, startBytes, peakBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
-async function tier({ bytes, key, ...address }: Transfer): Promise<Way> {
-  const store = await openObjectStore({ ...address, runUid: key });
-  const path = "model.safetensors";
-  const place = { step: 1, attempt: 1 };
-  const file = async () => {
-    const [name = ""] = await store.names();
-    const opened = await store.checkpoint(name).open(path);
-    if (opened === null) throw new Error(`Cannot read ${path} back: it is not there`);
-    return opened;
-  };
-  let opened: ReturnType<typeof file> | undefined;
+/** What an agent does: every chunk matched to the manifest before it goes on, in either direction. */
+async function mirrored({ volume, back, key, ...address }: Transfer): Promise<Way> {
+  const { root, runUid } = throughputRun(volume);
+  const from = await openDirectoryStore(root, { runUid });
+  const to = await openDirectoryStore(throughputRun(back).root, { runUid });
+  const store = await openObjectStore({ ...address, runUid, prefix: key });
+  const ref = (await readLog(from)).state.checkpoints.find((one) => one.directory === directory);
+  if (ref === undefined) throw new Error(`Cannot mirror ${directory} because ${root} has none of that name`);
   return {
-    upload: async () => {
-      const writer = await store.begin(place);
-      await writer.write(path, pieces(bytes), bytes);
-      await writer.publish(new TextEncoder().encode("{}"));
-    },
-    read: async (target, position) => {
-      opened ??= file();
-      return (await opened).read(target, position);
+    // As the base of a later attempt: without a commit, for which another attempt than this would have to be open.
+    upload: () => mirrorCheckpoint({ from, to: store, attempt: ref.attempt + 1 }, ref),
+    download: async () => {
+      const assembled = await assembleCheckpoint({ to, from: [store], checkpoint: ref });
+      if (assembled.kind !== "assembled") throw new Error(assembled.message);
     },
     remove: () => store.removeRun(),
   };
 }
 
-/** The `minio` package as it is, with connections kept and without any hash. */
-function plainClient({ endpoint, bucket, bytes, key, accessKeyId, secretAccessKey, region }: Transfer): Way {
+/** The `minio` package as it is, with connections kept, without any sum or hash: from one file, and to another one. */
+function plainClient({ volume, back, endpoint, bucket, key, accessKeyId, secretAccessKey, region }: Transfer): Way {
   const { hostname, port } = new URL(endpoint);
   const client = new Client({
     endPoint: hostname,
@@ -87,72 +90,60 @@ function plainClient({ endpoint, bucket, bytes, key, accessKeyId, secretAccessKe
     transportAgent: new Agent({ keepAlive: true }),
   });
   client.enableSHA256 = false;
-  const part = Buffer.from(piece(partBytes));
+  const source = modelOf(volume);
   return {
     upload: async () => {
+      await using file = await open(source);
       const uploadId = await client.initiateNewMultipartUpload(bucket, key, {});
-      const numbers = Array.from({ length: Math.ceil(bytes / partBytes) }, (_, index) => index + 1);
       const etags: { part: number; etag: string }[] = [];
-      await inLanes(numbers, parts, async (partNumber) => {
-        const body = part.subarray(0, Math.min(partBytes, bytes - (partNumber - 1) * partBytes));
+      await inPieces((await file.stat()).size, { size: partBytes, lanes: parts }, async (body, position) => {
+        await file.read(body, 0, body.byteLength, position);
+        const partNumber = position / partBytes + 1;
         const config = { bucketName: bucket, objectName: key, uploadID: uploadId, partNumber, headers: {} };
         etags.push({ part: partNumber, etag: (await client.uploadPart(config, body)).etag });
       });
-      await client.completeMultipartUpload(
-        bucket,
-        key,
-        uploadId,
-        etags.toSorted((a, b) => a.part - b.part),
-      );
+      const sorted = etags.toSorted((a, b) => a.part - b.part);
+      await client.completeMultipartUpload(bucket, key, uploadId, sorted);
     },
-    read: async (target, position) => {
-      let at = 0;
-      for await (const some of await client.getPartialObject(bucket, key, position, target.byteLength)) {
-        target.set(some, at);
-        at += some.byteLength;
-      }
-      return at;
+    download: async () => {
+      await mkdir(back, { recursive: true });
+      await using file = await open(join(back, "plain"), "wx");
+      await inPieces((await stat(source)).size, { size: chunkBytes, lanes: chunks }, async (target, position) => {
+        let at = 0;
+        for await (const some of await client.getPartialObject(bucket, key, position, target.byteLength)) {
+          target.set(some, at);
+          at += some.byteLength;
+        }
+        if (at !== target.byteLength)
+          throw new Error(`Cannot read ${target.byteLength} bytes from ${position}: ${at} came`);
+        await file.write(target, 0, target.byteLength, position);
+      });
+      await file.sync();
     },
     remove: () => client.removeObject(bucket, key),
   };
 }
 
-/** Reads the whole file in chunks, some at once, each lane into memory of its own. */
-async function download(way: Way, bytes: number): Promise<void> {
-  const positions = Array.from({ length: Math.ceil(bytes / chunkBytes) }, (_, index) => index * chunkBytes);
-  const free = Array.from({ length: chunks }, () => new Uint8Array(chunkBytes));
-  await inLanes(positions, chunks, async (position) => {
-    const buffer = free.pop() ?? new Uint8Array(chunkBytes);
-    const target = buffer.subarray(0, Math.min(chunkBytes, bytes - position));
-    const read = await way.read(target, position);
-    if (read !== target.byteLength)
-      throw new Error(`Cannot read ${target.byteLength} bytes from ${position}: ${read} came`);
-    free.push(buffer);
+/** Does the work for every piece of that size, some at once, each lane with memory of its own. */
+async function inPieces(
+  bytes: number,
+  { size, lanes }: { size: number; lanes: number },
+  work: (memory: Buffer, position: number) => Promise<void>,
+): Promise<void> {
+  const positions = Array.from({ length: Math.ceil(bytes / size) }, (_, index) => index * size);
+  const free = Array.from({ length: lanes }, () => Buffer.alloc(size));
+  await inLanes(positions, lanes, async (position) => {
+    const memory = free.pop() ?? Buffer.alloc(size);
+    await work(memory.subarray(0, Math.min(size, bytes - position)), position);
+    free.push(memory);
   });
 }
 
-async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
-  const left = items.values();
-  const lane = async () => {
-    for (const item of left) await work(item);
-  };
-  await Promise.all(Array.from({ length: lanes }, lane));
-}
+const directory = "step-000000000002-a0001";
 
-async function* pieces(bytes: number): AsyncGenerator<Uint8Array> {
-  const whole = piece(chunkBytes);
-  for (let at = 0; at < bytes; at += chunkBytes) yield whole.subarray(0, Math.min(chunkBytes, bytes - at));
-}
-
-/** Bytes that no store compresses to nothing. */
-function piece(bytes: number): Uint8Array {
-  let state = 1;
-  return new Uint8Array(
-    new Uint32Array(bytes / 4).map(() => {
-      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-      return state;
-    }).buffer,
-  );
+function modelOf(volume: string): string {
+  const { root, model } = throughputRun(volume);
+  return join(root, "data", directory, model);
 }
 
 async function seconds(work: () => Promise<void>): Promise<number> {

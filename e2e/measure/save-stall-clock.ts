@@ -1,4 +1,5 @@
 import type { Saver } from "@trainingrun/trainer/saver.ts";
+import { median } from "./result.ts";
 import type { StallTraining } from "./save-stall.ts";
 
 /** Over how many steps a save extends, once everything is warm. */
@@ -19,8 +20,10 @@ export class Settling {
     }
   };
 
+  /** The usual one: an interval after a single slow fsync would be one in which saves cost too little to be seen. */
   stepsPerSave(): number {
-    return Math.max(2, ...this.#steps.slice(1));
+    const warm = this.#steps.slice(1);
+    return Math.max(2, warm.length === 0 ? 0 : Math.ceil(median(warm)));
   }
 }
 

@@ -39,6 +39,11 @@ test.each<{ what: string; change: Partial<StallTraining>; broken: string[] }>([
     change: { saveSeconds: [0.2] },
     broken: ["intervalShareOfSave"],
   },
+  {
+    what: "nor does one so rare that it hardly counts",
+    change: { saveSeconds: [0.04] },
+    broken: ["intervalShareOfSave"],
+  },
   { what: "nor do saves that overrun it", change: { overran: 1 }, broken: ["intervalShareOfSave"] },
   {
     what: "saves that fail cost nothing, and are worth nothing",

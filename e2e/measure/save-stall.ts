@@ -13,7 +13,7 @@ const sizes = [
   { name: "large", width: 3300, rounds: 5 },
 ] as const;
 
-const limits = { overhead: 0.01, p99: 1.5, share: 0.12 };
+const limits = { overhead: 0.01, p99: 1.5, leastShare: 0.05, mostShare: 0.12 };
 
 /**
  * Trains three sizes of a model with TensorFlow.js, on the fastest backend that is installed: one interval with a save at
@@ -112,8 +112,10 @@ export function saveStallResult(trainings: readonly (readonly [string, StallTrai
       overhead: { goal: "at most 1 % for each size", met: all(({ overhead }) => overhead <= limits.overhead) },
       p99Ratio: { goal: "at most 1.5 for each size", met: all(({ p99Ratio }) => p99Ratio <= limits.p99) },
       intervalShareOfSave: {
-        goal: "a save takes about a tenth of the interval, at most 12 %, and none overruns it",
-        met: all(({ intervalShareOfSave, overran }) => intervalShareOfSave <= limits.share && overran === 0),
+        goal: "a save takes about a tenth of the interval, 5 to 12 %, and none overruns it",
+        met: all(({ intervalShareOfSave: share, overran }) => {
+          return share >= limits.leastShare && share <= limits.mostShare && overran === 0;
+        }),
       },
       failed: { goal: "no save fails", met: all(({ failed }) => failed === 0) },
     },

@@ -1,6 +1,6 @@
 /**
  * One contender of the throughput measurements: `save-throughput-contender.ts NAME DIRECTORY BYTES`. Prepares what it
- * needs, does its work once, and prints `{seconds, cpuSeconds, peakBytes}` as its last line. What it saves is a state of
+ * needs, does its work once, and prints `{seconds, cpuSeconds, peakBytes, deviceBytes}` as its last line. What it saves is a state of
  * float32 tensors of 32 MiB.
  */
 import { constants } from "node:fs";
@@ -16,10 +16,11 @@ import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
-import { type TensorSource, tensorsFile } from "@trainingrun/checkpoint/safetensors/write.ts";
+import { tensorsFile } from "@trainingrun/checkpoint/safetensors/write.ts";
 import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { throughputRun } from "./save-throughput-run.ts";
+import { type MemoryTensor, trainerSave } from "./save-throughput-trainer.ts";
 
 const tensorBytes = 32 * 1024 * 1024;
 const pieceBytes = 8 * 1024 * 1024;
@@ -27,7 +28,8 @@ const pieceBytes = 8 * 1024 * 1024;
 type Job = Readonly<{ directory: string; bytes: number; timed: <T>(work: () => Promise<T>) => Promise<T> }>;
 
 const jobs: Readonly<Record<string, (job: Job) => Promise<unknown>>> = {
-  "save-ours": saveOurs,
+  "save-ours": saveByTrainer,
+  "save-library": saveByLibrary,
   "save-device": (job) => writePlainly(job, constants.O_DIRECT),
   "save-buffered": (job) => writePlainly(job, 0),
   "save-tfjs": saveTensorFlow,
@@ -39,7 +41,7 @@ const jobs: Readonly<Record<string, (job: Job) => Promise<unknown>>> = {
 };
 
 /** Tensors that no two of are equal, in memory that was written to. */
-function state(bytes: number): TensorSource[] {
+function state(bytes: number): MemoryTensor[] {
   const base = new Float32Array(tensorBytes / 4).map((_, at) => (at * 0.618) % 1);
   return Array.from({ length: bytes / tensorBytes }, (_, index) => {
     const values = base.slice();
@@ -49,13 +51,25 @@ function state(bytes: number): TensorSource[] {
   });
 }
 
-async function saveOurs({ directory, bytes, timed }: Job): Promise<void> {
+/** What a trainer does at a stop. It saves again and again: the first save compiles the code and takes the buffers. */
+async function saveByTrainer({ directory, bytes, timed }: Job): Promise<void> {
+  const place = throughputRun(directory);
+  await mkdir(place.root, { recursive: true });
+  const trainer = await trainerSave(place);
+  const tensors = state(bytes);
+  await trainer.save(1, tensors.slice(0, 2));
+  await timed(() => trainer.save(2, tensors));
+  await trainer.close();
+}
+
+/** The checkpoint library alone, of memory that is ready. */
+async function saveByLibrary({ directory, bytes, timed }: Job): Promise<void> {
   const { root, runUid, model } = throughputRun(directory);
   await mkdir(root, { recursive: true });
   const store = await openDirectoryStore(root, { runUid });
   const who = { runUid, attempt: 1, podUid: "pod-1", node: "here", generation: 1 };
   await restoreRun(store, { ...who, expected: nothingExpected });
-  const save = (step: number, tensors: TensorSource[]) =>
+  const save = (step: number, tensors: MemoryTensor[]) =>
     saveCheckpoint(store, {
       runUid,
       attempt: 1,
@@ -75,7 +89,7 @@ async function saveOurs({ directory, bytes, timed }: Job): Promise<void> {
 /** Several pieces on their way at once, from memory that is warm; nothing is copied, hashed or named. */
 async function writePlainly({ directory, bytes, timed }: Job, flags: number): Promise<void> {
   await using buffers = new LentBuffers(4);
-  (await buffers.next()).fill(1);
+  await warm(buffers, 4);
   await timed(async () => {
     const handle = await open(
       join(directory, "plain"),
@@ -91,6 +105,17 @@ async function writePlainly({ directory, bytes, timed }: Job, flags: number): Pr
     await handle.sync();
     await handle.close();
   });
+}
+
+/** All of the buffers, written to once and given back. */
+async function warm(buffers: LentBuffers, count: number): Promise<void> {
+  const releases: ReturnType<typeof hold>[] = [];
+  for (let taken = 0; taken < count; taken += 1) {
+    const buffer = await buffers.next();
+    releases.push(hold(buffer));
+    buffer.fill(1);
+  }
+  for (const release of releases) release?.();
 }
 
 /** TensorFlow.js's own way to save a model, and an fsync of what it wrote, for it does none. */
@@ -116,6 +141,10 @@ async function saveTensorFlow({ directory, bytes, timed }: Job): Promise<void> {
     inputs: input,
     outputs: layers.map((layer) => layer.apply(input) as ReturnType<typeof tf.input>),
   });
+  // As for the others: its code is compiled by a save of something small.
+  await tf
+    .sequential({ layers: [tf.layers.dense({ units: 8, inputShape: [8] })] })
+    .save(`file://${join(directory, "first")}`);
   await timed(async () => {
     await model.save(`file://${join(directory, "tfjs")}`);
     for (const name of ["weights.bin", "model.json"]) {
@@ -186,19 +215,26 @@ async function main([name = "", directory = "", bytes = ""]: readonly string[]):
   const job = jobs[name];
   if (job === undefined)
     throw new Error(`Cannot run ${name} because only these are known: ${Object.keys(jobs).join(", ")}`);
-  const spent: { seconds: number; cpuSeconds: number }[] = [];
+  const spent: { seconds: number; cpuSeconds: number; deviceBytes: number }[] = [];
   await job({
     directory,
     bytes: Number(bytes),
     timed: async (work) => {
+      const read = await bytesFromDevice();
       const [began, cpu] = [performance.now(), process.cpuUsage()];
       const result = await work();
+      const seconds = (performance.now() - began) / 1000;
       const { user, system } = process.cpuUsage(cpu);
-      spent.push({ seconds: (performance.now() - began) / 1000, cpuSeconds: (user + system) / 1e6 });
+      spent.push({ seconds, cpuSeconds: (user + system) / 1e6, deviceBytes: (await bytesFromDevice()) - read });
       return result;
     },
   });
   console.log(JSON.stringify({ ...spent[0], peakBytes: process.resourceUsage().maxRSS * 1024 }));
+}
+
+/** What this process has read from a device so far, see proc_pid_io(5): what the page cache had is not in it. */
+async function bytesFromDevice(): Promise<number> {
+  return Number(/^read_bytes: (\d+)$/m.exec(await readFile("/proc/self/io", "utf8"))?.[1]);
 }
 
 await main(process.argv.slice(2));

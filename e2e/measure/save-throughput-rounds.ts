@@ -13,7 +13,13 @@ export type Contender = Readonly<{
 
 /** What a contender's process says in its last line. */
 const Timing = z.union([
-  z.object({ seconds: z.number().positive(), cpuSeconds: z.number(), peakBytes: z.number() }),
+  z.object({
+    seconds: z.number().positive(),
+    cpuSeconds: z.number(),
+    peakBytes: z.number(),
+    /** Read from the device, and not out of the page cache; programs that only write do not say. */
+    deviceBytes: z.number().optional(),
+  }),
   z.object({ error: z.string() }),
 ]);
 export type Timing = z.infer<typeof Timing>;
@@ -21,11 +27,15 @@ export type Timing = z.infer<typeof Timing>;
 /** A contender over all rounds; `bytesPerSecond` is null where it never came to its end. */
 export type Row = Readonly<{
   name: string;
+  /** Of the state. */
+  mebibytes: number;
   bytesPerSecond: number | null;
   gigabytesPerSecond: readonly number[];
   /** Of one processor, while it worked. */
   cpuSeconds: number | null;
   peakMebibytes: number | null;
+  /** The least of all rounds that came from the device. */
+  deviceMebibytes: number | null;
   problem: string | null;
 }>;
 
@@ -64,12 +74,19 @@ export function rowOf({ name, skipped }: Contender, timings: readonly Timing[], 
   const known = problem === null && whole.length > 0;
   return {
     name,
+    mebibytes: bytes / 2 ** 20,
     bytesPerSecond: known ? bytes / median(whole.map(({ seconds }) => seconds)) : null,
     gigabytesPerSecond: whole.map(({ seconds }) => rounded(bytes / seconds / 1e9)),
     cpuSeconds: known ? rounded(median(whole.map(({ cpuSeconds }) => cpuSeconds))) : null,
     peakMebibytes: known ? Math.round(Math.max(...whole.map(({ peakBytes }) => peakBytes)) / 2 ** 20) : null,
+    deviceMebibytes: known ? leastOf(whole.map(({ deviceBytes }) => deviceBytes)) : null,
     problem,
   };
+}
+
+function leastOf(bytes: readonly (number | undefined)[]): number | null {
+  const known = bytes.filter((one) => one !== undefined);
+  return known.length === 0 ? null : Math.floor(Math.min(...known) / 2 ** 20);
 }
 
 /** How many times as fast as `other` this one is; NaN, which meets no goal, where one of them is unknown. */

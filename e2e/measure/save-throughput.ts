@@ -16,7 +16,8 @@ const sizes = [
 
 /**
  * Saves the same state in every way, one after the other, in fresh processes and fresh files on one file system, each time
- * until it is durable. Ours copies, hashes, writes a manifest and commits; the others do none of that.
+ * until it is durable. Ours, the way a trainer saves at a stop, copies, scans for NaN, hashes, writes a manifest and
+ * commits; the others do none of that.
  */
 export const saveThroughput: Measurement = {
   name: "save-throughput",
@@ -57,6 +58,7 @@ async function contendersOf({ directory, bytes, signal }: Place): Promise<Conten
     : { skipped: "native TensorFlow is not built: node trainer/native/build.ts" };
   return [
     node("save-ours"),
+    node("save-library"),
     node("save-device"),
     node("save-buffered"),
     { ...node("save-tfjs"), ...native },
@@ -74,7 +76,15 @@ export function saveThroughputResult(bySize: Readonly<Record<string, readonly Ro
     const against = (other: string) => ratio(rows, "save-ours", other);
     const safetensors = Math.min(against("safetensors-numpy"), against("safetensors-torch"));
     const [device, torchSave] = [against("save-device"), against("torch-save")];
-    ratios[size] = { device, buffered: against("save-buffered"), tfjs: against("save-tfjs"), safetensors, torchSave };
+    const library = ratio(rows, "save-library", "save-device");
+    ratios[size] = {
+      device,
+      library,
+      buffered: against("save-buffered"),
+      tfjs: against("save-tfjs"),
+      safetensors,
+      torchSave,
+    };
     goals[`device ${size}`] = goal("0.85 of the device's own ceiling", device, 0.85);
     goals[`safetensors ${size}`] = goal("1.3 times the faster safetensors", safetensors, 1.3);
     goals[`torchSave ${size}`] = goal("2.5 times torch.save", torchSave, 2.5);
