@@ -174,11 +174,11 @@ function refusalOf(action: Action, error: unknown, at: number): CreateRefusal | 
   const { name } = action.manifest.metadata;
   const kind = createdKinds[action.kind];
   if (error instanceof ForeignObjectError) {
-    return { kind, name, status: 409, reason: "AlreadyExists", message: error.message, at };
+    return { kind, name, status: 409, reason: "AlreadyExists", message: error.message, at, firstAt: at };
   }
   if (!isRefusal(error)) return undefined;
   const { status, reason, detail }: ApiError = error;
-  return { kind, name, status, reason, message: detail, at };
+  return { kind, name, status, reason, message: detail, at, firstAt: at };
 }
 
 function uidOf({ raw }: Place): string {

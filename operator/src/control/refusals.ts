@@ -10,7 +10,8 @@ export class Refusals {
   /** Remembers a refusal; true where the object was not refused in these words before. */
   note(runUid: string, refusal: CreateRefusal): boolean {
     const known = this.#byRun.get(runUid)?.get(refusal.name);
-    this.#byRun.set(runUid, new Map([...(this.#byRun.get(runUid) ?? []), [refusal.name, refusal]]));
+    const noted = { ...refusal, firstAt: known?.firstAt ?? refusal.firstAt };
+    this.#byRun.set(runUid, new Map([...(this.#byRun.get(runUid) ?? []), [refusal.name, noted]]));
     return known?.reason !== refusal.reason || known.message !== refusal.message;
   }
 

@@ -1,7 +1,7 @@
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { instantOf } from "./instant.ts";
-import type { Instant } from "./observed.ts";
+import type { Instant, ObservedPod } from "./observed.ts";
 import { graceSecondsOf } from "./pod-environment.ts";
 
 /** What a deletion may take beyond the grace period before it is let go. */
@@ -13,10 +13,18 @@ export function deadlineOf({ spec }: TrainingRun, { startTime }: TrainingRunStat
   return instantOf(startTime) + spec.activeDeadlineSeconds * 1000;
 }
 
-/** When a deleted run is let go, whatever still stands (L5). */
-export function releaseDeadline(run: TrainingRun, graceSeconds: readonly number[]): Instant {
-  const grace = Math.max(graceSecondsOf(run), ...graceSeconds);
-  return (
-    instantOf(run.metadata.deletionTimestamp ?? run.metadata.creationTimestamp) + (grace + deletionSlackSeconds) * 1000
-  );
+/**
+ * When a deleted run is let go, whatever still stands (L5). An operator that was away asks its pods later than the run
+ * was deleted, and each has its whole grace period from then; one that cannot be asked has it from the intent to.
+ */
+export function releaseDeadline(
+  run: TrainingRun,
+  { stop }: TrainingRunStatus,
+  alive: readonly Pick<ObservedPod, "graceSeconds" | "deletionRequestedAt">[],
+): Instant {
+  const deletedAt = instantOf(run.metadata.deletionTimestamp ?? run.metadata.creationTimestamp);
+  const intendedAt = stop === undefined ? deletedAt : Math.max(deletedAt, instantOf(stop.time));
+  const grace = Math.max(graceSecondsOf(run), ...alive.map(({ graceSeconds }) => graceSeconds));
+  const askedAt = alive.map(({ deletionRequestedAt }) => deletionRequestedAt ?? intendedAt);
+  return Math.max(deletedAt, ...askedAt) + (grace + deletionSlackSeconds) * 1000;
 }

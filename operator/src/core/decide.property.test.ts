@@ -229,8 +229,8 @@ describe("a deleted run whose objects go with it, in the model", () => {
           throw new Error("The operator still writes after 30 passes in an unchanged world");
         };
         world.deleteRun();
-        // A last fate that stays: whatever it is, a quarter of an hour is enough.
-        for (let ticks = 0; ticks < 130 && world.run !== null; ticks += 1) {
+        // A last fate that stays: whatever it is, its pod is begun within twelve minutes and given up after ten more.
+        for (let ticks = 0; ticks < 200 && world.run !== null; ticks += 1) {
           look();
           world.events.terminate();
           world.removal.work(fates[Math.min(ticks, fates.length - 1)] ?? "Up");

@@ -104,6 +104,25 @@ describe("a living attempt", () => {
     expect(overdue.events).toMatchObject([{ type: "Warning", reason: "PodsAbandoned" }]);
   });
 
+  test("of a deleted run has its whole grace period to save, however late an operator that was away asks it to", () => {
+    const hour = start + 3_600_000;
+    const run = living({ metadata: { deletionTimestamp: at(0) } });
+    const first = decideOn({ run, pods: [training], now: hour });
+    expect([kinds(first), first.events]).toEqual([["DeletePod"], []]);
+    const asked = [{ ...training, deletionRequestedAt: hour }];
+    const later = (pods: readonly ObservedPod[], now: number) =>
+      decideOn({ run: { ...run, status: first.status }, pods, now });
+    expect([kinds(later(asked, hour + 89_999)), later(asked, hour + 89_999).requeueAfterMs]).toEqual([[], 1]);
+    expect(kinds(later(asked, hour + 90_000))).toEqual(["ReleasePod", "ReleaseRun"]);
+    // One that cannot be asked holds nothing up for ever.
+    expect(kinds(later([training], hour + 89_999))).toEqual(["DeletePod"]);
+    const refused = later([training], hour + 90_000);
+    expect(kinds(refused)).toEqual(["DeletePod", "ReleasePod", "ReleaseRun"]);
+    expect(refused.events.map(({ message }) => message)).toEqual([
+      expect.stringContaining("The API server has not taken the request to stop mnist-1-0 on node node-a."),
+    ]);
+  });
+
   test("whose recorded pod is gone without a trace is followed by the next number", () => {
     const decision = decideOn({ run: living(), gone: ["pod-1"] });
     expect(decision.status.attempts).toMatchObject([{ cause: "Deleted", charge: "Disruption" }]);
@@ -221,6 +240,7 @@ describe("a living attempt", () => {
       reason: "Forbidden",
       message: "exceeded quota: gpus",
       at: start + 55_000,
+      firstAt: start + 55_000,
     } as const;
     const decision = decideOn({ run, refusals: [refusal] });
     expect(kinds(decision)).toEqual([]);

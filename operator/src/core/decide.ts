@@ -47,7 +47,7 @@ export function decide(observed: Observed, settings: PodSettings): Decision {
 
 /** A deleted run is let go in time even where its pod cannot be judged (L5). */
 function isOverdue({ run, now }: Observed): boolean {
-  return run.metadata.deletionTimestamp !== undefined && now >= releaseDeadline(run, []);
+  return run.metadata.deletionTimestamp !== undefined && now >= releaseDeadline(run, run.status, []);
 }
 
 function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft {

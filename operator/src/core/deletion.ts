@@ -10,7 +10,8 @@ import { removalSeconds } from "./removal-pod.ts";
 import type { Survey } from "./survey.ts";
 
 //   stop with a final checkpoint ──► remove the objects ──► remove the claim ──► let go
-//     └─ grace period and a minute     └─ ten minutes more
+//     └─ grace period and a minute,    └─ ten minutes more, and ten for a pod that
+//        from when it is asked            is begun late: it is tried once in any case
 //
 // Neither wait is longer, whatever is seen (L5); what is abandoned then is named.
 
@@ -31,10 +32,7 @@ export function decideDeletion(
   }
   const pods = [...scene.members, ...scene.others];
   const alive = pods.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
-  const deadline = releaseDeadline(
-    run,
-    alive.map(({ graceSeconds }) => graceSeconds),
-  );
+  const deadline = releaseDeadline(run, draft.status, alive);
   const hasStopped = alive.length === 0 && scene.entry === null;
   if (!hasStopped && now < deadline) return saving(observed, draft, { scene, deadline });
   const tidied = add(draft, observed, {
@@ -49,7 +47,6 @@ export function decideDeletion(
   return add(tidied, observed, {
     actions: [
       ...(hasStopped ? [] : pods.flatMap(({ pod }) => releasePod(pod))),
-      ...(removal.kind === "Abandoned" ? removal.actions : []),
       ...claimRemoval(observed),
       { kind: "ReleaseRun" },
     ],
@@ -77,9 +74,14 @@ function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: 
 }
 
 function podsAbandoned(alive: readonly ObservedPod[]): RunEvent {
-  const names = alive.map(({ name, node }) => `${name} on node ${node ?? "none"}`).join(", ");
-  const message = `Let the run go although the end of ${names || "its pod"} was not seen: the grace period and a minute are over.`;
-  return { type: "Warning", reason: "PodsAbandoned", message };
+  const namesOf = (pods: readonly ObservedPod[]) =>
+    pods.map(({ name, node }) => `${name} on node ${node ?? "none"}`).join(", ");
+  const unasked = alive.filter(({ deletionRequestedAt }) => deletionRequestedAt === null);
+  const message = [
+    `Let the run go although the end of ${namesOf(alive) || "its pod"} was not seen: the grace period and a minute are over.`,
+    ...(unasked.length > 0 ? [`The API server has not taken the request to stop ${namesOf(unasked)}.`] : []),
+  ];
+  return { type: "Warning", reason: "PodsAbandoned", message: message.join(" ").slice(0, 1024) };
 }
 
 function claimRemoval({ run, volume }: Observed): Action[] {

@@ -155,4 +155,6 @@ export type CreateRefusal = Readonly<{
   reason: string;
   message: string;
   at: Instant;
+  /** The first of the refusals in a row of which this is the last. */
+  firstAt: Instant;
 }>;

@@ -19,6 +19,7 @@ const status = { attempt: 1 };
 const run = runWith({ metadata, spec, status });
 /** The grace period of 30 s, a minute for the pods and ten for the objects are over. */
 const late = start + 690_000;
+const hour = 3_600_000;
 
 const working: ObservedRemoval = {
   name,
@@ -65,12 +66,31 @@ describe("a deleted run whose training has ended", () => {
 
   test.each([
     ["in time", late - 1, troubled, [], []],
-    ["no longer than that", late, troubled, ["DeletePod", "DeleteClaim", "ReleaseRun"], ["ObjectsAbandoned"]],
-    ["whatever there is of the pod", late, null, ["DeleteClaim", "ReleaseRun"], ["ObjectsAbandoned"]],
+    ["no longer than that", late, troubled, ["DeleteClaim", "ReleaseRun"], ["ObjectsAbandoned"]],
+    ["as long for a pod that was begun late", late + hour + 599_999, { ...troubled, createdAt: late + hour }, [], []],
+    [
+      "no longer for that one",
+      late + hour + 600_000,
+      { ...troubled, createdAt: late + hour },
+      ["DeleteClaim", "ReleaseRun"],
+      ["ObjectsAbandoned"],
+    ],
+    [
+      "no more once that one has failed",
+      late + hour + 20_000,
+      { ...troubled, createdAt: late + hour, failed: true },
+      ["DeleteClaim", "ReleaseRun"],
+      ["ObjectsAbandoned"],
+    ],
   ])("waits for a store that is away %s", (_, now, removal, actions, told) => {
     const seen = decideOn({ run: { ...run, status: decideOn({ run, removal: troubled }).status }, removal, now });
-    expect(kinds(seen).filter((kind) => kind !== "CreateRemovalPod")).toEqual(actions);
+    expect(kinds(seen)).toEqual(actions);
     expect(seen.events.map(({ reason }) => reason)).toEqual(told);
+  });
+
+  test("has its removal tried by an operator that was away for longer than that", () => {
+    const back = decideOn({ run, now: late + hour });
+    expect([kinds(back), back.events, back.requeueAfterMs]).toEqual([["CreateRemovalPod"], [], 15_000]);
   });
 
   test("names what was abandoned, where it lies, and why", () => {
@@ -85,7 +105,7 @@ describe("a deleted run whose training has ended", () => {
     expect(kinds(decideOn({ run, removal: { ...working, failed: true, createdAt } }))).toEqual(actions);
   });
 
-  const refusal = { kind: "Pod", name, status: 403, reason: "Forbidden", at: start + 50_000 } as const;
+  const refusal = { kind: "Pod", name, status: 403, reason: "Forbidden", at: start + 50_000, firstAt: start } as const;
 
   test("tries a refused pod again after a pause, and says what was refused", () => {
     const refusals = [{ ...refusal, message: "exceeded quota" }];
@@ -93,6 +113,14 @@ describe("a deleted run whose training has ended", () => {
     expect(kinds(first)).toEqual([]);
     expect(condition(first, "Progressing")?.message).toContain("the API server refused the pod: exceeded quota");
     expect(kinds(decideOn({ run, refusals, now: start + 65_000 }))).toEqual(["CreateRemovalPod"]);
+  });
+
+  test.each([
+    ["first a moment ago", late + hour - 599_999, []],
+    ["for ten minutes", late + hour - 600_000, ["DeleteClaim", "ReleaseRun"]],
+  ])("that an operator finds late is tried for ten minutes where the pod was refused %s", (_, firstAt, actions) => {
+    const refusals = [{ ...refusal, message: "exceeded quota", at: late + hour - 1, firstAt }];
+    expect(kinds(decideOn({ run, refusals, now: late + hour }))).toEqual(actions);
   });
 
   test("does not hold up the deletion of its namespace", () => {

@@ -9,19 +9,21 @@ import { removalPodName } from "./names.ts";
 import { adviceOn } from "./object-store-advice.ts";
 import type { CreateRefusal, Instant, Observed, ObservedRemoval } from "./observed.ts";
 import type { PodSettings } from "./pod-settings.ts";
-import { removalPod } from "./removal-pod.ts";
+import { removalPod, removalSeconds } from "./removal-pod.ts";
 
 //   none ──► create ──► removes ──► removed: the run goes
 //    ▲                    │ failed (evicted, its node lost)
-//    └──── delete it ◄────┘               past the deadline, or in a namespace that goes: abandoned, and named
+//    └──── delete it ◄────┘               in time no more, or in a namespace that goes: abandoned, and named
+//
+// One is tried however late it is, for the operator may have been away; none follows one that failed past the deadline.
 
 /** What a deleted run's objects mean for its release. */
 export type Removal =
   /** There is none to remove: kept by policy, never written, or removed. */
   | Readonly<{ kind: "Over" }>
   | Readonly<{ kind: "Under"; addition: Addition }>
-  /** Given up; the actions stop what still tries. */
-  | Readonly<{ kind: "Abandoned"; actions: readonly Action[]; event: RunEvent }>;
+  /** Given up; a pod that still tries goes with the run. */
+  | Readonly<{ kind: "Abandoned"; event: RunEvent }>;
 
 type Plan = Readonly<{ status: TrainingRunStatus; settings: PodSettings; deadline: Instant }>;
 
@@ -41,10 +43,18 @@ export function judgeRemoval(observed: Observed, plan: Plan): Removal {
   if (objectStore === undefined || !removesObjects({ ...run, status: plan.status })) return { kind: "Over" };
   if (removal?.removed) return { kind: "Over" };
   const refusal = observed.refusals.find(({ name }) => name === removalPodName(run));
-  if (now >= plan.deadline || (refusal !== undefined && isTerminating(refusal))) {
-    return abandoned(run, objectStore, wordsOf(observed, refusal), removal);
+  const end = endOf(observed, plan.deadline, refusal);
+  if (now >= end || (refusal !== undefined && isTerminating(refusal))) {
+    return abandoned(run, objectStore, wordsOf(observed, refusal));
   }
-  return { kind: "Under", addition: removing(observed, { ...plan, objectStore, refusal }) };
+  return { kind: "Under", addition: removing(observed, { ...plan, end, objectStore, refusal }) };
+}
+
+/** When the removal is given up: past the deadline, and past the time of a pod, or of its refusals, that began late. */
+function endOf({ removal, now }: Observed, deadline: Instant, refusal: CreateRefusal | undefined): Instant {
+  if (removal?.failed) return deadline;
+  const begun = removal?.createdAt ?? refusal?.firstAt ?? now;
+  return Math.max(deadline, begun + removalSeconds * 1000);
 }
 
 function removing(
@@ -52,10 +62,10 @@ function removing(
   {
     status,
     settings,
-    deadline,
+    end,
     objectStore,
     refusal,
-  }: Plan & { objectStore: ObjectStoreSpec; refusal: CreateRefusal | undefined },
+  }: Plan & { end: Instant; objectStore: ObjectStoreSpec; refusal: CreateRefusal | undefined },
 ): Addition {
   const { run, now } = observed;
   const words = wordsOf(observed, refusal);
@@ -68,7 +78,7 @@ function removing(
     statements: [statement],
     actions: nextAction(observed, objectStore, settings, refusal),
     events: isNews ? [{ type: "Warning", reason, message }] : [],
-    waits: [Math.min(deadline - now, lookAgainMs)],
+    waits: [Math.min(end - now, lookAgainMs)],
   };
 }
 
@@ -85,17 +95,11 @@ function nextAction(
   return removal.failed && now >= removal.createdAt + failedPauseMs ? stop(removal) : [];
 }
 
-function abandoned(
-  run: TrainingRun,
-  objectStore: ObjectStoreSpec,
-  words: string,
-  removal: ObservedRemoval | null,
-): Removal {
+function abandoned(run: TrainingRun, objectStore: ObjectStoreSpec, words: string): Removal {
   const why = words === "" ? "The pod that removes them was not done in time." : words;
   const message = `Let the run go although its objects are not removed. Left: ${placeOf(run, objectStore)}; remove what is there by hand. ${why}`;
   return {
     kind: "Abandoned",
-    actions: removal === null ? [] : stop(removal),
     event: { type: "Warning", reason: "ObjectsAbandoned", message: message.slice(0, 1024) },
   };
 }
