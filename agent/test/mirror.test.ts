@@ -309,6 +309,19 @@ describe("When the pod ends", () => {
     expect(pod.mirror.state).toMatchObject({ lagSteps: 10 });
   });
 
+  test("of a finished run, it does: no attempt follows that would bring the final checkpoint there", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.away = "the store is away";
+    const final = await finish(pod, 20);
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    expect(pod.mirror.settled).toBe(false);
+    tiers.away = null;
+    pod.mirror.hurry({ leftMs: 30_000 });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 20", "done", "commit 10"]);
+    expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
+  });
+
   test("with an ephemeral one, it does, and nothing counts as verified or done until the store has it (I9, I10)", async () => {
     const { tiers, pod } = await savedPod([10], ephemeral);
     tiers.away = "the store is away";

@@ -59,6 +59,7 @@ export class Mirror {
   #turn: "Newest" | "Waiting" = "Newest";
   /** When the pod's time is over; null while that is not known. */
   #endsAt: number | null = null;
+  #retryAt = Number.NEGATIVE_INFINITY;
   #fenced = false;
 
   constructor(options: Options) {
@@ -94,10 +95,14 @@ export class Mirror {
     this.#pace.wake();
   }
 
-  /** Says that the pod is ending: the newest goes first from now on, and what lies nowhere else is tried again at once. */
+  /** Says that the pod is ending: the newest goes first from now on, and what nobody will bring there later is tried again at once. */
   hurry({ leftMs }: { leftMs: number }): void {
-    this.#endsAt = this.#now() + leftMs;
-    if (this.#isAllThereIs) this.#operations.retryNow();
+    const now = this.#now();
+    this.#endsAt = now + leftMs;
+    if (this.#isLastChance && now >= this.#retryAt) {
+      this.#retryAt = now + pollMs;
+      this.#operations.retryNow();
+    }
     this.wake();
   }
 
@@ -114,15 +119,13 @@ export class Mirror {
   /** Whether there is nothing left that is worth the pod's last seconds. */
   get settled(): boolean {
     if (this.#isFenced) return true;
-    const { final } = this.#options.source();
     const plan = this.#plan();
-    if (this.#isAllThereIs) {
-      return this.#store.mirrored !== null && plan.missing.length === 0 && (final === null || this.done);
+    if (this.#isLastChance) {
+      const isDoneDue = this.#options.source().final !== null && !this.done;
+      return this.#store.mirrored !== null && plan.missing.length === 0 && !isDoneDue;
     }
     // A durable volume has it all: the next attempt does not wait for a store that is away, nor for a second try.
-    if (this.#store.isFailing) return true;
-    const isDoneDue = final !== null && this.mirrored.has(final) && !this.done;
-    return this.#store.mirrored !== null && plan.next.length === 0 && !isDoneDue;
+    return this.#store.isFailing || (this.#store.mirrored !== null && plan.next.length === 0);
   }
 
   /** What the operator is told, at this moment. */
@@ -235,9 +238,10 @@ export class Mirror {
     return this.#fenced || this.#options.source().fenced;
   }
 
-  /** Whether what is not mirrored ends with the pod. */
-  get #isAllThereIs(): boolean {
-    return this.#options.environment.TRAININGRUN_VOLUME === "Ephemeral";
+  /** Whether no later attempt mirrors what this one does not: its volume ends with the pod, or the run with the attempt. */
+  get #isLastChance(): boolean {
+    const { environment, source } = this.#options;
+    return environment.TRAININGRUN_VOLUME === "Ephemeral" || source().final !== null;
   }
 
   #fence(why: string): void {
