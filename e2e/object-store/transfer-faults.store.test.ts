@@ -148,6 +148,12 @@ const downloads: readonly (readonly [string, Rule, number | string])[] = [
     { fault: { kind: "Answer", code: "InternalError" } },
     "StorageUnavailable: Cannot restore attempt 2 because Cannot list KEY in STORE/checkpoints because it answered 500 InternalError: look at the store's own logs; it is tried again",
   ],
+  [
+    "is looked for by a gateway that does not know the way to the store",
+    { fault: { kind: "Page", status: 404 }, key: mirroredWeights },
+    "StorageUnavailable: Cannot restore attempt 2 because Cannot get KEY in STORE/checkpoints because it answered 404 and no error that S3 knows: what answers there does not speak S3: correct checkpoint.objectStore.endpoint",
+  ],
+  ["is looked for by one that answers HEAD so", { fault: { kind: "Page", status: 404 }, method: "HEAD" }, 20],
   ["is listed without the newest record", { fault: { kind: "OmitFromList", key: /log\/000000000004/ } }, 20],
   ["is listed without a record in the middle", { fault: { kind: "OmitFromList", key: /log\/000000000003/ } }, 20],
   ["is listed without any record but the first", { fault: { kind: "OmitFromList", key: /log\/00000000000[2-9]/ } }, 20],

@@ -51,6 +51,8 @@ export async function serve(exchange: Exchange): Promise<void> {
       return reset(exchange);
     case "Answer":
       return await refuse(exchange, fault);
+    case "Page":
+      return await answerInstead(exchange, { status: fault.status, type: "text/html", text: page });
     case "ArriveLate":
       return await arriveLate(exchange);
     case "Delay":
@@ -138,17 +140,23 @@ function sendListing({ response, entry, picked }: Exchange, { headers, body }: L
   response.writeHead(200, [...withoutHeaders(headers, framing), "content-length", String(bytes.length)]).end(bytes);
 }
 
-async function refuse(
+async function refuse(exchange: Exchange, fault: Extract<Fault, { kind: "Answer" }>): Promise<void> {
+  const { status: usual, message } = refusals[fault.code];
+  const text = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${fault.code}</Code><Message>${message}</Message></Error>`;
+  await answerInstead(exchange, { status: fault.status ?? usual, type: "application/xml", text });
+}
+
+const page = "<html><body>Nothing is served here.</body></html>";
+
+async function answerInstead(
   { request, response, entry }: Exchange,
-  fault: Extract<Fault, { kind: "Answer" }>,
+  { status, type, text }: { status: number; type: string; text: string },
 ): Promise<void> {
   await drain(request);
-  const { status: usual, message } = refusals[fault.code];
-  const xml = `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${fault.code}</Code><Message>${message}</Message></Error>`;
-  const body = entry.method === "HEAD" ? "" : xml;
-  entry.status = fault.status ?? usual;
+  const body = entry.method === "HEAD" ? "" : text;
+  entry.status = status;
   entry.replyBytes = body.length;
-  response.writeHead(entry.status, { "content-type": "application/xml", "content-length": xml.length }).end(body);
+  response.writeHead(status, { "content-type": type, "content-length": text.length }).end(body);
 }
 
 /** For the client its request is lost; the network still has it. */

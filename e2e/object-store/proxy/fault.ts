@@ -2,7 +2,7 @@
  * What can go wrong with one request between a client and a store:
  *
  *     client ── request ──► proxy ── request ──► store
- *        Answer, Reset, Hold   │   StallUpload, CutUpload, FlipUpload, IgnoreConditions, IgnoreSums
+ *  Answer, Page, Reset, Hold   │   StallUpload, CutUpload, FlipUpload, IgnoreConditions, IgnoreSums
  *        Delay, StaleList      │   ArriveLate (the client is gone by then)
  *     client ◄── reply ───── proxy ◄── reply ─── store
  *        StallDownload, CutDownload, ShortenDownload, FlipDownload, OmitFromList, Hold, LoseReply
@@ -12,6 +12,8 @@
 export type Fault =
   /** The proxy refuses in the store's place; the store never hears of it. */
   | { readonly kind: "Answer"; readonly code: ErrorCode; readonly status?: number }
+  /** A web page instead, as of a gateway that does not know the way to the store. */
+  | { readonly kind: "Page"; readonly status: number }
   /** The connection is reset before a byte is forwarded. */
   | { readonly kind: "Reset" }
   /** The store does it, and the connection is reset instead of its reply. */

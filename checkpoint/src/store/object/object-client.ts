@@ -53,17 +53,13 @@ export class ObjectClient {
 
   /** Size of an object in bytes, or null where it is not there. */
   async size(key: string): Promise<number | null> {
-    try {
-      return await this.#requests.send({ what: `look at ${key}` }, async (client) => {
-        const answer = await client.makeRequestAsync(this.#about("HEAD", key), "", [200, 404]);
-        await drain(answer);
-        return answer.statusCode === 404 ? null : lengthOf(answer);
-      });
-    } catch (error) {
-      // The answer to this method has no body, and so no word for what is wrong. A listing's has one.
-      if (error instanceof ObjectStoreError && error.hasAnswered) await this.firstPage(key);
-      throw error;
-    }
+    // An answer to HEAD has no body: the store's own 404 looks like that of a gateway that does not know the way to it.
+    return (await this.#sizeByHead(key)) ?? this.#sizeByReading(key);
+  }
+
+  /** Whether an object is there, in one request: for keys that are mostly not there. */
+  async has(key: string): Promise<boolean> {
+    return (await this.#sizeByReading(key)) !== null;
   }
 
   /** Everything below a prefix, at most `limit` keys and up to a page more. */
@@ -134,6 +130,24 @@ export class ObjectClient {
     });
   }
 
+  async #sizeByHead(key: string): Promise<number | null> {
+    try {
+      return await this.#requests.send({ what: `look at ${key}` }, async (client) => {
+        const answer = await client.makeRequestAsync(this.#about("HEAD", key), "", [200, 404]);
+        await drain(answer);
+        return answer.statusCode === 404 ? null : lengthOf(answer);
+      });
+    } catch (error) {
+      // The answer to this method has no word for what is wrong. A listing's has one.
+      if (error instanceof ObjectStoreError && error.hasAnswered) await this.firstPage(key);
+      throw error;
+    }
+  }
+
+  #sizeByReading(key: string): Promise<number | null> {
+    return this.#get(key, { from: 0, bytes: 1 }, (answer) => (answer === null ? 0 : wholeSizeOf(answer)));
+  }
+
   #page(prefix: string, { token = "", after = "" }: { token?: string; after?: string }): Promise<ListingPage> {
     const query = [
       ...(token === "" ? [] : [`continuation-token=${escapedQuery(token)}`]),
@@ -176,6 +190,15 @@ function absent(errorText: string): null {
   const [error] = parseErrors(errorText);
   if (error?.code === "NoSuchKey") return null;
   throw new AnswerError(error?.code ?? "", error?.message ?? "it is no answer of an object store");
+}
+
+/** Of the object of which the answer brings the first byte, or all of it from a store that ignores ranges. */
+async function wholeSizeOf(answer: IncomingMessage): Promise<number> {
+  const [, size] = /^bytes 0-0\/(\d+)$/.exec(answer.headers["content-range"] ?? "") ?? [];
+  const whole = answer.statusCode === 200 ? lengthOf(answer) : Number(size ?? Number.NaN);
+  await bytesOf(answer, 1);
+  if (!Number.isSafeInteger(whole)) throw new AnswerError("", "it does not say how many bytes the object has");
+  return whole;
 }
 
 function lengthOf(answer: IncomingMessage): number {

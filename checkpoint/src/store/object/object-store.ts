@@ -186,8 +186,8 @@ export class ObjectStore implements Store {
     this.#client.close();
   }
 
-  async #hasRecord(number: number): Promise<boolean> {
-    return (await this.#client.size(this.#recordKey(number))) !== null;
+  #hasRecord(number: number): Promise<boolean> {
+    return this.#client.has(this.#recordKey(number));
   }
 
   async #logNames(): Promise<string[]> {
