@@ -303,7 +303,7 @@ class Restore {
   async #tidy(views: readonly View[]): Promise<void> {
     for (const { store, state } of views) {
       try {
-        await sweep(store, state);
+        await sweep(store, state, this.#request.expected);
         await compactLog(store, this.#options());
       } catch (error) {
         if (!(error instanceof StorageUnavailableError)) throw error;

@@ -1,22 +1,52 @@
+import type { Expected } from "./contract/pod-environment.ts";
 import { parseDirectoryName, parseSavingName } from "./directory-name.ts";
+import { lostAttempts } from "./log/lost-opens.ts";
 import type { RunState } from "./log/state.ts";
 import type { Store } from "./store/store.ts";
+import { readStoredManifest } from "./tiers/stored-manifest.ts";
 import { hasUnknownFormat } from "./verify.ts";
 
 /**
  * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
  * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names. A complete
- * directory of another format stays: a later program may know what it is worth. Returns the names removed.
+ * directory stays whose record may have been lost to damage, which is on the operator's record, or which is of another
+ * format: a later program may know what it is worth. Returns the names removed.
  */
-export async function sweep(store: Store, state: RunState): Promise<string[]> {
+export async function sweep(
+  store: Store,
+  state: RunState,
+  { recorded }: Pick<Expected, "recorded">,
+): Promise<string[]> {
   await store.removeTemporaries();
   const removed: string[] = [];
-  for (const name of (await store.names()).filter((one) => isLeftover(one, state))) {
-    if (parseDirectoryName(name) !== null && (await hasUnknownFormat(store, name))) continue;
+  const leftovers = (await store.names()).filter((one) => isLeftover(one, state));
+  const lost = leftovers.some((name) => parseDirectoryName(name))
+    ? await lostAttempts(store, state)
+    : new Set<number>();
+  for (const name of leftovers) {
+    const place = isDeleted(name, state) ? null : parseDirectoryName(name);
+    if (place !== null && (lost.has(place.attempt) || (await hasUnknownFormat(store, name)))) continue;
+    if (place !== null && (await isRecorded(store, name, { recorded, step: place.step }))) continue;
     await store.remove(name);
     removed.push(name);
   }
   return removed;
+}
+
+/** Whether it holds a checkpoint that the operator has on record as verified. */
+async function isRecorded(
+  store: Store,
+  name: string,
+  { recorded, step }: Pick<Expected, "recorded"> & { step: number },
+): Promise<boolean> {
+  for (const known of recorded.filter((one) => one.step === step)) {
+    if ((await readStoredManifest(store.checkpoint(name), known.digest)) !== null) return true;
+  }
+  return false;
+}
+
+function isDeleted(name: string, { deleted }: RunState): boolean {
+  return deleted.some(({ directory }) => directory === name);
 }
 
 function isLeftover(name: string, state: RunState): boolean {
@@ -26,7 +56,7 @@ function isLeftover(name: string, state: RunState): boolean {
   if (saving !== null) return saving.attempt < attempt;
   const settling = /^\.settling-(.*)$/.exec(name)?.[1];
   if (settling !== undefined) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
-  if (state.deleted.some(({ directory }) => directory === name)) return true;
+  if (isDeleted(name, state)) return true;
   const place = parseDirectoryName(name);
   if (place === null || place.attempt >= attempt) return false;
   return !state.checkpoints.some(({ directory }) => directory === name);

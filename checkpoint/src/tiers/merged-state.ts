@@ -2,12 +2,13 @@ import type { AttemptLink, Imported, RunState } from "../log/state.ts";
 
 /**
  * What the logs of a volume and an object store say together. The log that the higher attempt has opened tells the
- * lineage; with the same attempt in both, the commits of both count. The other log adds what it has of that lineage:
- * checkpoints outside it stay outside, since the links that lead to them are not followed.
+ * lineage; with the same attempt in both, the commits of both count. Where that attempt's `open` is damaged in one of
+ * them, the one that still tells it leads. The other log adds what it has of that lineage: checkpoints outside it stay
+ * outside, since the links that lead to them are not followed.
  */
 export function mergeStates(volume: RunState, objectStore: RunState | null): RunState {
   if (objectStore === null) return volume;
-  const [leading, other] = attemptOf(objectStore) > attemptOf(volume) ? [objectStore, volume] : [volume, objectStore];
+  const [leading, other] = isAhead(objectStore, volume) ? [objectStore, volume] : [volume, objectStore];
   const known = new Set(leading.checkpoints.map(({ digest }) => digest));
   const refused = new Set(leading.refused.map(({ digest }) => digest));
   return {
@@ -16,7 +17,7 @@ export function mergeStates(volume: RunState, objectStore: RunState | null): Run
     checkpoints: [...other.checkpoints.filter(({ digest }) => !known.has(digest)), ...leading.checkpoints],
     refused: [...other.refused.filter(({ digest }) => !refused.has(digest)), ...leading.refused],
     damaged: [...leading.damaged, ...other.damaged],
-    done: leading.done ?? (attemptOf(other) === attemptOf(leading) ? other.done : null),
+    done: leading.done ?? (openedAttempt(other) === openedAttempt(leading) ? other.done : null),
   };
 }
 
@@ -50,7 +51,13 @@ function joined(leading: readonly AttemptLink[], other: readonly AttemptLink[]):
   return [...links.values()].sort((a, b) => a.attempt - b.attempt);
 }
 
-/** The highest attempt that has opened the log, 0 for none; one whose `open` is damaged counts as well. */
-function attemptOf({ opened, fence }: RunState): number {
-  return Math.max(opened?.attempt ?? 0, fence?.attempt ?? 0);
+/** A damaged `open` fences whoever is below it, and tells no lineage: at equal fences, the whole one goes before it. */
+function isAhead(one: RunState, other: RunState): boolean {
+  const [fence, otherFence] = [one.fence?.attempt ?? 0, other.fence?.attempt ?? 0];
+  return fence === otherFence ? openedAttempt(one) > openedAttempt(other) : fence > otherFence;
+}
+
+/** The highest attempt whose `open` is whole, 0 for none. */
+function openedAttempt({ opened }: RunState): number {
+  return opened?.attempt ?? 0;
 }

@@ -2,9 +2,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../../test/damage.ts";
-import { nothingExpected, pathIn, restore, resumedAt, save, temporaryStore } from "../../test/fixture.ts";
+import { nothingExpected, pathIn, restore, resumedAt, runUid, save, temporaryStore } from "../../test/fixture.ts";
 import { readLog } from "../log/read.ts";
-import type { DirectoryStore } from "../store/directory-store.ts";
+import { type DirectoryStore, openDirectoryStore } from "../store/directory-store.ts";
+import { recordName } from "../store/log-names.ts";
 import { StorageUnavailableError, type Store } from "../store/store.ts";
 import { verifyCheckpoint } from "../verify.ts";
 import { mirrorCheckpoint, readMirrored } from "./mirror.ts";
@@ -105,6 +106,44 @@ describe("A restore with a volume and an object store", () => {
     await mirror({ volume: other, objectStore, attempt: 2, steps: [25] });
     // The first volume comes back. Its step 30 belongs to a history that ended when attempt 2 opened on step 20.
     expect(resumedAt(await restore(volume, 3, { objectStore }))).toBe(25);
+  });
+
+  test("goes on from what the object store tells of an attempt whose open the volume has lost, and keeps its bytes", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await restore(volume, 2, { objectStore });
+    const saved = [];
+    for (const step of [40, 50]) saved.push(await save(volume, 2, step));
+    await mirror({ volume, objectStore, attempt: 2, steps: [30, 40, 50] });
+    const { opened } = (await readLog(volume)).state;
+    await flipBit(join(volume.root, "log", recordName(opened?.number ?? 0)), 300);
+    const reopened = await openDirectoryStore(volume.root, { runUid });
+    expect(resumedAt(await restore(reopened, 3, { objectStore }))).toBe(50);
+    for (const store of [volume, objectStore]) expect(await openedBase(store)).toBe("attempt 3 on step 50");
+    const names = await volume.names();
+    expect(saved.map(({ directory }) => names.includes(directory))).toEqual([true, true]);
+  });
+
+  test("sweeps nothing that the operator has on record, nor what a lost open may have been followed by", async () => {
+    const volume = await temporaryStore();
+    await restore(volume, 1);
+    await save(volume, 1, 10);
+    await restore(volume, 2);
+    const saved = [];
+    for (const step of [20, 30]) saved.push(await save(volume, 2, step));
+    const recorded = saved.slice(1).map(({ manifest: { step, digest } }) => ({ step, digest }));
+    const expected = { ...nothingExpected, recorded };
+    await flipBit(join(volume.root, "log", recordName(3)), 300);
+    const left = async () => (await volume.names()).filter((name) => name.endsWith("-a0002"));
+    for (const attempt of [3, 4]) {
+      const reopened = await openDirectoryStore(volume.root, { runUid });
+      expect(resumedAt(await restore(reopened, attempt, { expected }))).toBe(10);
+      expect(await left()).toEqual(["step-000000000020-a0002", "step-000000000030-a0002"]);
+    }
+    // By now the log is pruned above the damage, and only the operator still knows.
+    await restore(volume, 5, { expected });
+    expect(await left()).toEqual(["step-000000000030-a0002"]);
+    await restore(volume, 6);
+    expect(await left()).toEqual([]);
   });
 
   test("finds its own open when it died between the two logs", async () => {

@@ -55,7 +55,7 @@ def fold(records, announced):
 
 def merge(volume, bucket):
     """What two logs say together, as FORMAT.md says under "Two tiers"."""
-    leading, other = (bucket, volume) if _highest(bucket) > _highest(volume) else (volume, bucket)
+    leading, other = (bucket, volume) if _rank(bucket) > _rank(volume) else (volume, bucket)
     merged = State()
     merged.opened = leading.opened
     merged.checkpoints = other.checkpoints | leading.checkpoints
@@ -67,8 +67,9 @@ def merge(volume, bucket):
     return merged
 
 
-def _highest(state):
-    return state.fence["attempt"] if state.fence else 0
+def _rank(state):
+    """The fence, then the open attempt, which is below it where the `open` that set the fence is damaged."""
+    return tuple(place["attempt"] if place else 0 for place in (state.fence, state.opened))
 
 
 def _step(base):

@@ -7,7 +7,7 @@ import { candidates } from "../../src/candidates.ts";
 import { readLog } from "../../src/log/read.ts";
 import { dtypeBytes, isDtype } from "../../src/safetensors/format.ts";
 import { tensorsFile } from "../../src/safetensors/write.ts";
-import type { DirectoryStore } from "../../src/store/directory-store.ts";
+import { type DirectoryStore, openDirectoryStore } from "../../src/store/directory-store.ts";
 import { recordName } from "../../src/store/log-names.ts";
 import { mergeStates } from "../../src/tiers/merged-state.ts";
 import { mirrorCheckpoint } from "../../src/tiers/mirror.ts";
@@ -112,6 +112,9 @@ describe("a reader written from FORMAT.md alone, in another language", () => {
     expect(await stepsFrom(volume)).toEqual([15, 10]);
     await save(fresh, 3, 40);
     expect(await stepsFrom(fresh)).toEqual([40, 15, 10]);
+    // The volume loses the open of its attempt, which the bucket still tells: they are fenced alike.
+    await flipBit(record(fresh, (await readLog(fresh)).state.opened?.number ?? 0), 8 * 50);
+    expect(await stepsFrom(await openDirectoryStore(fresh.root, { runUid }))).toEqual([15, 10]);
   });
 
   const ten = "step-000000000010-a0001";
