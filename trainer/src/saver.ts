@@ -1,4 +1,4 @@
-import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { Digest, Metric } from "@trainingrun/checkpoint/contract/digest.ts";
 import { parseSavingName } from "@trainingrun/checkpoint/directory-name.ts";
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { inFileOrder } from "@trainingrun/checkpoint/safetensors/write.ts";
@@ -32,7 +32,12 @@ export type SaverContext = {
 export type CommittedCheckpoint = { readonly digest: Digest; readonly directory: string };
 
 /** One checkpoint to be: a snapshot and what state.json says of the same instant. */
-export type SaveRequest = { readonly state: TrainingState; readonly snapshot: Snapshot };
+export type SaveRequest = {
+  readonly state: TrainingState;
+  readonly snapshot: Snapshot;
+  /** What was measured at this very step, for manifest and log; state.json holds the newest value of every metric. */
+  readonly metrics?: readonly Metric[];
+};
 
 /** What saving cost so far; the save that is going on is not in it. */
 export type SaveCounts = {
@@ -117,7 +122,7 @@ export class Saver {
    * Begins a save, which holds training up since `sinceMs`. Each tensor of the snapshot is released when it is copied or
    * the save has ended, whichever comes first.
    */
-  begin({ state, snapshot }: SaveRequest, sinceMs = performance.now()): InFlight {
+  begin({ state, snapshot, metrics = [] }: SaveRequest, sinceMs = performance.now()): InFlight {
     if (this.#inFlight !== null) {
       throw new Error(`Cannot save step ${state.step} because step ${this.#inFlight.step} is being saved.`);
     }
@@ -130,7 +135,7 @@ export class Saver {
       attempt,
       step: state.step,
       parent,
-      metrics: state.metrics,
+      metrics,
       state,
       environment,
       nonFiniteBefore,

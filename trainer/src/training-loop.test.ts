@@ -5,6 +5,7 @@ import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { expect, onTestFinished, test } from "vitest";
+import type { BestPolicy } from "./best.ts";
 import type { Learner } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
 import { ProgressFile } from "./progress-file.ts";
@@ -28,7 +29,9 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
   return (await sceneWith({ every })).loop;
 }
 
-async function sceneWith({ every, saveEvery = 1000 }: { every?: Evaluation; saveEvery?: number }): Promise<Scene> {
+type Course = { every?: Evaluation; saveEvery?: number; steps?: number; best?: BestPolicy };
+
+async function sceneWith({ every, saveEvery = 1000, steps = 4, best }: Course): Promise<Scene> {
   const checkpoints = await mkdtemp(join(tmpdir(), "training-loop-"));
   onTestFinished(() => rm(checkpoints, { recursive: true, force: true }));
   const store = await openDirectoryStore(checkpoints, { runUid: "run" });
@@ -47,9 +50,9 @@ async function sceneWith({ every, saveEvery = 1000 }: { every?: Evaluation; save
         next: () => null,
         seek: () => undefined,
       },
-      steps: 4,
+      steps,
       every,
-      best: undefined,
+      best,
       minStepMilliseconds: 0,
       interval,
       saver,
@@ -103,6 +106,38 @@ test("a checkpoint says the same run, step, epoch, metrics and time of itself wh
   expect(manifest).toMatchObject({ runUid: "run", attempt: 1, step: 4, epoch: 3, metrics, digest: ref?.digest });
   expect(state).toMatchObject({ step: 4, cursor: { epoch: 3 }, metrics });
   expect(Date.parse(manifest.time)).toBeLessThanOrEqual(Date.parse(ref?.time ?? ""));
+});
+
+test("an evaluation is part of the checkpoint of its own step alone, and of every later state", async () => {
+  const { loop, store, saver } = await sceneWith({
+    every: { steps: 3, run: () => ({ accuracy: 0.5 }) },
+    saveEvery: 4,
+    steps: 5,
+  });
+  await openLog(store);
+  await loop.run();
+  await saver.inFlight?.done;
+  const [ref] = (await readLog(store)).state.checkpoints;
+  const directory = join(store.root, "data", "step-000000000004-a0001");
+  const read = async (name: string) => JSON.parse(await readFile(join(directory, name), "utf8"));
+  const loss = { name: "loss", value: "1" };
+  const accuracy = { name: "accuracy", value: "0.5" };
+  expect([ref?.step, ref?.metrics, (await read("MANIFEST.json")).metrics]).toEqual([4, [loss], [loss]]);
+  expect(await read("state.json")).toMatchObject({ evaluatedStep: 3, metrics: [accuracy, loss] });
+  expect(loop.saveRequest().metrics).toEqual([accuracy, loss]);
+});
+
+test("the best evaluation so far is saved at its own step, whatever the interval", async () => {
+  const { loop, store, saver } = await sceneWith({
+    every: { steps: 2, run: ({ step }) => ({ accuracy: 1 / step }) },
+    best: { metric: "accuracy", mode: "Max" },
+    steps: 7,
+  });
+  await openLog(store);
+  await loop.run();
+  await saver.inFlight?.done;
+  const { checkpoints } = (await readLog(store)).state;
+  expect(checkpoints.map(({ step, metrics }) => [step, metrics[0]])).toEqual([[2, { name: "accuracy", value: "0.5" }]]);
 });
 
 test("while saving is paused no save is begun but one that somebody asks for", async () => {

@@ -9,7 +9,7 @@ import { fromMetrics, type MetricValues, requireMetrics, toMetrics } from "./met
 import type { Pacer } from "./pacer.ts";
 import type { ProgressFile } from "./progress-file.ts";
 import { Random } from "./random.ts";
-import type { Saver } from "./saver.ts";
+import type { SaveRequest, Saver } from "./saver.ts";
 import type { EventWriter } from "./tensorboard/event-writer.ts";
 import type { TrainingState } from "./training-state.ts";
 
@@ -63,6 +63,8 @@ export class TrainingLoop<Data> {
   readonly #random: Random;
   #step: number;
   #metrics: MetricValues;
+  /** Those that were measured at this very step. */
+  #measured: MetricValues;
   #evaluatedStep: number;
   #best: BestState | null;
   #savedAtMs = performance.now();
@@ -76,6 +78,8 @@ export class TrainingLoop<Data> {
     this.#random = new Random("state" in start ? start.state.random : { seed: start.seed, counter: 0 });
     this.#step = state?.step ?? 0;
     this.#metrics = fromMetrics(state?.metrics ?? []);
+    const { loss } = this.#metrics;
+    this.#measured = loss === undefined ? {} : { loss };
     this.#evaluatedStep = state?.evaluatedStep ?? 0;
     this.#best = state?.best ?? null;
     this.#before = { trainedSeconds: state?.trainedSeconds ?? 0, attempts: state?.attempts ?? 0 };
@@ -106,7 +110,7 @@ export class TrainingLoop<Data> {
   }
 
   /** What a checkpoint of this instant is made of. */
-  saveRequest(): { state: TrainingState; snapshot: ReturnType<Learner<Data>["snapshot"]> } {
+  saveRequest(): Required<SaveRequest> {
     const snapshot = this.#parts.learner.snapshot();
     const state: TrainingState = {
       version: 1,
@@ -121,7 +125,7 @@ export class TrainingLoop<Data> {
       trainedSeconds: this.#before.trainedSeconds + this.#seconds(),
       attempts: this.#before.attempts + 1,
     };
-    return { state, snapshot };
+    return { state, snapshot, metrics: toMetrics(this.#measured) };
   }
 
   progress(): Progress {
@@ -162,6 +166,7 @@ export class TrainingLoop<Data> {
     this.#step += 1;
     this.#stepsHere += 1;
     this.#metrics = { ...this.#metrics, loss };
+    this.#measured = { loss };
     afterStep?.(this.#step, loss);
     events?.loss(this.#step, loss);
     if (this.#firstStep === null) {
@@ -184,6 +189,7 @@ export class TrainingLoop<Data> {
     const all = { ...this.#metrics, ...metrics };
     requireMetrics(all);
     this.#metrics = all;
+    this.#measured = { ...this.#measured, ...metrics };
     this.#evaluatedStep = this.#step;
     events?.evaluation(this.#step, metrics);
     if (best !== undefined) this.#best = recordEvaluation(best, this.#best, { step: this.#step, metrics });
@@ -204,13 +210,16 @@ export class TrainingLoop<Data> {
     const now = performance.now();
     const { committed, lastSeconds } = saver.counts;
     const trained = this.#before.trainedSeconds + this.#seconds() + presumedSeconds;
-    const due = saveIsDue(interval, {
+    const isDue = saveIsDue(interval, {
       step: this.#step,
       secondsSinceSave: (now - this.#savedAtMs) / 1000,
       meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
       stallSeconds: saver.stalls.meanSeconds,
       saveSeconds: committed === 0 ? null : lastSeconds,
     });
+    // No later save could carry what this evaluation measured, and `best` would never lead to what it measured it of.
+    const isBest = this.#best?.step === this.#step;
+    const due = isDue || isBest;
     const requested = progress.saveRequested(now);
     if (!due && !requested) return;
     // One that somebody asks for is made in spite of a pause.
@@ -237,7 +246,7 @@ export class TrainingLoop<Data> {
   async #yield(stepMs: number): Promise<void> {
     const { pacer, minStepMilliseconds, signal } = this.#parts;
     const began = performance.now();
-    await pacer.between(stepMs);
+    await pacer.between(stepMs, signal);
     const rest = minStepMilliseconds - stepMs - (performance.now() - began);
     if (rest > 0) await pacer.pause(rest, signal);
   }
