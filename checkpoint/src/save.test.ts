@@ -9,6 +9,7 @@ import { loadCheckpoint } from "./load.ts";
 import { FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
 import { prune } from "./prune.ts";
+import type { RestoreOutcome } from "./restore.ts";
 import { SaveFailedError, type SaveRequest } from "./save.ts";
 import { chooseChunkBytes } from "./seal-file.ts";
 import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
@@ -163,6 +164,30 @@ describe("a save", () => {
     expect((await readLog(store)).state).toMatchObject({ last: 3, checkpoints: [{}, { digest: manifest.digest }] });
   });
 
+  test("that is told of an error after its last rename leaves what another attempt may have adopted", async () => {
+    const { store } = await savedRun([10]);
+    let adopted: RestoreOutcome | null = null;
+    const failure = await failDirectorySync(join(store.root, "data"), async () => {
+      failure.mockRestore();
+      adopted = await restore(await openDirectoryStore(store.root, { runUid }), 2);
+    });
+    await expect(save(store, 1, 20)).rejects.toThrow("the volume answered EIO");
+    expect(adopted).toMatchObject({ kind: "restored", restored: { resume: { step: 20 } } });
+    expect(await restore(store, 3)).toMatchObject({ kind: "restored", restored: { resume: { step: 20 } } });
+  });
+
+  test("that is told of an error after its last rename is finished by the next save of that step", async () => {
+    const { store } = await savedRun([10]);
+    const failure = await failDirectorySync(join(store.root, "data"));
+    await expect(save(store, 1, 20)).rejects.toThrow("the volume answered EIO");
+    failure.mockRestore();
+    const left = await stat(pathIn(store, "step-000000000020-a0001"), { bigint: true });
+    await save(store, 1, 20);
+    const now = await stat(pathIn(store, "step-000000000020-a0001"), { bigint: true });
+    expect(now.ino).toBe(left.ino);
+    expect((await readLog(store)).state.checkpoints).toHaveLength(2);
+  });
+
   test("that finds its directory uncommitted gives it its name anew before it commits it (I3)", async () => {
     const { store } = await savedRun([]);
     breakAppends(store, { stands: false });
@@ -286,16 +311,17 @@ describe("finishing", () => {
   });
 });
 
-/** From now on nothing can be made durable in this directory, whatever is done in sight of it. */
-async function failDirectorySync(directory: string) {
+/** From now on nothing can be made durable in this directory, whatever is done in sight of it, and `meanwhile`. */
+async function failDirectorySync(directory: string, meanwhile = async () => {}) {
   const handle = await open(directory);
   const { ino } = await handle.stat();
   const prototype: typeof handle = Object.getPrototypeOf(handle);
   const { sync } = prototype;
   await handle.close();
   return vi.spyOn(prototype, "sync").mockImplementation(async function (this: typeof handle) {
-    if ((await this.stat()).ino === ino) throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
-    return sync.call(this);
+    if ((await this.stat()).ino !== ino) return sync.call(this);
+    await meanwhile();
+    throw Object.assign(new Error("EIO: i/o error, fsync"), { code: "EIO" });
   });
 }
 

@@ -44,7 +44,7 @@ export type SavedCheckpoint = Readonly<{
   seconds: number;
 }>;
 
-/** The save was abandoned and left nothing that a reader would accept; the next save starts anew. */
+/** The save was abandoned and left nothing, or a complete directory without a record; the next save of its step goes on from that. */
 export class SaveFailedError extends Error {
   override readonly name = "SaveFailedError";
 }

@@ -16,7 +16,7 @@ export class DirectoryWriter implements CheckpointWriter {
   readonly #final: string;
   /** Below the checkpoint's own, and when each is there: files that are written at once may share one. */
   readonly #subdirectories = new Map<string, Promise<void>>();
-  /** Where the bytes are now; null once they are published or abandoned. */
+  /** Where the bytes are while nobody else may rely on them; null once they are published or abandoned. */
   #current: string | null;
 
   constructor({ data, saving, final }: { data: string; saving: string; final: string }) {
@@ -50,9 +50,9 @@ export class DirectoryWriter implements CheckpointWriter {
       await syncDirectory(directory);
       const replaced = replace ? await this.#makeWay() : null;
       await rename(directory, this.#final);
-      this.#current = this.#final;
-      await syncDirectory(this.#data);
+      // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.
       this.#current = null;
+      await syncDirectory(this.#data);
       if (replaced !== null) await rm(replaced, { recursive: true, force: true });
     });
   }

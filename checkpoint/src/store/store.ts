@@ -56,7 +56,10 @@ export interface CheckpointWriter {
    * copy that has the name already, a damaged one, makes way at the last moment; without, it is an error.
    */
   publish(manifest: Uint8Array, options?: { replace: boolean }): Promise<void>;
-  /** Removes what was written, as far as that works. Never throws; no file is written or synced again. */
+  /**
+   * Removes what was written, as far as that works, and nothing once it may have its final name: then others may rely on
+   * it. Never throws; no file is written or synced again.
+   */
   abandon(): Promise<void>;
 }
 
