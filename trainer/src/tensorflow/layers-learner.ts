@@ -41,7 +41,9 @@ export class LayersLearner<Name extends string> implements Learner<Batch<Name>> 
   readonly #trainable: readonly NamedVariable[];
   readonly #slots: OptimizerSlots;
 
+  /** @throws {TypeError} for a model that a checkpoint of its weights could not bring back. */
   constructor(backend: Backend, parts: Parts<Name>) {
+    requireStateless(parts.model.layers);
     this.#tf = backend.tf;
     this.#parts = parts;
     this.backend = backend.name;
@@ -118,6 +120,35 @@ function namedVariables(weights: tfjs.LayerVariable[]): NamedVariable[] {
   }
   return named;
 }
+
+/** What a stateful layer carries from batch to batch is no weight, so no checkpoint holds it: a resume would differ. */
+function requireStateless(layers: readonly tfjs.layers.Layer[]): void {
+  const name = layers.map(nameOfStateful).find((found) => found !== null);
+  if (name === undefined) return;
+  throw new TypeError(
+    "Cannot train the model because a resume restores its weights and nothing else: the layer " +
+      `${name} is stateful, it carries its state from one batch to the next. Leave stateful: true away, or have each ` +
+      "row of a batch hold a whole sequence.",
+  );
+}
+
+/** The innermost one, for a model, a wrapper or a bidirectional layer is stateful by what is in it. */
+function nameOfStateful(layer: tfjs.layers.Layer): string | null {
+  const { layers = [], layer: wrapped, forwardLayer, backwardLayer } = layer as LayerWithLayers;
+  for (const inner of [...layers, wrapped, forwardLayer, backwardLayer]) {
+    const name = inner === undefined ? null : nameOfStateful(inner);
+    if (name !== null) return name;
+  }
+  return layer.stateful ? layer.name : null;
+}
+
+/** Where TensorFlow.js keeps the layers of a nested model, a wrapper and a bidirectional layer. */
+type LayerWithLayers = tfjs.layers.Layer & {
+  readonly layers?: readonly tfjs.layers.Layer[];
+  readonly layer?: tfjs.layers.Layer;
+  readonly forwardLayer?: tfjs.layers.Layer;
+  readonly backwardLayer?: tfjs.layers.Layer;
+};
 
 function setLearningRate(optimizer: tfjs.Optimizer, rate: number): void {
   if ("setLearningRate" in optimizer) (optimizer as tfjs.SGDOptimizer).setLearningRate(rate);
