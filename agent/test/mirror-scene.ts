@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
@@ -151,6 +151,16 @@ export class ServingPod {
     for (const step of steps) saved.push(await this.trainer.save(step));
     await this.look();
     return saved;
+  }
+
+  /** Saves the last step, says that the trainer is done, and looks at that; answers the final checkpoint's digest. */
+  async finish(step: number): Promise<string> {
+    const [final] = await this.save(step);
+    const checkpoint = final?.manifest.digest ?? "";
+    mkdirSync(this.environment.TRAININGRUN_CONTROL, { recursive: true });
+    this.trainer.leave({ kind: "done", attempt: this.#attempt, step, checkpoint, metrics: [] });
+    await this.look();
+    return checkpoint;
   }
 
   async look(): Promise<void> {

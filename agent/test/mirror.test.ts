@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
@@ -243,22 +243,9 @@ describe("Retention", () => {
 describe("When the pod ends", () => {
   const ephemeral = { ...keepMany, TRAININGRUN_VOLUME: "Ephemeral" };
 
-  /** The trainer has saved its last step and says so; the agent has verified it. */
-  async function finish(pod: ServingPod, step: number): Promise<string> {
-    const [final] = await pod.save(step);
-    const checkpoint = final?.manifest.digest ?? "";
-    mkdirSync(pod.environment.TRAININGRUN_CONTROL, { recursive: true });
-    writeFileSync(
-      join(pod.environment.TRAININGRUN_CONTROL, "done"),
-      JSON.stringify({ kind: "done", attempt: 1, step, checkpoint, metrics: [] }),
-    );
-    await pod.look();
-    return checkpoint;
-  }
-
   test("`done` follows the final checkpoint into the object store, before all that is older", async () => {
     const { tiers, pod } = await savedPod([10, 20]);
-    const final = await finish(pod, 30);
+    const final = await pod.finish(30);
     await pod.mirrorUntil(() => pod.mirror.settled);
     expect(await tiers.commits()).toEqual(["commit 30", "done", "commit 20", "commit 10"]);
     expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
@@ -312,7 +299,7 @@ describe("When the pod ends", () => {
   test("of a finished run, it does: no attempt follows that would bring the final checkpoint there", async () => {
     const { tiers, pod } = await savedPod([10]);
     tiers.away = "the store is away";
-    const final = await finish(pod, 20);
+    const final = await pod.finish(20);
     await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
     expect(pod.mirror.settled).toBe(false);
     tiers.away = null;
@@ -325,7 +312,7 @@ describe("When the pod ends", () => {
   test("with an ephemeral one, it does, and nothing counts as verified or done until the store has it (I9, I10)", async () => {
     const { tiers, pod } = await savedPod([10], ephemeral);
     tiers.away = "the store is away";
-    const final = await finish(pod, 20);
+    const final = await pod.finish(20);
     await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
     expect(pod.mirror.settled).toBe(false);
     expect([latestVerified(pod.knowledge), pod.knowledge.done]).toEqual([null, null]);
