@@ -1,7 +1,17 @@
 import { setImmediate as nextMacrotask, setTimeout as sleep } from "node:timers/promises";
 
-/** Copying out what a save needs: on until the time is over; true if it is worth coming back at once. */
-export type Draining = { advance(untilMs: number): boolean };
+/** What a save misses that is not copied out yet: time to copy, or room to copy into; nothing when it is. */
+export type Missing = "time" | "room" | "nothing";
+
+/** Copying out what a save needs. */
+export type Draining = {
+  /** On until the time is over, at least one piece where there is room for it. */
+  advance(untilMs: number): Missing;
+  /** Whether the writer has nothing to write until more is copied. */
+  readonly isStarved: boolean;
+  /** Training has waited for room so long. */
+  waited(milliseconds: number): void;
+};
 
 /** What a save may take of a step's time: enough that it ends, little enough that training hardly notices. */
 const share = 0.05;
@@ -16,6 +26,7 @@ export class Pacer {
   #draining: Draining | null = null;
   #free = false;
   #turning = false;
+  #roomCame: (() => void) | null = null;
 
   /** Whether training needs the thread no more, or not now. */
   get isFree(): boolean {
@@ -30,21 +41,28 @@ export class Pacer {
 
   /** The save's side: there is room to copy into again. */
   wake(): void {
+    this.#roomCame?.();
     if (!this.#free || this.#turning) return;
     this.#turning = true;
     void this.#turns();
   }
 
-  /** The loop's side, after a step that took `stepMs`: signals arrive, and a save in flight goes on for a while. */
-  async between(stepMs: number): Promise<void> {
+  /**
+   * The loop's side, after a step that took `stepMs`: signals arrive, and a save in flight goes on for a while. A stop
+   * ends its waiting.
+   */
+  async between(stepMs: number, signal?: AbortSignal): Promise<void> {
     const untilMs = performance.now() + stepMs * share;
-    // Slabs that the writer has emptied meanwhile arrive with a macrotask.
-    let goesOn = true;
-    while (goesOn) {
-      goesOn = this.#draining?.advance(untilMs) === true;
-      await nextMacrotask();
-      goesOn &&= performance.now() < untilMs;
+    // Slabs that the writer has emptied during the step arrive with a macrotask.
+    await nextMacrotask();
+    if (this.#draining === null) return;
+    // One that has enough to write until the next step is through would not be done sooner for training's waiting.
+    const mayWait = this.#draining.isStarved;
+    while (this.#draining?.advance(untilMs) === "room" && mayWait) {
+      if (!(await this.#roomBefore(untilMs, signal))) break;
     }
+    // A signal that came meanwhile is heard before the next step, not after it.
+    await nextMacrotask();
   }
 
   /** A pause that the script asks for: the save has the thread meanwhile. A stop ends it. */
@@ -61,7 +79,27 @@ export class Pacer {
   }
 
   async #turns(): Promise<void> {
-    while (this.#free && this.#draining?.advance(performance.now() + freeTurnMs) === true) await nextMacrotask();
+    while (this.#free && this.#draining?.advance(performance.now() + freeTurnMs) === "time") await nextMacrotask();
     this.#turning = false;
+  }
+
+  /** Whether there was room before the time was over, or training was asked to stop. */
+  async #roomBefore(untilMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    const beganMs = performance.now();
+    // Timers know whole milliseconds only: rounded down, since the share is a promise.
+    const leftMs = Math.floor(untilMs - beganMs);
+    if (leftMs < 1 || signal?.aborted === true) return false;
+    const draining = this.#draining;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const giveUp = () => resolve(false);
+    const timer = setTimeout(giveUp, leftMs);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    this.#roomCame = () => resolve(true);
+    const came = await promise;
+    this.#roomCame = null;
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", giveUp);
+    draining?.waited(performance.now() - beganMs);
+    return came;
   }
 }

@@ -185,6 +185,18 @@ test("a thread that ends in the middle of a save fails it, its directory goes, a
   expect([started, saver.counts]).toEqual([2, expect.objectContaining({ committed: 1, failed: 1 })]);
 });
 
+test("between two long steps a model larger than what is in flight is copied out whole", async () => {
+  const store = await openedStore();
+  const pacer = new Pacer();
+  const saver = saverOn(store, writerThread({ root: store.root, runUid }), pacer);
+  const release = vi.fn();
+  const save = saver.begin(requestOf(3, { ...floats("big", large()), release }));
+  await pacer.between(10_000_000);
+  expect(release).toHaveBeenCalledOnce();
+  expect(await save.done).toMatchObject({ step: 3 });
+  expect(saver.stalls.totalSeconds).toBeGreaterThan(0);
+});
+
 test("a second save while one is in flight is an error of the caller, who skips and counts instead", async () => {
   const store = await openedStore();
   const pacer = new Pacer();

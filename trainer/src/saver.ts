@@ -4,7 +4,7 @@ import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { inFileOrder } from "@trainingrun/checkpoint/safetensors/write.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import type { HeldTensor, Snapshot } from "./learner.ts";
-import type { Pacer } from "./pacer.ts";
+import type { Missing, Pacer } from "./pacer.ts";
 import { Drain } from "./saving/drain.ts";
 import type { SaveOutcome } from "./saving/protocol.ts";
 import { slabsFor } from "./saving/slab.ts";
@@ -58,7 +58,7 @@ export type InFlight = {
 };
 export type Saved = { readonly step: number; readonly digest: Digest };
 
-/** What a save that is going on has cost this thread: all of its copying, and the part that training waited for. */
+/** What a save that is going on has cost this thread: all of its copying, and what training waited for. */
 type Cost = { copyMs: number; stallMs: number };
 
 /**
@@ -166,7 +166,15 @@ export class Saver {
       ),
       abandon: () => abandon("a newer save has the time that is left"),
     };
-    pacer.attend({ advance: (untilMs) => this.#advance(untilMs, { drain, cost, abandon }) });
+    pacer.attend({
+      advance: (untilMs) => this.#advance(untilMs, { drain, cost, abandon }),
+      get isStarved() {
+        return link.isIdle;
+      },
+      waited: (milliseconds) => {
+        cost.stallMs += milliseconds;
+      },
+    });
     cost.stallMs += performance.now() - sinceMs;
     return this.#inFlight;
   }
@@ -186,14 +194,14 @@ export class Saver {
   #advance(
     untilMs: number,
     { drain, cost, abandon }: { drain: Drain; cost: Cost; abandon: (why: string) => void },
-  ): boolean {
+  ): Missing {
     const beganMs = performance.now();
     try {
       return drain.advance(untilMs);
     } catch (error) {
       console.error("Cannot copy a tensor's values out of the backend, so this save is abandoned:", error);
       abandon("a tensor's values could not be read");
-      return false;
+      return "nothing";
     } finally {
       const took = performance.now() - beganMs;
       cost.copyMs += took;

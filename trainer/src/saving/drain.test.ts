@@ -59,7 +59,7 @@ describe("a drain", () => {
   test("fills slabs to the brim, and begins each file in a new one", () => {
     const slabs = new TestSlabs({ count: 9, bytes: 4 });
     const drain = new Drain([[tensor(1, 1, 1), tensor(2, 2, 2)], [], [tensor(), tensor(3)]], slabs);
-    expect(drain.advance(never)).toBe(false);
+    expect(drain.advance(never)).toBe("nothing");
     expect(slabs.sent).toEqual([[1, 1, 1, 2], [2, 2], [3]]);
     expect(slabs.empty).toBe(6);
   });
@@ -67,15 +67,19 @@ describe("a drain", () => {
   test("copies at least one piece, however little time there is, and no more", () => {
     const slabs = new TestSlabs({ count: 9, bytes: 4 });
     const drain = new Drain([[tensor(1), tensor(2), tensor(3)]], slabs);
-    expect([drain.advance(longAgo), drain.advance(longAgo), drain.advance(longAgo)]).toEqual([true, true, false]);
+    expect([drain.advance(longAgo), drain.advance(longAgo), drain.advance(longAgo)]).toEqual([
+      "time",
+      "time",
+      "nothing",
+    ]);
     expect(slabs.sent).toEqual([[1, 2, 3]]);
   });
 
-  test("waits where the writer has every slab, and goes on in the middle of a tensor", () => {
+  test("misses room where the writer has every slab, and goes on in the middle of a tensor", () => {
     const slabs = new TestSlabs({ count: 1, bytes: 2 });
     const drain = new Drain([[tensor(1, 2, 3)]], slabs);
-    expect(drain.advance(never)).toBe(true);
-    expect(drain.advance(never)).toBe(false);
+    expect(drain.advance(never)).toBe("room");
+    expect(drain.advance(never)).toBe("room");
     expect(slabs.sent).toEqual([[1, 2]]);
     slabs.returned();
     drain.advance(never);
@@ -95,7 +99,7 @@ describe("a drain", () => {
     const drain = new Drain([tensors], slabs);
     drain.advance(longAgo);
     drain.stop();
-    expect(drain.advance(never)).toBe(false);
+    expect(drain.advance(never)).toBe("nothing");
     expect(tensors.map(({ released }) => released)).toEqual([1, 1]);
     expect([slabs.sent, slabs.empty]).toEqual([[], 1]);
   });

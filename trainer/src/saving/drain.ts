@@ -1,4 +1,5 @@
 import type { HeldTensor } from "../learner.ts";
+import type { Missing } from "../pacer.ts";
 import type { Slab } from "./writer-link.ts";
 
 /** Where values go: empty slabs to take, filled ones to send. */
@@ -31,17 +32,13 @@ export class Drain {
       .toReversed();
   }
 
-  /**
-   * Copies until the time is over, at least one piece. True if it is worth coming back at once: something was copied,
-   * more is left, and all that was missing was time or a slab.
-   */
-  advance(untilMs: number): boolean {
-    let copied = false;
-    while (this.#copyPiece()) {
-      copied = true;
+  /** Copies until the time is over, at least one piece where there is a slab for it; says what the rest misses. */
+  advance(untilMs: number): Missing {
+    while (this.#left.length > 0) {
+      if (!this.#copyPiece()) return "room";
       if (performance.now() >= untilMs) break;
     }
-    return copied && this.#left.length > 0;
+    return this.#left.length > 0 ? "time" : "nothing";
   }
 
   /** Lets go of everything that is left. */
@@ -52,6 +49,7 @@ export class Drain {
     this.#slab = null;
   }
 
+  /** False where every slab is with the writer. */
   #copyPiece(): boolean {
     const next = this.#left.at(-1);
     if (next === undefined) return false;

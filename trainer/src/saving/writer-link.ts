@@ -40,6 +40,11 @@ export class WriterLink {
     return this.#writtenBytes;
   }
 
+  /** Whether the writer is through with all that was sent to it. */
+  get isIdle(): boolean {
+    return this.#sent.size === 0;
+  }
+
   /** Has the writer make slabs, up to so many in all. */
   prepare(slabs: number): void {
     this.#tell({ kind: "prepare", slabs });
