@@ -70,7 +70,8 @@ describe.each(storeKinds)("on %s", (kind) => {
   });
 
   test("keys that may only read, or nothing, are told what they need", async () => {
-    const remedy = "let these keys get, put, list and delete objects below the run's prefix";
+    const remedy =
+      "let these keys get, put, list and delete objects below the run's prefix, and list and abort uploads";
     const reader = await mountSecret(secretOf(await server.addUser("Read")));
     const failed = await opening({ secret: reader });
     // MinIO's rights to read do not include a listing.

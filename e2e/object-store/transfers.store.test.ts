@@ -8,7 +8,7 @@ import type { ObjectStore as ObjectTier } from "@trainingrun/checkpoint/store/ob
 import type { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { makeAuthority } from "../cluster/control-plane/certificates.ts";
-import { startFaultProxy } from "./proxy/fault-proxy.ts";
+import { type FaultProxy, startFaultProxy } from "./proxy/fault-proxy.ts";
 import { failureOf, impatient, mountSecret, openRunStore, secretOf, once as singleTry } from "./run-store.ts";
 import { type ObjectStore, startStore, storeKinds } from "./store.ts";
 import { storeClient } from "./store-access.ts";
@@ -126,6 +126,35 @@ describe.each(storeKinds)("on %s", (kind) => {
     expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
   });
 
+  test("a store that is only late with its answer is asked again for the sums it checks", async () => {
+    await using proxy = await startFaultProxy({ target: server.access.endpoint, credentials: server.access });
+    const store = await openRunStore(server.access, { endpoint: proxy.endpoint, patience: roomy });
+    // The status of a refusal, from a store that knows no CRC-32 and takes any.
+    proxy.add({ fault: { kind: "Answer", code: "RequestTimeout" }, operation: "UploadPart", nth: 1 });
+    const fault = { kind: "FlipUpload", atByte: 4 * mebibyte } as const;
+    const flip = proxy.add({ fault, operation: "UploadPart", nth: 3 });
+    proxy.add({ fault: { kind: "IgnoreSums" } });
+    await upload(store, { "large.bin": large });
+    expect(flip.hits).toBe(1);
+    expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
+  });
+
+  test.each(["AccessDenied", "NotImplemented"] as const)(
+    "keys for which listing and aborting uploads is %s still upload large files, and remove the run",
+    async (code) => {
+      await using proxy = await startFaultProxy({ target: server.access.endpoint });
+      const store = await openRunStore(server.access, { endpoint: proxy.endpoint, patience: roomy });
+      for (const operation of ["ListUploads", "AbortUpload"] as const) {
+        proxy.add({ fault: { kind: "Answer", code }, operation });
+      }
+      await store.removeTemporaries();
+      await upload(store, { "large.bin": large });
+      expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
+      await store.removeRun();
+      expect(await keysBelow(client, `runs/${store.runUid}/`)).toEqual([]);
+    },
+  );
+
   test("an upload that fails gives up its parts, and no reader ever sees the object", async () => {
     await using proxy = await startFaultProxy({ target: server.access.endpoint });
     const store = await openRunStore(server.access, { endpoint: proxy.endpoint, patience: roomy });
@@ -141,22 +170,37 @@ describe.each(storeKinds)("on %s", (kind) => {
     expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
   });
 
-  test("an upload whose process died is given up by whoever uploads the file next", async () => {
-    await using proxy = await startFaultProxy({ target: server.access.endpoint });
-    const options = { endpoint: proxy.endpoint, runUid: crypto.randomUUID(), patience: roomy };
+  /** An upload of which a part is on its way when its process is told to stop. */
+  const stopHalfWay = async (proxy: FaultProxy, options: { runUid: string }) => {
     const dying = new AbortController();
-    const first = await openRunStore(server.access, { ...options, signal: dying.signal });
-    proxy.add({ fault: { kind: "Hold", what: "Reply" }, operation: "UploadPart", nth: 3 });
-    const left = await uploadsLeft();
+    const access = { ...options, endpoint: proxy.endpoint, patience: roomy, signal: dying.signal };
+    const first = await openRunStore(server.access, access);
+    const held = proxy.add({ fault: { kind: "Hold", what: "Reply" }, operation: "UploadPart", nth: 3 });
     const dead = failureOf(upload(first, { "large.bin": large }), server.access);
-    await expect.poll(() => proxy.log.some((one) => one.fault === "Hold"), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => held.hits, { timeout: 30_000 }).toBe(1);
     dying.abort(new Error("SIGTERM"));
     expect(await dead).toEqual({
       problem: "Stopped",
       sentence: expect.stringMatching(/^Cannot put part \d of .* because this process is ending$/),
     });
+  };
+
+  test("an upload that is stopped gives up its parts with its last breath", async () => {
+    await using proxy = await startFaultProxy({ target: server.access.endpoint });
+    const left = await uploadsLeft();
+    await stopHalfWay(proxy, { runUid: crypto.randomUUID() });
+    expect(await uploadsLeft()).toEqual(left);
+  });
+
+  test("an upload whose process died is given up by whoever uploads the file next", async () => {
+    await using proxy = await startFaultProxy({ target: server.access.endpoint });
+    const options = { runUid: crypto.randomUUID() };
+    const left = await uploadsLeft();
+    proxy.add({ fault: { kind: "Hold", what: "Request" }, operation: "AbortUpload", nth: 2 });
+    await stopHalfWay(proxy, options);
     expect(await uploadsLeft()).toHaveLength(left.length + 1);
-    await upload(await openRunStore(server.access, options), { "large.bin": large });
+    proxy.clear();
+    await upload(await openRunStore(server.access, { ...options, patience: roomy }), { "large.bin": large });
     expect(await uploadsLeft()).toEqual(left);
   });
 

@@ -56,5 +56,7 @@ export const refusals = {
   InvalidAccessKeyId: { status: 403, message: "There is no such access key." },
   AccessDenied: { status: 403, message: "This is not allowed." },
   NoSuchBucket: { status: 404, message: "There is no such bucket." },
+  RequestTimeout: { status: 400, message: "The request took too long to come." },
+  NotImplemented: { status: 501, message: "This store does not know such a request." },
   OperationAborted: { status: 409, message: "Another conditional operation on this object is going on." },
 } as const;

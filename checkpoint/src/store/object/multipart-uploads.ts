@@ -3,7 +3,7 @@ import { AnswerError, drain, textOf } from "./answers.ts";
 import { ObjectStoreError, type ObjectStoreProblem } from "./object-store-error.ts";
 import { bodyOf, escapedQuery, md5Of } from "./request-values.ts";
 import type { Requests } from "./requests.ts";
-import { completionOf, parseUploadId, parseUploads, throwErrors } from "./s3-xml.ts";
+import { completionOf, parseErrors, parseUploadId, parseUploads, throwErrors } from "./s3-xml.ts";
 
 /** An upload that was begun and neither completed nor aborted. */
 export type OpenUpload = Readonly<{ key: string; uploadId: string }>;
@@ -18,9 +18,26 @@ export type UploadedPart = Readonly<{ part: number; etag: string; crc32?: string
  */
 type PartSum = "Crc32" | "Md5";
 
-/** Refusals of a request with a sum that the store does not know, or that is wrong. */
+/** Statuses of refusals that may be of a request with a sum that the store does not know, or that is wrong. */
 const refusals = [400, 422, 501];
+/**
+ * Codes of those that are: AWS and versitygw answer another sum with the first, MinIO with the second, Ceph with the
+ * fourth; the rest is about sums that cannot be read or are not known. Whatever else stands behind such a status, such as
+ * keys that have expired, says nothing of sums.
+ */
+const sumRefusals = new Set([
+  "BadDigest",
+  "XAmzContentChecksumMismatch",
+  "InvalidDigest",
+  "InvalidRequest",
+  "InvalidArgument",
+  "NotImplemented",
+]);
 const refusalProblems: ReadonlySet<ObjectStoreProblem> = new Set(["StoreFailing", "ConditionsUnsupported"]);
+
+const notAllowed: ReadonlySet<ObjectStoreProblem> = new Set(["AccessDenied", "ConditionsUnsupported"]);
+/** Uploads are listed by the thousand. */
+const maxPages = 20;
 
 /** Uploads of large objects in parts. All methods throw `ObjectStoreError`, and every request may be repeated. */
 export class MultipartUploads {
@@ -73,18 +90,39 @@ export class MultipartUploads {
     }
   }
 
-  /** Gives up an upload and its parts; one that is gone is fine. */
+  /**
+   * Gives up an upload of this process and its parts; one that is gone is fine. A stop does not keep it from that for a
+   * few seconds: nobody may come after this process who looks for what it left.
+   */
   abort(upload: OpenUpload): Promise<void> {
-    return this.#requests.send({ what: `abort the upload of ${upload.key}` }, async (client) => {
+    return this.#abort(upload, { goesOn: true });
+  }
+
+  /**
+   * Gives up what others have begun below a prefix and not ended. Stores may let keys put objects and not list or abort
+   * uploads, or know no such list: then that is left to the store, since what is given up is only room. MinIO knows uploads
+   * by one whole key alone, and gives up what is left over by itself after a day.
+   */
+  async giveUp(prefix: string, isLeft: (key: string) => boolean = () => true): Promise<void> {
+    try {
+      for (let page = 0; page < maxPages; page += 1) {
+        const left = (await this.#list(prefix)).filter(({ key }) => isLeft(key));
+        if (left.length === 0) return;
+        for (const upload of left) await this.#abort(upload, { goesOn: false });
+      }
+    } catch (error) {
+      if (!(error instanceof ObjectStoreError && notAllowed.has(error.problem))) throw error;
+    }
+  }
+
+  #abort(upload: OpenUpload, { goesOn }: { goesOn: boolean }): Promise<void> {
+    return this.#requests.send({ what: `abort the upload of ${upload.key}`, goesOn }, async (client) => {
       await drain(await client.makeRequestAsync(this.#about("DELETE", upload), "", [200, 204, 404]));
     });
   }
 
-  /**
-   * Uploads below a prefix that were begun and not ended, at most a thousand. MinIO knows only those of one whole key, and
-   * gives up what is left over by itself after a day.
-   */
-  list(prefix: string): Promise<OpenUpload[]> {
+  /** At most a thousand. */
+  #list(prefix: string): Promise<OpenUpload[]> {
     return this.#requests.send({ what: `list the uploads below ${prefix}` }, async (client) => {
       const query = `max-uploads=1000&prefix=${escapedQuery(prefix)}&uploads=`;
       const request = { method: "GET", bucketName: this.#bucket, query };
@@ -100,6 +138,8 @@ export class MultipartUploads {
     try {
       if (await this.#takes(upload, one, crc32Of(another))) return "Md5";
       return (await this.#takes(upload, one, crc32Of(one))) ? "Crc32" : "Md5";
+    } catch (error) {
+      return refusalAsNull(error) ?? "Md5";
     } finally {
       // What stays is found by its list later.
       await this.abort(upload).catch(() => {});
@@ -119,8 +159,11 @@ export class MultipartUploads {
     return this.#requests.send({ what: `put part 1 of ${upload.key}` }, async (client) => {
       const request = { ...this.#partOf(upload, 1), headers: crc32Header(sum) };
       const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200, ...refusals]);
-      await drain(answer);
-      return answer.statusCode === 200;
+      const text = await textOf(answer);
+      if (answer.statusCode === 200) return true;
+      const [error] = parseErrors(text);
+      if (sumRefusals.has(error?.code ?? "")) return false;
+      throw new AnswerError(error?.code ?? "", error?.message ?? "it refuses without a word");
     });
   }
 
@@ -134,7 +177,7 @@ export class MultipartUploads {
   }
 }
 
-/** A store that does not know such sums may refuse to begin an upload with them. */
+/** A store that does not know such sums may refuse an upload, or a part, with them in words of its own. */
 function refusalAsNull(error: unknown): null {
   if (error instanceof ObjectStoreError && refusalProblems.has(error.problem)) return null;
   throw error;

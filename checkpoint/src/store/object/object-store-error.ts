@@ -83,7 +83,8 @@ const refused: Explained = { problem: "CredentialsRefused", remedy: `correct the
 const expired: Explained = { problem: "CredentialsExpired", remedy: `put fresh keys into ${secret}` };
 const denied: Explained = {
   problem: "AccessDenied",
-  remedy: "let these keys get, put, list and delete objects below the run's prefix",
+  remedy:
+    "let these keys get, put, list and delete objects below the run's prefix, and list and abort uploads (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload)",
 };
 const skewed: Explained = { problem: "ClockSkewed", remedy: "set the clock of this node, or of the store" };
 const bucket: Explained = {

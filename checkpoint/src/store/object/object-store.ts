@@ -25,8 +25,6 @@ const manyKeys = 1_000_000;
 /** So many numbers that a listing leaves out are looked for; below a wider gap there is only what a late writer left. */
 const maxGapLooks = 64;
 const maxRecordReads = 3;
-/** Uploads are listed by the thousand. */
-const maxUploadPages = 20;
 
 /**
  * Opens a run's objects in a bucket, once the bucket is found to be there, and asks the store whether it creates keys
@@ -147,11 +145,7 @@ export class ObjectStore implements Store {
 
   /** Gives up uploads that were begun and not ended. Only the open attempt asks, when it has none on its way. */
   async removeTemporaries(): Promise<void> {
-    for (let page = 0; page < maxUploadPages; page += 1) {
-      const left = await this.#client.uploads.list(`${this.#root}data/`);
-      if (left.length === 0) return;
-      for (const upload of left) await this.#client.uploads.abort(upload);
-    }
+    await this.#client.uploads.giveUp(`${this.#root}data/`);
   }
 
   async point(name: CheckpointName, to: CheckpointRef | null): Promise<void> {
@@ -173,12 +167,12 @@ export class ObjectStore implements Store {
     await this.#client.remove(others.map(({ key }) => key));
   }
 
-  /** Removes everything of this run, its log last, so that a killed removal can be repeated. */
+  /** Removes everything of this run, its log after its checkpoints, so that a killed removal can be repeated. */
   async removeRun(): Promise<void> {
-    await this.removeTemporaries();
     for (const name of await this.names()) await this.remove(name);
     const keys = await this.#client.list(this.#root, manyKeys);
     await this.#client.remove(keys.map(({ key }) => key));
+    await this.removeTemporaries();
   }
 
   /** Closes idle connections. */

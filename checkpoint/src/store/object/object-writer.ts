@@ -125,9 +125,7 @@ class Upload {
   /** What an earlier try of this object left is given up first: MinIO lists uploads by their whole key alone. */
   async #begin(): Promise<BegunUpload> {
     const { uploads } = this.#client;
-    for (const upload of await uploads.list(this.#key)) {
-      if (upload.key === this.#key) await uploads.abort(upload);
-    }
+    await uploads.giveUp(this.#key, (key) => key === this.#key);
     return uploads.begin(this.#key);
   }
 

@@ -8,6 +8,7 @@ import { type Credentials, readAccess } from "./credentials.ts";
 import { type Exchange, exchanging, newExchange, transport } from "./exchange.ts";
 import { describeFailure, mayPass, ObjectStoreError, type RequestFailure } from "./object-store-error.ts";
 import { parseErrors } from "./s3-xml.ts";
+import { Grace, TimeLimit } from "./time-limit.ts";
 
 /** Where a bucket is and how to be let in. */
 export type ObjectStoreAddress = Readonly<{
@@ -40,13 +41,14 @@ export const defaultPatience: Patience = {
 
 /**
  * What is asked, in words for errors, and what lengthens its time: `bytes` that it transfers, and `storedBytes` that the
- * store may have to copy before it says a word.
+ * store may have to copy before it says a word. What `goesOn` has a few seconds left after the stop.
  */
-export type Asked = Readonly<{ what: string; bytes?: number; storedBytes?: number }>;
+export type Asked = Readonly<{ what: string; bytes?: number; storedBytes?: number; goesOn?: boolean }>;
 
 export type RequestOptions = ObjectStoreAddress & Readonly<{ patience?: Patience; signal?: AbortSignal }>;
 
 const maxConnections = 16;
+const graceMs = 3_000;
 
 /**
  * Sends the requests for one bucket through the official `minio` package, which signs them. The package has no deadlines,
@@ -77,15 +79,17 @@ export class Requests {
 
   /** Sends what `request` sends with the client, as often as the patience allows. It must be safe to repeat. */
   async send<T>(asked: Asked, request: (client: Client) => Promise<T>): Promise<T> {
+    using grace = asked.goesOn === true ? new Grace(graceMs, this.#signal) : null;
+    const stop = grace?.signal ?? this.#signal;
     for (let tried = 1; ; tried += 1) {
-      this.#throwIfStopped(asked.what);
+      this.#throwIfStopped(asked.what, stop);
       const client = await this.#client();
-      using limit = new TimeLimit(this.#limitMs(asked), this.#signal);
+      using limit = new TimeLimit(this.#limitMs(asked), stop);
       const exchange = newExchange({ signal: limit.signal, silenceMs: this.#silenceMs(asked) });
       try {
         return await exchanging(exchange, () => request(client));
       } catch (error) {
-        this.#throwIfStopped(asked.what);
+        this.#throwIfStopped(asked.what, stop);
         const failure = await failureOf(error, { exchange, isOver: limit.isOver });
         const isWorthwhile = mayPass(failure) || (await this.#hasOtherKeysThan(client));
         if (!isWorthwhile || tried >= this.#patience.tries) {
@@ -94,7 +98,7 @@ export class Requests {
         // What broke one connection may have broken those that wait for their next request, too.
         if (failure.status === null) this.#dropIdleConnections();
       }
-      await this.#pause(tried, asked.what);
+      await this.#pause(tried, stop);
     }
   }
 
@@ -118,18 +122,17 @@ export class Requests {
     return this.#limitMs({ what: "", storedBytes });
   }
 
-  async #pause(tried: number, what: string): Promise<void> {
+  async #pause(tried: number, stop: AbortSignal | undefined): Promise<void> {
     const { firstPauseMs, longestPauseMs } = this.#patience;
     const longest = Math.min(longestPauseMs, firstPauseMs * 2 ** (tried - 1));
     // Full jitter: many agents lose the same store at the same moment.
-    await sleep(Math.random() * longest, undefined, this.#signal && { signal: this.#signal }).catch(() => {});
-    this.#throwIfStopped(what);
+    await sleep(Math.random() * longest, undefined, stop && { signal: stop }).catch(() => {});
   }
 
-  #throwIfStopped(what: string): void {
-    if (this.#signal?.aborted !== true) return;
+  #throwIfStopped(what: string, stop: AbortSignal | undefined): void {
+    if (stop?.aborted !== true) return;
     throw new ObjectStoreError("Stopped", `Cannot ${what} in ${this.#where} because this process is ending`, {
-      cause: this.#signal.reason,
+      cause: stop.reason,
     });
   }
 
@@ -180,38 +183,6 @@ export class Requests {
     // Bodies carry an MD5 or a CRC-32; a SHA-256 beside it costs ten times the transfer on machines without it in hardware.
     client.enableSHA256 = false;
     return client;
-  }
-}
-
-/** A signal that comes with the parent's or after a time, and that leaves neither a timer nor a listener behind. */
-class TimeLimit implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #parent: AbortSignal | undefined;
-  readonly #stop = () => this.#controller.abort(this.#parent?.reason);
-  #isOver = false;
-
-  constructor(afterMs: number, parent: AbortSignal | undefined) {
-    this.#parent = parent;
-    parent?.addEventListener("abort", this.#stop, { once: true });
-    this.#timer = setTimeout(() => {
-      this.#isOver = true;
-      this.#controller.abort();
-    }, afterMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Whether the time was up. */
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#parent?.removeEventListener("abort", this.#stop);
   }
 }
 
