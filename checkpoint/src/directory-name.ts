@@ -16,3 +16,15 @@ export function parseSavingName(name: string): { attempt: number } | null {
   const attempt = /^\.saving-\d{1,15}-a(\d{1,9})-[0-9a-f]{1,64}$/.exec(name)?.[1];
   return attempt === undefined ? null : { attempt: Number(attempt) };
 }
+
+const settling = ".settling-";
+
+/** The name of a complete checkpoint's directory for the moment in which its own name is given anew. */
+export function settlingName(name: string): string {
+  return `${settling}${name}`;
+}
+
+/** The name that a directory under such a name is to get, or null where it is under another. */
+export function parseSettlingName(aside: string): string | null {
+  return aside.startsWith(settling) ? aside.slice(settling.length) : null;
+}

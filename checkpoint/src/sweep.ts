@@ -1,5 +1,5 @@
 import type { Expected } from "./contract/pod-environment.ts";
-import { parseDirectoryName, parseSavingName } from "./directory-name.ts";
+import { parseDirectoryName, parseSavingName, parseSettlingName } from "./directory-name.ts";
 import { lostAttempts } from "./log/lost-opens.ts";
 import type { RunState } from "./log/state.ts";
 import type { Store } from "./store/store.ts";
@@ -54,8 +54,8 @@ function isLeftover(name: string, state: RunState): boolean {
   if (name.startsWith(".trash-")) return true;
   const saving = parseSavingName(name);
   if (saving !== null) return saving.attempt < attempt;
-  const settling = /^\.settling-(.*)$/.exec(name)?.[1];
-  if (settling !== undefined) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
+  const settling = parseSettlingName(name);
+  if (settling !== null) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
   if (isDeleted(name, state)) return true;
   const place = parseDirectoryName(name);
   if (place === null || place.attempt >= attempt) return false;

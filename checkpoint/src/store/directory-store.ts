@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { directoryName } from "../directory-name.ts";
+import { directoryName, parseSettlingName, settlingName } from "../directory-name.ts";
 import type { CheckpointRef } from "../log/state.ts";
 import { directoryCheckpoint } from "./directory-files.ts";
 import { DirectoryLog } from "./directory-log.ts";
@@ -17,9 +17,6 @@ import {
   type Store,
   type StoredCheckpoint,
 } from "./store.ts";
-
-/** Before the name of a complete checkpoint whose name is being made durable. */
-const settling = ".settling-";
 
 /**
  * Opens a run's directory on a volume, the one that holds `log/` and `data/`, and creates both where they are absent.
@@ -109,7 +106,7 @@ export class DirectoryStore implements Store {
 
   async settle(directory: string): Promise<void> {
     const path = this.#path(directory);
-    const aside = this.#path(`${settling}${directory}`);
+    const aside = this.#path(settlingName(directory));
     await accessing("settle a checkpoint", path, async () => {
       await rename(path, aside);
       await rename(aside, path);
@@ -144,13 +141,13 @@ export class DirectoryStore implements Store {
   }
 }
 
-/** Gives a checkpoint its name back whose settling was cut off between its two renames. */
+/** Gives a checkpoint its name whose settling, or whose repair, was cut off between its two renames. */
 async function finishSettling(data: string): Promise<void> {
   const names = await readdir(data);
-  for (const aside of names.filter((name) => name.startsWith(settling))) {
-    const name = aside.slice(settling.length);
+  for (const aside of names) {
+    const name = parseSettlingName(aside);
     // Another process may be settling it right now, and give it its name itself.
-    if (!names.includes(name)) await absentAsNull(() => rename(join(data, aside), join(data, name)));
+    if (name !== null && !names.includes(name)) await absentAsNull(() => rename(join(data, aside), join(data, name)));
   }
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { rename, rm } from "node:fs/promises";
+import { lstat, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
 import { absentAsNull, accessing, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
 import type { CheckpointWriter } from "./store.ts";
@@ -10,6 +11,9 @@ import type { CheckpointWriter } from "./store.ts";
  * when every byte and every name below it is durable (I3):
  *
  *     files + fsync ─► MANIFEST.json.tmp + fsync ─► rename ─► fsync directories ─► rename directory ─► fsync data/
+ *
+ * One that takes a damaged copy's place is `.settling-...` before that makes way: should the process die in between, whoever
+ * opens the volume next gives it its name.
  */
 export class DirectoryWriter implements CheckpointWriter {
   readonly #data: string;
@@ -48,12 +52,11 @@ export class DirectoryWriter implements CheckpointWriter {
       const deepestFirst = [...this.#subdirectories.keys()].sort((a, b) => b.length - a.length);
       for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
       await syncDirectory(directory);
-      const replaced = replace ? await this.#makeWay() : null;
+      if (replace && (await absentAsNull(() => lstat(this.#final))) !== null) return this.#takePlace(directory);
       await rename(directory, this.#final);
       // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.
       this.#current = null;
       await syncDirectory(this.#data);
-      if (replaced !== null) await rm(replaced, { recursive: true, force: true });
     });
   }
 
@@ -70,10 +73,25 @@ export class DirectoryWriter implements CheckpointWriter {
     }
   }
 
-  /** Renames what has the final name; dying before the next rename leaves no copy here, and those it was made from. */
-  async #makeWay(): Promise<string | null> {
+  /** Makes what has the final name make way, when this one's place is durable: at no instant are both without a name. */
+  async #takePlace(directory: string): Promise<void> {
+    const aside = join(this.#data, settlingName(basename(this.#final)));
+    const leftAside = await this.#makeWay(aside);
+    await rename(directory, aside);
+    // From here on whoever opens the volume may give it its name.
+    this.#current = null;
+    await syncDirectory(this.#data);
+    const replaced = await this.#makeWay(this.#final);
+    await absentAsNull(() => rename(aside, this.#final));
+    await syncDirectory(this.#data);
+    for (const trash of [leftAside, replaced]) {
+      if (trash !== null) await rm(trash, { recursive: true, force: true });
+    }
+  }
+
+  async #makeWay(path: string): Promise<string | null> {
     const trash = join(this.#data, `.trash-${basename(this.#final)}-${randomUUID()}`);
-    return absentAsNull(() => rename(this.#final, trash).then(() => trash));
+    return absentAsNull(() => rename(path, trash).then(() => trash));
   }
 
   #directory(): string {

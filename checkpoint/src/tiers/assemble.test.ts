@@ -1,12 +1,13 @@
-import { readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import fs, { readdir, readFile, rm } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { basename, join } from "node:path";
+import { describe, expect, test, vi } from "vitest";
 import { deleteFile, flipBit, truncateFile, zeroRange } from "../../test/damage.ts";
-import { filesOf, pathIn, restore, save, temporaryStore } from "../../test/fixture.ts";
+import { filesOf, pathIn, restore, runUid, save, temporaryStore } from "../../test/fixture.ts";
 import { bytesFile } from "../file-source.ts";
 import { chunkBytes } from "../limits.ts";
 import type { SavedCheckpoint } from "../save.ts";
-import type { DirectoryStore } from "../store/directory-store.ts";
+import { type DirectoryStore, openDirectoryStore } from "../store/directory-store.ts";
 import { verifyCheckpoint } from "../verify.ts";
 import { assembleCheckpoint } from "./assemble.ts";
 
@@ -74,6 +75,25 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
   });
 
+  test("has its place when its repairer died as the damaged copy had made way, and the volume is opened again", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
+    await dyingAtRename("to", saved.directory, () => assemble({ to: second, from: [second, first], saved }));
+    const reopened = await openDirectoryStore(second.root, { runUid });
+    expect(await verdict(reopened, saved)).toMatchObject({ ok: true });
+  });
+
+  test("is repaired once more when its repairer died before the damaged copy made way", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
+    await dyingAtRename("from", saved.directory, () => assemble({ to: second, from: [second, first], saved }));
+    const reopened = await openDirectoryStore(second.root, { runUid });
+    expect(await verdict(reopened, saved)).toMatchObject({ ok: false });
+    expect(await assemble({ to: reopened, from: [reopened, first], saved })).toMatchObject({ kind: "assembled" });
+    expect(await verdict(reopened, saved)).toMatchObject({ ok: true });
+    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+  });
+
   test("is made whole from two copies that are damaged in different chunks, and says which were", async () => {
     const { first, second, saved } = await twoCopies();
     await flipBit(pathIn(first, saved.directory, "large.bin"), 77);
@@ -128,3 +148,21 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await verdict(first, saved)).toMatchObject({ ok: true });
   });
 });
+
+/** Lets `act` go on until it renames something from or to that name; from then on it renames nothing, as if it had died. */
+async function dyingAtRename(side: "from" | "to", name: string, act: () => Promise<unknown>): Promise<void> {
+  const { rename } = fs;
+  let dead = false;
+  const watched = vi.spyOn(fs, "rename").mockImplementation(async (from, to) => {
+    dead ||= basename(String(side === "from" ? from : to)) === name;
+    if (dead) throw new Error("killed");
+    await rename(from, to);
+  });
+  syncBuiltinESMExports();
+  try {
+    await expect(act()).rejects.toThrow("killed");
+  } finally {
+    watched.mockRestore();
+    syncBuiltinESMExports();
+  }
+}
