@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type FinalSaveInput, type FinalSavePlan, planFinalSave } from "./final-save.ts";
 import type { Deadline } from "./grace.ts";
@@ -8,6 +9,8 @@ import type { InFlight, Saved, SaveRequest, Saver } from "./saver.ts";
 export type StoppedRun = {
   readonly step: number;
   readonly saver: Saver;
+  /** A checkpoint of that step which lacks what has been evaluated since; the run is not done with it. */
+  readonly outdated?: Digest | null;
   saveRequest(): SaveRequest;
 };
 
@@ -35,10 +38,10 @@ export async function saveLastStep(
   const beganMs = performance.now();
   await unlessStopped(saver.inFlight?.done, stop);
   for (let tries = 1; ; tries += 1) {
-    if (saver.last?.step === run.step) return saver.last;
+    if (isFinal(saver.last, run)) return saver.last;
     if (saver.fence !== null || stop.aborted) return null;
     await unlessStopped(saver.begin(run.saveRequest()).done, stop);
-    if (saver.last?.step === run.step) return saver.last;
+    if (isFinal(saver.last, run)) return saver.last;
     if (saver.fence !== null || stop.aborted) return null;
     const waitMs = waitAfter(tries);
     if (performance.now() + waitMs > beganMs + patience) {
@@ -49,6 +52,14 @@ export async function saveLastStep(
     }
     await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
   }
+}
+
+/** Whether a run that has finished can be done with this checkpoint. */
+export function isFinal(
+  saved: Saved | null,
+  { step, outdated }: Pick<StoppedRun, "step" | "outdated">,
+): saved is Saved {
+  return saved?.step === step && saved.digest !== outdated;
 }
 
 /** How a save under a deadline went; `checkpoint` holds the last step, where there is one. */

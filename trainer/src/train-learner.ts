@@ -11,7 +11,7 @@ import { collectEnvironment, type EnvironmentFacts } from "./environment-facts.t
 import { weightsDigest } from "./final-weights.ts";
 import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
-import { type HurriedSave, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
+import { type HurriedSave, isFinal, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
@@ -90,7 +90,7 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   // Closed while the last save is at work; awaited when the record stands.
   const outcome = await loop.run().finally(() => void events?.close());
   pacer.release();
-  const run = { step: loop.step, saver, saveRequest: () => loop.saveRequest() };
+  const run = { step: loop.step, saver, outdated: loop.outdated, saveRequest: () => loop.saveRequest() };
   const end = await lastSave(place, outcome, run);
   if (end.kind === "fenced") return endFenced(saver.fence);
   progress.write(performance.now(), loop.progress());
@@ -119,7 +119,8 @@ async function lastSave(place: Place, outcome: LoopOutcome, run: StoppedRun): Pr
   const left = describeLeft(deadline, performance.now());
   say(`asked to stop after step ${run.step}: ${left} of ${place.graceSeconds} s left`);
   const save = await saveBefore(deadline, run);
-  return finished && save.checkpoint !== null ? { kind: "done", saved: save.checkpoint } : { kind: "stopped", save };
+  const { checkpoint } = save;
+  return finished && isFinal(checkpoint, run) ? { kind: "done", saved: checkpoint } : { kind: "stopped", save };
 }
 
 type Assembly<Data> = {

@@ -1,3 +1,4 @@
+import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { Interval } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
@@ -66,6 +67,7 @@ export class TrainingLoop<Data> {
   /** Those that were measured at this very step. */
   #measured: MetricValues;
   #evaluatedStep: number;
+  #outdated: Digest | null = null;
   #best: BestState | null;
   #savedAtMs = performance.now();
   #stepsHere = 0;
@@ -93,11 +95,15 @@ export class TrainingLoop<Data> {
     return this.#metrics;
   }
 
+  /** The checkpoint of the present step that lacks what has been evaluated since; null where there is none. */
+  get outdated(): Digest | null {
+    return this.#outdated;
+  }
+
   /** Trains until the last step, an early stop or a stop request, whichever comes first. */
   async run(): Promise<LoopOutcome> {
     const { steps, signal, saver } = this.#parts;
-    // A stop can have come between a step and its evaluation.
-    await this.#evaluateIfDue();
+    await this.#evaluateAnew();
     while (this.#step < steps && !this.#stopsEarly()) {
       if (saver.fence !== null) return "fenced";
       if (signal.aborted) return "stopped";
@@ -177,6 +183,17 @@ export class TrainingLoop<Data> {
     await this.#evaluateIfDue();
     onStep?.(this.#step, this.#metrics);
     return performance.now() - began;
+  }
+
+  /** A stop can have come between a step and its evaluation: then the checkpoint of that step lacks what it measures. */
+  async #evaluateAnew(): Promise<void> {
+    const { saver, progress, steps } = this.#parts;
+    const before = this.#evaluatedStep;
+    await this.#evaluateIfDue();
+    if (this.#evaluatedStep === before) return;
+    this.#outdated = saver.last?.digest ?? null;
+    // The last step is saved again when the loop is through. Another attempt saved it before, so the name is free.
+    if (this.#step < steps && !progress.savingPaused()) this.#save();
   }
 
   async #evaluateIfDue(): Promise<void> {

@@ -1,0 +1,67 @@
+/**
+ * Run by stopped-life.test.ts: `node stopped-life.ts DIRECTORY STEPS MOMENT` trains to that step, with an evaluation after
+ * every fourth, and asks itself to stop at a moment that no one else could time. It says what it does, a line each.
+ */
+import { once } from "node:events";
+import { batches } from "../src/batches.ts";
+import type { HeldTensor } from "../src/learner.ts";
+import { stop } from "../src/stop.ts";
+import { trainLearner } from "../src/train-learner.ts";
+
+const [directory = "", steps = "", moment = ""] = process.argv.slice(2);
+
+/** At most once; it is heard when the process next looks at its signals. */
+function stopNowIf(wanted: string): void {
+  if (moment === wanted && !stop.signal.aborted) process.kill(process.pid, "SIGTERM");
+}
+
+async function stopHereIf(wanted: string): Promise<void> {
+  stopNowIf(wanted);
+  if (moment === wanted) await once(stop.signal, "abort");
+}
+
+const weight: HeldTensor = {
+  name: "weight",
+  dtype: "F32",
+  shape: [1],
+  bytes: 4,
+  read: () => new Uint8Array(4),
+  copyTo: (target) => target.fill(0),
+  release: () => undefined,
+};
+
+await trainLearner({
+  learner: async () => {
+    await stopHereIf("made");
+    return {
+      backend: "plain",
+      environment: {},
+      // Asked for before the checkpoint is loaded.
+      get config() {
+        stopNowIf("loading");
+        return `blake3:${"0".repeat(64)}`;
+      },
+      step: () => {
+        console.log("stepped");
+        return 1;
+      },
+      snapshot: () => ({ weights: [weight], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
+      restore: () => {
+        console.log("restored");
+        stopNowIf("restored");
+      },
+    };
+  },
+  data: batches({ size: 2, columns: { x: { values: Float32Array.of(1, 2), shape: [] } } }, { batchSize: 1, seed: 1 }),
+  steps: Number(steps),
+  seed: 1,
+  every: {
+    steps: 4,
+    run: async ({ step }) => {
+      console.log("evaluated");
+      await stopHereIf("evaluating");
+      return { accuracy: step / 100 };
+    },
+  },
+  local: { directory, interval: { steps: 1000 } },
+});
