@@ -12,13 +12,13 @@ import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RecordDraft } from "@trainingrun/checkpoint/log/record.ts";
 import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/checkpoint/log/state.ts";
-import { type Pruned, prune } from "@trainingrun/checkpoint/prune.ts";
 import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { readControlFile } from "../control-directory.ts";
 import { holderOf } from "./holder.ts";
-import type { VolumeFindings } from "./knowledge.ts";
+import { pruneVolume } from "./keeper-retention.ts";
+import type { Problem, VolumeFindings } from "./knowledge.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import type { MirrorSource } from "./mirror.ts";
 import { Operations } from "./operations.ts";
@@ -32,6 +32,8 @@ type Options = Readonly<{
 
 /** A bound on one look; what is left over is done at the next. */
 const maxVerificationsPerLook = 100;
+/** Evidence grows old and others write to the volume without a word in the log: retention looks again so often. */
+const pruneAgainMs = 60_000;
 
 /**
  * Keeps one attempt's checkpoints: reads each commit back in this process, refuses what does not match, appends `done`
@@ -52,8 +54,8 @@ export class Keeper {
   #state: RunState = emptyState;
   #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
   #plan: RetentionPlan | null = null;
-  /** What the byte budget said when it had to go before the mirror; null while it does not. */
-  #beforeMirror: string | null = null;
+  /** What made retention go before the mirror; null while nothing does. */
+  #beforeMirror: Problem | null = null;
   #prunedOn: string | null = null;
   #compactedOn: number | null = null;
   #fenced = false;
@@ -88,17 +90,16 @@ export class Keeper {
     }
   }
 
-  /**
-   * Removes what retention lets go of, when log or verdicts have changed since it last did. With an object store, what
-   * that lacks counts for nothing here; unless the byte budget would stop the saving, for then a volume with two verified
-   * checkpoints and room for the next is worth more.
-   */
+  /** Removes what retention lets go of, when log or verdicts have changed since it last did, and once a minute. */
   async prune(signal: AbortSignal, mirrored: ReadonlySet<Digest> | null): Promise<void> {
-    const basisOf = (last: number) => `${last} ${this.#verified.size} ${mirrored?.size}`;
+    const minute = Math.floor(Date.now() / pruneAgainMs);
+    const basisOf = (last: number) => `${last} ${this.#verified.size} ${mirrored?.size} ${minute}`;
     if (this.#fenced || this.#state.opened === null || this.#prunedOn === basisOf(this.#state.last)) return;
     if (this.#operations.pausing("prune", "volume")) return;
     try {
-      const pruned = await this.#operations.attempt("prune", "volume", () => this.#prune(signal, mirrored));
+      const [store, environment, verified] = [this.#store, this.#environment, this.#verified];
+      const request = { store, environment, verified, mirrored, beforeMirror: this.#beforeMirror, signal };
+      const pruned = await this.#operations.attempt("prune", "volume", () => pruneVolume(request));
       if (pruned === null) return;
       for (const { step, attempt, bytes } of pruned.removed) {
         this.#metrics.countPruned("Volume", bytes);
@@ -106,36 +107,12 @@ export class Keeper {
       }
       this.#state = pruned.state;
       this.#plan = pruned.plan;
+      this.#beforeMirror = pruned.beforeMirror;
       // A plan that removed something may have left more for the next look.
       this.#prunedOn = pruned.removed.length === 0 ? basisOf(pruned.state.last) : null;
     } catch (error) {
       this.#endIfFenced(error);
     }
-  }
-
-  async #prune(signal: AbortSignal, mirrored: ReadonlySet<Digest> | null): Promise<Pruned> {
-    const {
-      TRAININGRUN_ATTEMPT: attempt,
-      TRAININGRUN_RETENTION: policy,
-      TRAININGRUN_EXPECTED: { recorded },
-    } = this.#environment;
-    const request = {
-      attempt,
-      policy,
-      verified: [...this.#verified],
-      recorded: recorded.map(({ digest }) => digest),
-      now: new Date().toISOString(),
-      signal,
-    };
-    if (mirrored === null) return prune(this.#store, request);
-    const careful = await prune(this.#store, { ...request, mirrored: [...mirrored] });
-    if (careful.removed.length > 0) return careful;
-    const { pauseSaving } = careful.plan;
-    const newest = lineage(careful.state).find(({ digest }) => this.#verified.has(digest));
-    // Said until the mirror has caught up, not only while something is being removed.
-    const lasts = newest !== undefined && !mirrored.has(newest.digest);
-    this.#beforeMirror = pauseSaving ?? (lasts ? this.#beforeMirror : null);
-    return pauseSaving === null ? careful : prune(this.#store, request);
   }
 
   /** Keeps the log short, so that the next reader need not read all that a long attempt has said. */

@@ -96,7 +96,11 @@ test.each<[string, Partial<Findings>, string[]]>([
     { plan: { keep: [], remove: [], keptBytes: 1, shrunk: "x", pauseSaving: "2 of 2" } },
     ["BudgetSpent"],
   ],
-  ["a budget that goes before the mirror", { beforeMirror: "3 of 2" }, ["BudgetBeforeMirror"]],
+  [
+    "a budget that goes before the mirror",
+    { beforeMirror: { reason: "BudgetBeforeMirror", message: "3 of 2" } },
+    ["BudgetBeforeMirror"],
+  ],
   ["a storage error", { problems: [{ reason: "VolumeFull", message: "full" }] }, ["VolumeFull"]],
 ])("%s is shown as a problem", (_what, over, reasons) => {
   expect(knowledgeFrom(findings(stateOf([]), over)).problems.map(({ reason }) => reason)).toEqual(reasons);

@@ -54,8 +54,8 @@ export type VolumeFindings = Readonly<{
   verified: ReadonlySet<Digest>;
   /** What retention last decided; null before it first did. */
   plan: RetentionPlan | null;
-  /** Why the byte budget had to go before the mirror; null while it does not. */
-  beforeMirror: string | null;
+  /** Why retention had to go before the mirror; null while it has not. */
+  beforeMirror: Problem | null;
   restored: Restored;
   problems: readonly Problem[];
 }>;
@@ -123,15 +123,15 @@ function refusals(state: RunState, restored: Restored): RefusedSummary[] {
 function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {
   const problems: Problem[] = [];
   if (plan?.pauseSaving) {
-    const message = `Saving is paused: the byte budget leaves no room for another checkpoint and nothing more may go (${plan.pauseSaving}). Raise checkpoint.maxBytes.`;
+    const message = `Saving is paused: the byte budget leaves no room for another checkpoint and nothing more may go (${plan.pauseSaving}). Raise checkpoint.maxBytes, which the next attempt goes by: suspend and resume the run.`;
     problems.push({ reason: "BudgetSpent", message });
   } else if (plan?.shrunk) {
     const message = `Retention keeps only what it must, for the byte budget: ${plan.shrunk}.`;
     problems.push({ reason: "BudgetTight", message });
   }
   if (beforeMirror !== null) {
-    const message = `Retention does not wait for the object store, for the byte budget: ${beforeMirror}`;
-    problems.push({ reason: "BudgetBeforeMirror", message });
+    const message = `Retention removed checkpoints that the object store did not have, for ${beforeMirror.message}`;
+    problems.push({ reason: beforeMirror.reason, message });
   }
   return problems;
 }

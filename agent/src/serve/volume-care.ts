@@ -1,4 +1,4 @@
-import { lstat, readdir, rm, statfs } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
@@ -8,6 +8,7 @@ import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { foresee, type Room } from "@trainingrun/checkpoint/volume-room.ts";
 import { writeAtomically } from "../control-directory.ts";
 import type { Problem, VolumeFindings } from "./knowledge.ts";
+import { availableBytes, roundedBytes } from "./volume-care-space.ts";
 
 /** So many saves ahead the volume is seen to fill up. */
 const savesAhead = 3;
@@ -67,14 +68,12 @@ export class VolumeCare {
   /** Compares the volume's free bytes with what the next saves need, before one of them fails. */
   async foresee({ state, policy }: VolumeFindings, mirror: Mirrored): Promise<void> {
     await this.#show("VolumeFilling", async () => {
-      const { TRAININGRUN_CHECKPOINTS: volume } = this.#environment;
-      const { bsize, bavail } = await statfs(volume);
-      const available = bsize * bavail + (await passingBytes(join(volume, "data")));
+      const available = await availableBytes(this.#environment);
       const recorded = this.#environment.TRAININGRUN_EXPECTED.recorded.map(({ digest }) => digest);
       const mirrored = mirror?.isFailing ? [...mirror.mirrored] : null;
       const now = new Date().toISOString();
       const room = foresee({ state, policy, recorded, mirrored, now, available, horizon: savesAhead });
-      return room.saves === savesAhead ? null : describeRoom(room);
+      return room.saves === savesAhead ? null : describeRoom(room, mirrored !== null);
     });
   }
 
@@ -86,28 +85,10 @@ export class VolumeCare {
   }
 }
 
-/** What a save in flight has written, which will be a checkpoint or nothing, and what is being removed. */
-async function passingBytes(data: string): Promise<number> {
-  let bytes = 0;
-  for (const name of (await readdir(data)).filter((one) => /^\.(saving|trash)-/.test(one))) {
-    for (const path of await readdir(join(data, name), { recursive: true }).catch(() => [])) {
-      const found = await lstat(join(data, name, path)).catch(() => null);
-      if (found?.isFile()) bytes += found.size;
-    }
-  }
-  return bytes;
-}
-
-/** Sizes in round numbers: they change with every byte that anyone writes there, and the words should not. */
-function describeRoom({ saves, next, available, freed }: Room): string {
+function describeRoom({ saves, next, available, freed }: Room, isMirrorAway: boolean): string {
   const room =
     saves === 0 ? "no room for the next checkpoint" : `room for ${saves} more checkpoint${saves > 1 ? "s" : ""}`;
-  const still = freed > 0 ? `, ${rounded(freed)} that retention still frees included` : "";
-  return `The volume has ${room}: one takes ${rounded(next)}, and ${rounded(available + freed)} are free${still}. Give it more space, or have retention keep less (checkpoint.retention, checkpoint.maxBytes).`;
-}
-
-function rounded(bytes: number): string {
-  const units = ["bytes", "kB", "MB", "GB", "TB"];
-  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
-  return `${Number((bytes / 1000 ** power).toPrecision(2))} ${units[power]}`;
+  const still = freed > 0 ? `, ${roundedBytes(freed)} that retention still frees included` : "";
+  const then = isMirrorAway ? " Then retention waits for the object store no more." : "";
+  return `The volume has ${room}: one takes ${roundedBytes(next)}, and ${roundedBytes(available + freed)} are free${still}.${then} Give it more space, or have retention keep less (checkpoint.retention, checkpoint.maxBytes), which the next attempt does: suspend and resume the run.`;
 }

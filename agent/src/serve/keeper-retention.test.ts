@@ -1,0 +1,81 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { ServingPod, Tiers } from "../../test/mirror-scene.ts";
+import { keepTwo } from "../../test/sample.ts";
+
+const never = new AbortController().signal;
+
+beforeEach(() => {
+  for (const said of ["log", "warn", "error"] as const) vi.spyOn(console, said).mockReturnValue(undefined);
+});
+
+const stepsOf = (pod: ServingPod) => pod.keeper.findings.state.checkpoints.map(({ step }) => step).toSorted();
+const pauseOf = (pod: ServingPod) => pod.keeper.findings.plan?.pauseSaving ?? null;
+const problemsOf = (pod: ServingPod) => pod.knowledge.problems.map(({ reason }) => reason);
+
+test("evidence that has expired gives back the room that it took from the byte budget, though nothing is saved", async () => {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const tiers = await Tiers.make();
+  const sized = await ServingPod.start(await Tiers.make(), 1);
+  const [one] = await sized.save(10);
+  const maxBytes = 3 * (one?.manifest.totals.bytes ?? 0) + 100;
+  const retention = JSON.stringify({ ...keepTwo, maxBytes });
+  const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_RETENTION: retention });
+  await pod.trainer.saveDamaged(10);
+  await pod.save(20, 30);
+  await pod.keeper.prune(never, null);
+  expect([stepsOf(pod), pauseOf(pod)]).toEqual([[10, 20, 30], expect.stringContaining("allowed")]);
+  vi.setSystemTime(Date.now() + 25 * 3_600_000);
+  await pod.keeper.prune(never, null);
+  await pod.keeper.prune(never, null);
+  expect([stepsOf(pod), pauseOf(pod)]).toEqual([[20, 30], null]);
+});
+
+test("a volume without room for the next save waits for no object store, and says what it removed", async ({
+  skip,
+}) => {
+  skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
+  const tiers = await Tiers.make();
+  const volume = join(tiers.root, "checkpoints");
+  mkdirSync(volume);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1048576", "tmpfs", volume]);
+  onTestFinished(() => void execFileSync("umount", [volume]));
+  tiers.away = "the store is away";
+  const pod = await ServingPod.start(tiers, 1);
+  for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 100_000);
+  await pod.look();
+  await pod.prune();
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 20, 30], []]);
+  const other = join(volume, "another-run");
+  writeFileSync(other, new Uint8Array(600_000));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  await pod.prune();
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], ["RoomBeforeMirror"]]);
+  expect(pod.knowledge.problems[0]?.message).toMatch(
+    /^Retention removed checkpoints that the object store did not have, for the room on the volume: 1\d0 kB for the next/,
+  );
+  rmSync(other);
+  tiers.away = null;
+  await pod.mirrorUntil(() => pod.mirror.settled);
+  vi.setSystemTime(Date.now() + 60_000);
+  await pod.prune();
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], []]);
+});
+
+test("in the pod itself, the room ends before that of its node, where a kubelet would evict it", async ({ skip }) => {
+  skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
+  const tiers = await Tiers.make();
+  const volume = join(tiers.root, "checkpoints");
+  mkdirSync(volume);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1048576", "tmpfs", volume]);
+  onTestFinished(() => void execFileSync("umount", [volume]));
+  const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_VOLUME: "Ephemeral" });
+  for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 200_000);
+  await pod.look();
+  await pod.prune();
+  expect(stepsOf(pod)).toEqual([20, 30]);
+});
