@@ -50,7 +50,20 @@ const cases: readonly Case[] = [
     2,
     "a done record without a verdict",
     [pod(dead(ended("trainer", 0, done), ended("agent", 0, served(null))))],
-    { cause: "Unverified", charge: "Nothing" },
+    { cause: "Unverified", charge: "Nothing", reason: "NoVerdict" },
+  ],
+  [
+    2,
+    "without a volume, a done record whose checkpoint was not uploaded in time",
+    [pod(dead(ended("trainer", 0, done), ended("agent", 0, served(null))))],
+    {
+      cause: "Unverified",
+      reason: "NotUploaded",
+      message: expect.stringMatching(
+        /the upload of its final checkpoint sha256:a+ to .* Raise template\.spec\.termination/,
+      ),
+    },
+    { durability: "Ephemeral" },
   ],
   [
     2,
@@ -305,6 +318,7 @@ describe("how an attempt ended", () => {
       earlier: [],
       rules: [],
       noneVerified: "Fail",
+      durability: "Durable",
     } as const;
     const whole: EndedAttempt = { ...unstopped, ...attempt };
     expect(classify(whole)).toMatchObject(expected);

@@ -1,3 +1,4 @@
+import type { VolumeDurability } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { RestoreFailure } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
@@ -31,6 +32,8 @@ export type EndedAttempt = Readonly<{
   earlier: readonly AttemptEntry[];
   rules: readonly RetryRule[];
   noneVerified: "Fail" | "StartOver";
+  /** Without a volume, what is not uploaded counts for nothing. */
+  durability: VolumeDurability;
 }>;
 
 /** So many ends in a row with a done record and no verdict cost nothing; more are failures, so that it ends. */
@@ -64,8 +67,15 @@ export const rows: readonly Row[] = [
       if (done === null) return null;
       const before = attempt.earlier.findIndex((entry) => entry.cause !== "Unverified");
       const inARow = before === -1 ? attempt.earlier.length : before;
-      const message = `The trainer finished at step ${done.step}, but no agent has verified its final checkpoint ${done.checkpoint}.`;
-      const unverified = ending("Unverified", "NoVerdict", message);
+      const finished = `The trainer finished at step ${done.step}, but`;
+      const unverified =
+        attempt.durability === "Durable"
+          ? ending(
+              "Unverified",
+              "NoVerdict",
+              `${finished} no agent has verified its final checkpoint ${done.checkpoint}.`,
+            )
+          : ending("Unverified", "NotUploaded", `${finished} ${notUploaded(done.checkpoint)}`);
       return inARow < freeUnverifiedEnds ? unverified : { ...unverified, charge: "Failure" };
     },
   },
@@ -163,6 +173,10 @@ export const rows: readonly Row[] = [
     },
   },
 ];
+
+function notUploaded(digest: string): string {
+  return `the upload of its final checkpoint ${digest} to the object store had not ended when the pod did, and the run has no volume to keep it. Raise template.spec.terminationGracePeriodSeconds, give the agent a faster way to the store, or set spec.checkpoint.volume in a new run.`;
+}
 
 const neverThere: Member = { kind: "Gone", uid: "", bound: false, node: undefined };
 

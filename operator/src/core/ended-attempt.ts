@@ -1,6 +1,7 @@
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { EndedAttempt, Member } from "./cause.ts";
+import { durabilityOf } from "./pod-environment.ts";
 
 /** The newest attempt as the classifier looks at it. Throws where no attempt was ever numbered. */
 export function endedAttempt(run: TrainingRun, status: TrainingRunStatus, members: readonly Member[]): EndedAttempt {
@@ -14,5 +15,6 @@ export function endedAttempt(run: TrainingRun, status: TrainingRunStatus, member
     earlier,
     rules: run.spec.retry.rules,
     noneVerified: run.spec.resume.noneVerified,
+    durability: durabilityOf(run),
   };
 }

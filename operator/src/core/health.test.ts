@@ -1,10 +1,12 @@
 import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { ObjectStoreProblem } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import { describe, expect, test } from "vitest";
+import { done } from "../../test/ended-pods.ts";
 import { condition, decideOn, living } from "../../test/observed-builder.ts";
-import { at, podWith, running } from "../../test/pod-builder.ts";
-import { answer, checkpoint, mirror } from "../../test/records.ts";
+import { at, ended, podWith, running } from "../../test/pod-builder.ts";
+import { answer, checkpoint, digest, mirror, served } from "../../test/records.ts";
 import { type Fields, specWith, start } from "../../test/run-builder.ts";
 import { knownProblems } from "./object-store-advice.ts";
 
@@ -97,9 +99,43 @@ describe("CheckpointsHealthy", () => {
     expect(healthOf({ mirror: mirror({ lagSteps: 60, lagSeconds: 790, lagBytes: 9, problem }) })).toEqual(first);
   });
 
+  const finished = (tiers: CheckpointSummary["tiers"]) => {
+    const latestVerified = { ...checkpoint(100, 1, "a"), tiers };
+    const record = served({ latestVerified, done: digest("a") });
+    const over = podWith({
+      status: {
+        phase: "Succeeded",
+        containerStatuses: [ended("trainer", 0, done)],
+        initContainerStatuses: [ended("agent", 0, { message: JSON.stringify(record) })],
+      },
+    });
+    return decideOn({ run: living({ spec: mirrored }), pods: [over] });
+  };
+
+  test("of a complete run says that its last checkpoint is not in the object store, and where it is", () => {
+    const decision = finished(["Volume"]);
+    expect(decision.status.state).toBe("Complete");
+    const message = expect.stringMatching(
+      /^The run is complete, but the bucket checkpoints lacks its last checkpoint, of step 100: .* copy data\/step-000000000100-\* from .* on the claim mnist-0123abcd,/,
+    );
+    expect(condition(decision, "CheckpointsHealthy")).toMatchObject({
+      status: "False",
+      reason: "FinalNotMirrored",
+      message,
+    });
+    expect(decision.events).toContainEqual({ type: "Warning", reason: "FinalNotMirrored", message });
+    const run = living({ spec: mirrored, status: decision.status as Fields });
+    expect(condition(decideOn({ run }), "CheckpointsHealthy")).toMatchObject({ reason: "FinalNotMirrored" });
+  });
+
+  test("of a complete run whose last checkpoint is in the object store has nothing to say", () => {
+    const decision = finished(["Volume", "ObjectStore"]);
+    expect([decision.status.state, condition(decision, "CheckpointsHealthy")]).toEqual(["Complete", undefined]);
+  });
+
   test("keeps naming what a restore could not read until an attempt has begun", () => {
-    const ended = { number: 1, generation: 1, pods: [], startTime: at(0), endTime: at(9), cause: "StorageUnavailable" };
-    const entry = { ...ended, charge: "Nothing", reason: "BucketMissing", message: "Cannot open checkpoints." };
+    const past = { number: 1, generation: 1, pods: [], startTime: at(0), endTime: at(9), cause: "StorageUnavailable" };
+    const entry = { ...past, charge: "Nothing", reason: "BucketMissing", message: "Cannot open checkpoints." };
     const run = living({ spec: mirrored, status: { attempts: [entry], retry: waiting } });
     expect(condition(decideOn({ run }), "CheckpointsHealthy")).toMatchObject({
       status: "False",

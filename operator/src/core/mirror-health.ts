@@ -2,6 +2,8 @@ import type { MirrorState } from "@trainingrun/checkpoint/contract/agent-state.t
 import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import type { Statement } from "./conditions.ts";
+import { claimNameOf } from "./names.ts";
 import { adviceOn } from "./object-store-advice.ts";
 import { durabilityOf } from "./pod-environment.ts";
 
@@ -51,6 +53,29 @@ export function newestMirrored({ latestVerified, checkpoints = [] }: TrainingRun
     tiers.includes("ObjectStore"),
   );
   return mirrored.toSorted((a, b) => b.step - a.step)[0] ?? null;
+}
+
+/** What there is to say of a run that is complete without its last checkpoint in the object store: no pod uploads it any more. */
+export function finalNotMirrored(
+  run: TrainingRun,
+  { latestVerified, conditions }: TrainingRunStatus,
+): Statement | null {
+  const { objectStore } = run.spec.checkpoint;
+  if (objectStore === undefined || latestVerified === undefined || latestVerified.tiers.includes("ObjectStore")) {
+    return null;
+  }
+  const before = conditions?.find(({ type, status }) => type === "CheckpointsHealthy" && status === "False");
+  const message = [
+    `The run is complete, but the bucket ${objectStore.bucket} lacks its last checkpoint, of step ${latestVerified.step}: the pod ended before it was uploaded, and no other follows.`,
+    `It is on the volume alone: copy data/step-${String(latestVerified.step).padStart(12, "0")}-* from below ${run.metadata.uid} on the claim ${claimNameOf(run)}, and keep that claim until then.`,
+    ...(before === undefined ? [] : [`Before that: ${before.message}`]),
+  ];
+  return {
+    type: "CheckpointsHealthy",
+    status: "False",
+    reason: "FinalNotMirrored",
+    message: message.join(" ").slice(0, 1024),
+  };
 }
 
 function atRisk(run: TrainingRun, { latestStep }: MirrorState): string {

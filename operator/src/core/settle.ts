@@ -9,6 +9,7 @@ import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
 import { advanced, endEntry, isWanted } from "./ledger.ts";
 import { assumedBase, choiceOf, newSuspect, stuckStep } from "./lineage.ts";
+import { finalNotMirrored } from "./mirror-health.ts";
 import type { Observed } from "./observed.ts";
 import { membersOf, type Survey } from "./survey.ts";
 
@@ -127,13 +128,20 @@ function withSuspect(status: TrainingRunStatus): TrainingRunStatus {
 
 /** Ends the run as Complete. */
 function complete(observed: Observed, draft: Draft, message: string): Draft {
+  const unmirrored = finalNotMirrored(observed.run, draft.status);
   return add(draft, observed, {
     state: "Complete",
     statements: [
+      ...(unmirrored === null ? [] : [unmirrored]),
       { type: "Complete", status: "True", reason: "TrainingDone", message },
       { type: "Progressing", status: "False", reason: "Complete", message: "The run is complete." },
     ],
-    events: [{ type: "Normal", reason: "Complete", message }],
+    events: [
+      { type: "Normal", reason: "Complete", message },
+      ...(unmirrored === null
+        ? []
+        : [{ type: "Warning" as const, reason: unmirrored.reason, message: unmirrored.message }]),
+    ],
   });
 }
 
