@@ -29,6 +29,7 @@ function podAtItsEnd() {
     attempt: 2,
     worker: 0,
     checkpoints: join(directory, "volume"),
+    volume: "Durable",
     control: join(directory, "control"),
     terminationLog: join(directory, "termination-log"),
     interval: { steps: 1 },

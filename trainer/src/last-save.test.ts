@@ -6,7 +6,8 @@ import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { FinalSaveError, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
+import { FinalSaveError, type HurriedRun, saveBefore, saveLastStep } from "./last-save.ts";
+import type { HeldTensor } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
 import { Saver } from "./saver.ts";
 import { writerHere } from "./saving/start-writer.ts";
@@ -17,8 +18,18 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockReturnValue(undefined);
 });
 
+const thousandBytes: HeldTensor = {
+  name: "weights",
+  dtype: "BOOL",
+  shape: [1000],
+  bytes: 1000,
+  read: () => new Uint8Array(1000),
+  copyTo: (target) => void target.fill(1),
+  release: () => undefined,
+};
+
 /** A run that has stopped after step 5, on a volume whose log takes no record the next `failures` times. */
-async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRun & { store: DirectoryStore }> {
+async function stoppedRun({ failures }: { failures: number }): Promise<HurriedRun & { store: DirectoryStore }> {
   const directory = await mkdtemp(join(tmpdir(), "last-save-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const store = await openDirectoryStore(directory, { runUid });
@@ -50,6 +61,7 @@ async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRu
   return {
     store,
     step: 5,
+    uploadBytesPerSecond: null,
     saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, null),
     saveRequest: () => ({
       state: {
@@ -65,7 +77,7 @@ async function stoppedRun({ failures }: { failures: number }): Promise<StoppedRu
         trainedSeconds: performance.now(),
         attempts: 1,
       },
-      snapshot: { weights: [], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } },
+      snapshot: { weights: [thousandBytes], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } },
     }),
   };
 }
@@ -112,6 +124,25 @@ test("a save in flight that fails after SIGTERM is done anew while there is time
 test("a save on SIGTERM that keeps failing has failed, and has not run out of time", async () => {
   const run = await stoppedRun({ failures: 100 });
   expect(await saveBefore(within(2), run)).toMatchObject({ finalCheckpoint: "Failed", checkpoint: null });
+});
+
+test("what ends with its pod is saved while there is time to upload it, which takes ten seconds here", async () => {
+  const [soon, late] = [await stoppedRun({ failures: 0 }), await stoppedRun({ failures: 0 })];
+  const uploadBytesPerSecond = 100;
+  const saved = await saveBefore(within(60), { ...soon, uploadBytesPerSecond });
+  expect(saved).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+  const tooLate = await saveBefore(within(11), { ...late, uploadBytesPerSecond });
+  expect(tooLate).toMatchObject({ finalCheckpoint: "TimedOut", checkpoint: null });
+  expect(tooLate.why).toContain("without what the upload needs");
+  expect(await steps(late.store)).toEqual([]);
+});
+
+test("a save that fails is not tried again in the time that its upload would take", async () => {
+  const run = await stoppedRun({ failures: 100 });
+  const deadline = within(15);
+  const save = await saveBefore(deadline, { ...run, uploadBytesPerSecond: 100 });
+  expect(save).toMatchObject({ finalCheckpoint: "Failed", checkpoint: null });
+  expect(deadline.latestMs - performance.now()).toBeGreaterThan(10_000);
 });
 
 test("where a step held the thread for longer than the grace period, the save is tried in what may be left", async () => {

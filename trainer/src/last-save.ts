@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type FinalSaveInput, type FinalSavePlan, planFinalSave } from "./final-save.ts";
+import { lessUpload } from "./final-save-upload.ts";
 import type { Deadline } from "./grace.ts";
 import type { InFlight, Saved, SaveRequest, Saver } from "./saver.ts";
 
@@ -13,6 +14,9 @@ export type StoppedRun = {
   readonly outdated?: Digest | null;
   saveRequest(): SaveRequest;
 };
+
+/** What it needs of one that is asked to end: how fast its agent uploads what would end with the pod, where that is so. */
+export type HurriedRun = StoppedRun & { readonly uploadBytesPerSecond: number | null };
 
 /** The final checkpoint of a run could not be saved, so it is not done. */
 export class FinalSaveError extends Error {
@@ -71,17 +75,22 @@ export type HurriedSave = {
 
 /**
  * Saves what can be saved until the deadline, and never begins what cannot end before it. A save that fails in time is
- * tried again until the deadline: a volume may be full only until the agent has pruned.
+ * tried again until the deadline: a volume may be full only until the agent has pruned. What has to be uploaded is
+ * saved while there is time for that as well.
  */
-export async function saveBefore(deadline: Deadline, run: StoppedRun): Promise<HurriedSave> {
+export async function saveBefore(deadline: Deadline, run: HurriedRun): Promise<HurriedSave> {
   if (run.step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
   for (let tries = 1; ; tries += 1) {
-    const save = await saveOnceBefore(deadline, run);
+    // Held before anything is waited for: this is the state that is to be saved.
+    const request = run.saveRequest();
+    const bytes = bytesOf(request);
+    const end = lessUpload(deadline, { bytes, bytesPerSecond: run.uploadBytesPerSecond });
+    const save = await saveOnceBefore(end, { run, request, bytes });
     if (save.finalCheckpoint === "TimedOut" && tries > 1) {
       return { ...save, finalCheckpoint: "Failed", why: `${tries - 1} tries failed (see above); ${save.why}` };
     }
     if (save.finalCheckpoint !== "Failed" || run.saver.fence !== null) return save;
-    const leftMs = deadline.latestMs - performance.now();
+    const leftMs = end.latestMs - performance.now();
     await sleep(Math.max(0, Math.min(waitAfter(tries), leftMs / 4)));
   }
 }
@@ -90,14 +99,15 @@ function waitAfter(tries: number): number {
   return Math.min(longestWaitMs, firstWaitMs * 2 ** (tries - 1));
 }
 
-async function saveOnceBefore(deadline: Deadline, run: StoppedRun): Promise<HurriedSave> {
-  const { saver, step } = run;
-  // Held before anything is waited for: this is the state that is to be saved.
-  const request = run.saveRequest();
-  const bytes = [...request.snapshot.weights, ...request.snapshot.optimizerTensors].reduce(
-    (sum, { bytes }) => sum + bytes,
-    0,
-  );
+function bytesOf({ snapshot }: SaveRequest): number {
+  return [...snapshot.weights, ...snapshot.optimizerTensors].reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+async function saveOnceBefore(
+  deadline: Deadline,
+  { run, request, bytes }: { run: HurriedRun; request: SaveRequest; bytes: number },
+): Promise<HurriedSave> {
+  const { saver, step, uploadBytesPerSecond } = run;
   const plan = planWithin(deadline, {
     step,
     savedStep: saver.last?.step ?? 0,
@@ -108,7 +118,8 @@ async function saveOnceBefore(deadline: Deadline, run: StoppedRun): Promise<Hurr
   const inFlightStep = saver.inFlight?.step ?? null;
   const inTime = await carryOut(plan, { run, request, deadlineMs: deadline.latestMs - recordMs });
   const checkpoint = saver.last?.step === step ? saver.last : null;
-  return { finalCheckpoint: verdict(plan, { inTime, checkpoint, inFlightStep, step }), checkpoint, why: plan.why };
+  const why = uploadBytesPerSecond === null ? plan.why : `${plan.why}, without what the upload needs`;
+  return { finalCheckpoint: verdict(plan, { inTime, checkpoint, inFlightStep, step }), checkpoint, why };
 }
 
 /**

@@ -24,11 +24,16 @@ test("a pod is what its variables say, and the script's own wishes do not count 
     attempt: 4,
     worker: 0,
     checkpoints: "/trainingrun/checkpoints",
+    volume: "Durable",
     control: "/trainingrun/control",
     terminationLog: "/dev/termination-log",
     interval: { steps: 100 },
     graceSeconds: 15,
   });
+});
+
+test("a pod is told whether what it saves outlives it", () => {
+  expect(readPlace({ ...pod, TRAININGRUN_VOLUME: "Ephemeral" }, {})).toMatchObject({ volume: "Ephemeral" });
 });
 
 test("without any of the variables a script trains at hand, in ./checkpoints", () => {

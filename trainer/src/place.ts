@@ -1,5 +1,9 @@
 import { join, resolve } from "node:path";
-import { type Interval, PodEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import {
+  type Interval,
+  PodEnvironment,
+  type VolumeDurability,
+} from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { ResumePolicy } from "@trainingrun/checkpoint/contract/resume.ts";
 import { z } from "zod";
 
@@ -19,6 +23,8 @@ export type PodPlace = Common & {
   readonly kind: "pod";
   readonly attempt: number;
   readonly worker: number;
+  /** Whether what is saved outlives the pod. */
+  readonly volume: VolumeDurability;
   readonly control: string;
   readonly terminationLog: string;
 };
@@ -62,6 +68,7 @@ export function readPlace(environment: NodeJS.ProcessEnv, local: LocalOptions): 
     attempt: pod.TRAININGRUN_ATTEMPT,
     worker: pod.TRAININGRUN_WORKER,
     checkpoints: pod.TRAININGRUN_CHECKPOINTS,
+    volume: pod.TRAININGRUN_VOLUME,
     control: pod.TRAININGRUN_CONTROL,
     terminationLog: pod.TRAININGRUN_TERMINATION_LOG,
     interval: pod.TRAININGRUN_INTERVAL,

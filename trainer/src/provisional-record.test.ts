@@ -59,6 +59,7 @@ function podPlace(): PodPlace {
     attempt: 2,
     worker: 0,
     checkpoints: directory,
+    volume: "Durable",
     control,
     terminationLog: join(directory, "termination-log"),
     interval: { steps: 1 },

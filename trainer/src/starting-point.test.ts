@@ -27,6 +27,7 @@ async function pod(volume: "usable" | "broken"): Promise<PodPlace> {
     attempt: 3,
     worker: 0,
     checkpoints,
+    volume: "Durable",
     control,
     terminationLog: join(directory, "termination-log"),
     interval: { steps: 1 },

@@ -8,6 +8,7 @@ import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
 import { collectEnvironment, type EnvironmentFacts } from "./environment-facts.ts";
+import { uploadRate } from "./final-save-upload.ts";
 import { weightsDigest } from "./final-weights.ts";
 import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
@@ -118,7 +119,7 @@ async function lastSave(place: Place, outcome: LoopOutcome, run: StoppedRun): Pr
   const deadline = deadlineOf(stop, place.graceSeconds);
   const left = describeLeft(deadline, performance.now());
   say(`asked to stop after step ${run.step}: ${left} of ${place.graceSeconds} s left`);
-  const save = await saveBefore(deadline, run);
+  const save = await saveBefore(deadline, { ...run, uploadBytesPerSecond: uploadRate(place) });
   const { checkpoint } = save;
   return finished && isFinal(checkpoint, run) ? { kind: "done", saved: checkpoint } : { kind: "stopped", save };
 }

@@ -63,6 +63,7 @@ function podPlace(directory: string): PodPlace {
     attempt: 3,
     worker: 0,
     checkpoints: directory,
+    volume: "Durable",
     control: join(directory, "control"),
     terminationLog: join(directory, "termination-log"),
     interval: { steps: 10 },

@@ -90,6 +90,7 @@ export const PodEnvironment = z.object({
   TRAININGRUN_WORKERS: z.coerce.number().pipe(z.int().min(1)),
   /** The run's directory on the volume: it holds `log/` and `data/`. */
   TRAININGRUN_CHECKPOINTS: z.string().min(1),
+  TRAININGRUN_VOLUME: VolumeDurability.default("Durable"),
   /** A link to the checkpoint to start from, made by the restore; absent on a first start. */
   TRAININGRUN_RESUME: z.string().min(1),
   /** The directory of `progress.json`, `restored` and `save`. */
@@ -119,7 +120,6 @@ export const AgentEnvironment = PodEnvironment.extend({
   TRAININGRUN_OBJECT_STORE: json(ObjectStoreSettings).optional(),
   /** Directory of the key files. */
   TRAININGRUN_CREDENTIALS: z.string().min(1).default(credentialsDirectory),
-  TRAININGRUN_VOLUME: VolumeDurability.default("Durable"),
 });
 export type AgentEnvironment = z.infer<typeof AgentEnvironment>;
 
