@@ -1,12 +1,13 @@
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { latestVerified } from "../src/serve/knowledge.ts";
 import { ServingPod, Tiers } from "./mirror-scene.ts";
-import { keepTwo } from "./sample.ts";
+import { keepTwo, nothingRecorded } from "./sample.ts";
 
 beforeEach(() => {
   for (const said of ["log", "warn", "error"] as const) vi.spyOn(console, said).mockReturnValue(undefined);
@@ -181,14 +182,54 @@ describe("Another pod", () => {
     await pod.mirrorUntil(() => false);
     expect([pod.knowledge.phase, await tiers.commits()]).toEqual(["Fenced", []]);
   });
+});
 
-  test("that emptied the bucket leaves a log that takes nothing, which is said", async () => {
-    const { tiers, pod } = await savedPod([10]);
+describe("A log that the object store has lost", () => {
+  /** A pod that has mirrored step 10, whose bucket then loses the log, and that has saved step 20. */
+  async function lostLog(over: Record<string, string> = keepMany) {
+    const { tiers, pod } = await savedPod([10], over);
+    await pod.mirrorUntil(() => pod.mirror.settled);
     for (const name of readdirSync(join(tiers.remote.root, "log"))) rmSync(join(tiers.remote.root, "log", name));
-    const problem = () => pod.mirror.state.problem;
-    await pod.mirrorUntil(() => problem() !== null);
-    expect(problem()).toMatchObject({ reason: "MirrorLogLost", message: expect.stringContaining("open of attempt 1") });
-    expect(await tiers.remote.names()).toEqual([]);
+    await pod.save(20);
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    return { tiers, pod };
+  }
+
+  test("is said, and nothing in it counts as mirrored", async () => {
+    const { pod } = await lostLog();
+    expect(pod.mirror.state).toMatchObject({ latestStep: null, problem: { reason: "MirrorLogLost" } });
+    expect(pod.knowledge.shelf.map(({ summary }) => summary.tiers)).toEqual([["Volume"], ["Volume"]]);
+  });
+
+  test("is opened once more by the pod that holds the run by the volume's log, and takes all again without its bytes", async () => {
+    const { tiers, pod } = await lostLog();
+    const [before, each] = [pod.uploadedBytes, pod.knowledge.shelf[0]?.summary.bytes];
+    pod.nowMs += 1_000;
+    await pod.mirrorUntil(() => pod.mirror.settled && pod.mirror.mirrored.size === 2);
+    expect((await tiers.commits()).toSorted()).toEqual(["commit 10", "commit 20"]);
+    expect(pod.mirror.state).toMatchObject({ latestStep: 20, lagBytes: 0, problem: null });
+    expect(pod.uploadedBytes - before).toBe(each);
+    const next = await ServingPod.start(new Tiers(tiers.remote), 2, keepMany);
+    expect(next.knowledge.restored?.resume).toMatchObject({ step: 20, attempt: 1, tier: "ObjectStore" });
+  });
+
+  const restoreVolume = async (pod: ServingPod) => {
+    const who = { runUid: "run-uid", attempt: 2, podUid: "pod-2", node: "node-b", generation: 1 };
+    expect(await restoreRun(await pod.trainer.store(), { ...who, expected: nothingRecorded })).toMatchObject({
+      kind: "restored",
+    });
+  };
+  test.each<[string, string, (tiers: Tiers, pod: ServingPod) => unknown, Record<string, string>?]>([
+    ["on an ephemeral volume", "no other log says", () => null, { ...keepMany, TRAININGRUN_VOLUME: "Ephemeral" }],
+    ["without a fence", "does not keep two pods from opening it", (tiers) => Object.assign(tiers, { fences: false })],
+    ["once the next has begun to", "attempt 2 has", ({ remote }) => remote.announceOpen({ number: 9, attempt: 2 })],
+    ["once the next has opened the volume's", "the volume's log does not", (_tiers, pod) => restoreVolume(pod)],
+  ])("is not opened once more %s", async (_when, because, given, over) => {
+    const { tiers, pod } = await lostLog(over);
+    await given(tiers, pod);
+    pod.nowMs += 1_000;
+    await pod.mirrorUntil(() => pod.mirror.state.problem?.message.includes(because) === true);
+    expect(await tiers.remote.recordNumbers()).toEqual([]);
   });
 });
 

@@ -9,19 +9,16 @@ import { prune } from "@trainingrun/checkpoint/prune.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { holderOf } from "./holder.ts";
+import { MirrorLogLostError, reopenLost } from "./lost-log.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import type { Operation, Operations } from "./operations.ts";
 
 /** A second tier as it is opened; one that does not fence lets two writers believe that they won a number. */
 export type OpenedStore = Store & Readonly<{ fences?: boolean; close?(): void }>;
 
-/** The object store's log does not hold this attempt's `open` any more: nothing can be committed there. */
-export class MirrorLogLostError extends Error {
-  override readonly name = "MirrorLogLostError";
-}
-
 type Options = Readonly<{
   environment: AgentEnvironment;
+  volume: Store;
   /** Opens the object store; `signal` ends all its requests. */
   open: (signal: AbortSignal) => Promise<OpenedStore>;
   operations: Operations;
@@ -41,6 +38,7 @@ export class MirrorStore {
   #mirrored: Set<Digest> | null = null;
   #state: RunState = emptyState;
   #lacksFence = false;
+  #isLogLost = false;
   #isSwept = false;
   #tidiedAt: string | null = null;
   #compactedAt = 0;
@@ -184,16 +182,38 @@ export class MirrorStore {
     if (removed === 0) this.#compactedAt = last;
   }
 
-  async #readHolder(store: Store, signal: AbortSignal) {
+  async #readHolder(store: OpenedStore, signal: AbortSignal) {
     const { environment } = this.#options;
     const { state } = await readLog(store, { signal });
     this.#state = state;
     for (const { digest } of state.deleted) this.#removed.add(digest);
     const holder = holderOf(state, environment);
-    if (holder.kind !== "unknown") return holder;
-    throw new MirrorLogLostError(
-      `Cannot mirror because the object store's log does not hold the open of attempt ${environment.TRAININGRUN_ATTEMPT}: the next attempt opens it anew`,
-    );
+    if (holder.kind === "unknown") return this.#openAnew(store, signal);
+    this.#isLogLost = false;
+    return holder;
+  }
+
+  /** The log lost our `open`, and with it all that it knew: nothing counts as mirrored until it is in a log again. */
+  async #openAnew(store: OpenedStore, signal: AbortSignal): Promise<{ kind: "own" }> {
+    const { environment, volume } = this.#options;
+    const isNews = !this.#isLogLost;
+    this.#isLogLost = true;
+    this.#mirrored = new Set();
+    this.#tidiedAt = null;
+    this.#compactedAt = 0;
+    if (isNews) {
+      // Looked at once more, by a client that remembers no record, before anything is written.
+      this.close();
+      throw new MirrorLogLostError(
+        environment.TRAININGRUN_ATTEMPT,
+        "it is looked for once more before anything is written",
+      );
+    }
+    this.#state = await reopenLost({ environment, volume, store, state: this.#state, signal });
+    this.#mirrored = await readMirrored(store, { signal });
+    this.#isLogLost = false;
+    console.log("The object store's log had lost this attempt's open, which stands there again");
+    return { kind: "own" };
   }
 
   /** An operation on the store as a whole, or on all of one thing there: null where it fails, and until it may be tried again. */
