@@ -23,7 +23,7 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
   for (let round = 0; ; round += 1) {
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
-    await finishRemovals(store, state);
+    await finishRemovals(store, state, { attempt, ...options });
     const plan = retain({ ...input, state });
     const removed = plan.remove.slice(0, tombstonesPerRecord).map(({ ref }) => ref);
     if (removed.length === 0 || round === maxRounds) return { plan, state, removed: [] };
@@ -36,7 +36,7 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
     );
     if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
     if (outcome.kind !== "appended") continue;
-    for (const { directory } of removed) await store.remove(directory);
+    for (const { directory } of removed) await removeDeleted(store, directory, { attempt, ...options });
     return { plan, state: outcome.state, removed };
   }
 }
@@ -50,8 +50,20 @@ function holdTo({ fence }: RunState, attempt: number): void {
   );
 }
 
-async function finishRemovals(store: Store, { deleted }: RunState): Promise<void> {
+type Remover = Readonly<{ attempt: number; signal?: AbortSignal }>;
+
+async function finishRemovals(store: Store, { deleted }: RunState, remover: Remover): Promise<void> {
   if (deleted.length === 0) return;
   const gone = new Set(deleted.map(({ directory }) => directory));
-  for (const name of await store.names()) if (gone.has(name)) await store.remove(name);
+  for (const name of await store.names()) if (gone.has(name)) await removeDeleted(store, name, remover);
+}
+
+/**
+ * A process may sleep between its tombstone and the removal, and a newer attempt may have downloaded the same checkpoint
+ * meanwhile to go on from it. So the log is asked right before, whether the tombstone is still the last word.
+ */
+async function removeDeleted(store: Store, directory: string, { attempt, ...options }: Remover): Promise<void> {
+  const { state } = await readLog(store, options);
+  holdTo(state, attempt);
+  if (state.deleted.some((gone) => gone.directory === directory)) await store.remove(directory);
 }

@@ -8,7 +8,6 @@ import { healthy } from "./health.ts";
 import { loadCheckpoint } from "./load.ts";
 import { FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
-import { prune } from "./prune.ts";
 import type { RestoreOutcome } from "./restore.ts";
 import { SaveFailedError, type SaveRequest } from "./save.ts";
 import { chooseChunkBytes } from "./seal-file.ts";
@@ -16,8 +15,8 @@ import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
 import { StorageUnavailableError } from "./store/store.ts";
 
 const file = (path: string) => bytesFile(path, "opaque", new Uint8Array(1));
-const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
-const now = "2026-01-01T00:00:00.000Z";
+/** A file that must not be asked for its bytes. */
+const unread = (path: string): FileSource => ({ ...file(path), chunks: () => expect.fail(`${path} was read`) });
 
 describe("a save", () => {
   test("is in the log and loads as it was saved", async () => {
@@ -86,6 +85,19 @@ describe("a save", () => {
       what: "too many files",
       request: { files: Array.from({ length: 10_001 }, (_, n) => file(`f${n}`)) },
       because: "a checkpoint has at most 10000 files",
+    },
+    {
+      what: "more names than a manifest has room for, though they are few enough",
+      request: {
+        files: Array.from({ length: 10_000 }, (_, n) => unread(`${'"'.repeat(250)}/${'"'.repeat(250)}/${n}`)),
+      },
+      because:
+        "a manifest has at most 8388608 bytes, and that of these 10000 files would have 7637237: save fewer files, or under shorter names",
+    },
+    {
+      what: "JSON that no loader takes",
+      request: { files: [{ ...unread("state.json"), kind: "json", bytes: 268_435_457 }] },
+      because: "a file of JSON has at most 268435456 bytes, and state.json has 268435457",
     },
     { what: "another run", request: { runUid: "other" }, because: `the store is of run ${runUid}` },
     {
@@ -246,45 +258,6 @@ describe("a save", () => {
     expect(chooseChunkBytes([100 * gibibyte])).toBe(2 ** 23);
     expect(chooseChunkBytes([100 * gibibyte, 100 * gibibyte])).toBe(2 ** 24);
     expect(chooseChunkBytes(Array.from({ length: 8 }, () => 200 * gibibyte))).toBe(2 ** 27);
-  });
-});
-
-describe("pruning", () => {
-  test("wins a tombstone, then removes the bytes, and says what stays and why", async () => {
-    const { store, saved } = await savedRun([10, 20, 30]);
-    const verified = saved.map(({ manifest }) => manifest.digest);
-    const { removed, plan, state } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
-    expect(removed.map(({ step }) => step)).toEqual([10]);
-    expect(plan.keep.map(({ ref, reasons }) => [ref.step, reasons])).toEqual([
-      [20, ["verified", "last"]],
-      [30, ["verified", "last"]],
-    ]);
-    expect(state.deleted).toEqual([{ digest: verified[0], directory: saved[0]?.directory }]);
-    expect(await readdir(join(store.root, "data"))).toEqual([saved[1]?.directory, saved[2]?.directory]);
-    const again = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
-    expect(again.removed).toEqual([]);
-  });
-
-  test("finishes what a killed prune began", async () => {
-    const { store, saved } = await savedRun([10, 20, 30]);
-    const verified = saved.map(({ manifest }) => manifest.digest);
-    const remove = store.remove.bind(store);
-    store.remove = () => Promise.reject(new Error("killed"));
-    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow("killed");
-    store.remove = remove;
-    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
-    await prune(store, { attempt: 1, policy, verified, recorded: [], now });
-    expect(await readdir(join(store.root, "data"))).toHaveLength(2);
-  });
-
-  test("by a fenced attempt removes nothing", async () => {
-    const { store, saved } = await savedRun([10, 20, 30]);
-    await restore(store, 2);
-    const verified = saved.map(({ manifest }) => manifest.digest);
-    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow(
-      "Cannot prune for attempt 1 because attempt 2 has opened the log",
-    );
-    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
   });
 });
 

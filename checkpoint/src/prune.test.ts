@@ -1,0 +1,63 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { pathIn, restore, runUid, savedRun } from "../test/fixture.ts";
+import { FencedError } from "./log/append.ts";
+import { prune } from "./prune.ts";
+import { DirectoryStore } from "./store/directory-store.ts";
+
+const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
+const now = "2026-01-01T00:00:00.000Z";
+
+describe("pruning", () => {
+  test("wins a tombstone, then removes the bytes, and says what stays and why", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const { removed, plan, state } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(removed.map(({ step }) => step)).toEqual([10]);
+    expect(plan.keep.map(({ ref, reasons }) => [ref.step, reasons])).toEqual([
+      [20, ["verified", "last"]],
+      [30, ["verified", "last"]],
+    ]);
+    expect(state.deleted).toEqual([{ digest: verified[0], directory: saved[0]?.directory }]);
+    expect(await readdir(join(store.root, "data"))).toEqual([saved[1]?.directory, saved[2]?.directory]);
+    const again = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(again.removed).toEqual([]);
+  });
+
+  test("finishes what a killed prune began", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const remove = store.remove.bind(store);
+    store.remove = () => Promise.reject(new Error("killed"));
+    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow("killed");
+    store.remove = remove;
+    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
+    await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(await readdir(join(store.root, "data"))).toHaveLength(2);
+  });
+
+  test("by a fenced attempt removes nothing", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    await restore(store, 2);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow(
+      "Cannot prune for attempt 1 because attempt 2 has opened the log",
+    );
+    expect(await readdir(join(store.root, "data"))).toHaveLength(3);
+  });
+
+  test("stops where a newer attempt has opened the log since: what that one brought back stays", async () => {
+    const { store, saved } = await savedRun([10, 20, 30, 40]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const broughtBack = pathIn(store, "step-000000000020-a0001");
+    store.remove = async (name) => {
+      await DirectoryStore.prototype.remove.call(store, name);
+      // The process sleeps between its first removal and its second.
+      await restore(new DirectoryStore(store.root, runUid), 2);
+      await mkdir(broughtBack, { recursive: true });
+    };
+    await expect(prune(store, { attempt: 1, policy, verified, recorded: [], now })).rejects.toThrow(FencedError);
+    expect(await readdir(join(store.root, "data"))).toContain(basename(broughtBack));
+  });
+});
