@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../test/damage.ts";
 import {
@@ -305,6 +305,18 @@ describe("a restore", () => {
     const living = [".probe-living", ".saving-11-a2-00ff", "lost+found", directoryName(10, 1)];
     expect((await readdir(data)).sort()).toEqual(living);
     expect((await readdir(join(store.root, "log"))).filter((name) => name.startsWith("."))).toEqual([".tmp-living"]);
+  });
+
+  test("gives a checkpoint its name whose settling was cut off, and keeps what a repair left beside one", async () => {
+    const { store } = await savedRun([10, 20, 30]);
+    const data = join(store.root, "data");
+    const aside = (step: number) => join(data, `.settling-${directoryName(step, 1)}`);
+    await rename(join(data, directoryName(10, 1)), aside(10));
+    await mkdir(aside(20));
+    await mkdir(aside(15));
+    expect(resumedAt(await restore(store, 2))).toBe(30);
+    const names = [10, 20, 30].map((step) => directoryName(step, 1));
+    expect((await readdir(data)).sort()).toEqual([basename(aside(20)), ...names]);
   });
 
   test("passes over a damaged record of the log", async () => {

@@ -10,7 +10,8 @@ import { hasUnknownFormat } from "./verify.ts";
  * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
  * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names. A complete
  * directory stays whose record may have been lost to damage, which is on the operator's record, or which is of another
- * format: a later program may know what it is worth. Returns the names removed.
+ * format: a later program may know what it is worth. A checkpoint of the log whose settling was cut off gets its name.
+ * Returns the names removed.
  */
 export async function sweep(
   store: Store,
@@ -19,7 +20,9 @@ export async function sweep(
 ): Promise<string[]> {
   await store.removeTemporaries();
   const removed: string[] = [];
-  const leftovers = (await store.names()).filter((one) => isLeftover(one, state));
+  const names = await store.names();
+  for (const directory of nameless(names, state)) await store.settle(directory);
+  const leftovers = names.filter((one) => isLeftover(one, state));
   const lost = leftovers.some((name) => parseDirectoryName(name))
     ? await lostAttempts(store, state)
     : new Set<number>();
@@ -45,6 +48,16 @@ async function isRecorded(
   return false;
 }
 
+/** Checkpoints of the log that have no name but that of their settling. */
+function nameless(names: readonly string[], state: RunState): string[] {
+  const settling = names.flatMap((name) => parseSettlingName(name) ?? []);
+  return settling.filter((directory) => isCheckpoint(directory, state) && !names.includes(directory));
+}
+
+function isCheckpoint(name: string, { checkpoints }: RunState): boolean {
+  return checkpoints.some(({ directory }) => directory === name);
+}
+
 function isDeleted(name: string, { deleted }: RunState): boolean {
   return deleted.some(({ directory }) => directory === name);
 }
@@ -55,9 +68,11 @@ function isLeftover(name: string, state: RunState): boolean {
   const saving = parseSavingName(name);
   if (saving !== null) return saving.attempt < attempt;
   const settling = parseSettlingName(name);
+  // Beside a checkpoint that has its name it is what a repair left, and may be the better copy.
+  if (settling !== null && isCheckpoint(settling, state)) return false;
   if (settling !== null) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
   if (isDeleted(name, state)) return true;
   const place = parseDirectoryName(name);
   if (place === null || place.attempt >= attempt) return false;
-  return !state.checkpoints.some(({ directory }) => directory === name);
+  return !isCheckpoint(name, state);
 }

@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../test/damage.ts";
@@ -70,6 +70,20 @@ describe("verification", () => {
       return count;
     });
     expect(await verifyCheckpoint(flaky, expected)).toMatchObject({ ok: true, rereads: 1 });
+  });
+
+  test("looks again where the name was away for a moment", async () => {
+    const { store, expected } = await saved();
+    const { checkpoint } = store;
+    let looks = 0;
+    store.checkpoint = (directory) => {
+      const stored = checkpoint.call(store, directory);
+      looks += 1;
+      return looks === 1 ? { ...stored, entries: async () => null } : stored;
+    };
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: true });
+    await rm(pathIn(store, expected.directory), { recursive: true });
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: false, reason: "Missing" });
   });
 
   test("says that bytes are unreadable when the disk does, and that the tier is gone when it is", async () => {

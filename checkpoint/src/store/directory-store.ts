@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
+import { link, lstat, mkdir, readdir, rename, rm, rmdir, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { directoryName, parseSettlingName, settlingName } from "../directory-name.ts";
 import type { CheckpointRef } from "../log/state.ts";
@@ -108,8 +108,10 @@ export class DirectoryStore implements Store {
     const path = this.#path(directory);
     const aside = this.#path(settlingName(directory));
     await accessing("settle a checkpoint", path, async () => {
-      await rename(path, aside);
-      await rename(aside, path);
+      // It is aside already where a settling was cut off; and whoever opens the volume just now gives it its name.
+      await absentAsNull(() => rename(path, aside));
+      await absentAsNull(() => rename(aside, path));
+      await lstat(path);
       await syncDirectory(this.#data);
     });
   }

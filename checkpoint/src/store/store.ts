@@ -92,7 +92,10 @@ export interface Store {
   checkpoint(directory: string): StoredCheckpoint;
   /** Begins a checkpoint for one step of one attempt. */
   begin(place: Readonly<{ step: number; attempt: number }>): Promise<CheckpointWriter>;
-  /** Gives a complete directory that nobody has committed its name anew, durably: its writer's sync may have failed. */
+  /**
+   * Gives a complete directory its name anew, durably: its writer's sync may have failed, or an earlier settling been cut
+   * off. Not for one that is committed and has its name: a reader would miss it for a moment.
+   */
   settle(directory: string): Promise<void>;
   /** Makes a name for people lead to a checkpoint, or to none, in one step. No reader of ours follows it. */
   point(name: CheckpointName, to: CheckpointRef | null): Promise<void>;
