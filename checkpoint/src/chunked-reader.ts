@@ -23,10 +23,11 @@ export class ChunkedReader implements AsyncDisposable {
   #ready = 0;
   #at = 0;
 
-  constructor(file: StoredFile, expected: ManifestFile | null) {
+  /** A `signal` ends the reading at the next piece, with its reason. */
+  constructor(file: StoredFile, expected: ManifestFile | null, { signal }: { signal?: AbortSignal | undefined } = {}) {
     this.#file = file;
     this.#expected = expected;
-    this.#pieces = readAhead(file, { places: this.#places });
+    this.#pieces = readAhead(file, { places: this.#places, signal });
     if (expected !== null && file.bytes !== expected.bytes) {
       throw new BytesDifferError(
         `Cannot use ${expected.path} because it has ${file.bytes} bytes: ${expected.bytes} named`,

@@ -34,6 +34,17 @@ describe("loading a checkpoint", () => {
     },
   );
 
+  test("ends with the signal's reason as soon as it is aborted", async () => {
+    const { store, saved } = await savedRun([10]);
+    const [first] = saved;
+    const stop = new AbortController();
+    const options = { digest: first?.manifest.digest ?? "", signal: stop.signal };
+    const loaded = await loadCheckpoint(pathIn(store, first?.directory ?? ""), options);
+    stop.abort(new Error("asked to stop"));
+    await expect(loaded.tensors("model.safetensors")).rejects.toThrow("asked to stop");
+    await expect(loaded.json("state.json")).rejects.toThrow("asked to stop");
+  });
+
   /** 60 MiB: more than is read ahead before the header is known. `odd` leaves what follows it off every alignment. */
   const large: TensorSource[] = [
     { name: "a", dtype: "F32", shape: [5_000_000], bytes: pattern(20_000_000) },

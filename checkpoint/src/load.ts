@@ -15,14 +15,17 @@ export interface LoadedCheckpoint {
   json(path: string): Promise<unknown>;
 }
 
-const maxJsonBytes = 256 * 1024 * 1024;
-
 /**
  * Opens the checkpoint that a restore handed over. Throws `BytesDifferError` unless its manifest is the one of that
- * digest; the files follow as they are asked for.
+ * digest; the files follow as they are asked for. `signal` ends the reading of any of them, with its reason.
  */
-export async function loadCheckpoint(directory: string, { digest }: { digest: Digest }): Promise<LoadedCheckpoint> {
-  const manifest = parseManifest(await readWhole(join(directory, manifestName), limits.manifestBytes, null));
+export async function loadCheckpoint(
+  directory: string,
+  { digest, signal }: { digest: Digest; signal?: AbortSignal },
+): Promise<LoadedCheckpoint> {
+  const manifest = parseManifest(
+    await readWhole(join(directory, manifestName), { maxBytes: limits.manifestBytes, expected: null, signal }),
+  );
   if (manifest.digest !== digest) {
     throw new BytesDifferError(
       `Cannot load ${directory} because it is checkpoint ${manifest.digest}: ${digest} wanted`,
@@ -35,21 +38,27 @@ export async function loadCheckpoint(directory: string, { digest }: { digest: Di
   };
   return {
     manifest,
-    tensors: (path) => readTensors(join(directory, path), { expected: fileOf(path) }),
+    tensors: (path) => readTensors(join(directory, path), { expected: fileOf(path), signal }),
     json: async (path) => {
-      const bytes = await readWhole(join(directory, path), maxJsonBytes, fileOf(path));
+      const bytes = await readWhole(join(directory, path), {
+        maxBytes: limits.jsonBytes,
+        expected: fileOf(path),
+        signal,
+      });
       return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     },
   };
 }
 
-async function readWhole(path: string, maxBytes: number, expected: ManifestFile | null): Promise<Uint8Array> {
+type Reading = { maxBytes: number; expected: ManifestFile | null; signal: AbortSignal | undefined };
+
+async function readWhole(path: string, { maxBytes, expected, signal }: Reading): Promise<Uint8Array> {
   await using file = await openPlain(path, "Device");
   if (file === null) throw new BytesDifferError(`Cannot load ${path} because there is no plain file`);
   if (file.bytes > maxBytes) {
     throw new BytesDifferError(`Cannot load ${path} because it has more than ${maxBytes} bytes: ${file.bytes}`);
   }
-  await using reader = new ChunkedReader(file, expected);
+  await using reader = new ChunkedReader(file, expected, { signal });
   const bytes = new Uint8Array(file.bytes);
   await reader.fill(bytes);
   reader.finish();

@@ -82,15 +82,21 @@ export async function endPreempted(place: Place, { attempt, step, save, sinceMs,
   process.exit(exitCodes.preempted);
 }
 
-/** A signal came before training had begun; where the restore was through, its checkpoint holds all there is. */
-export async function endPreemptedEarly(place: Place, sinceMs: number): Promise<never> {
-  const resume = place.kind === "pod" ? await restoredSoFar(place) : null;
+/**
+ * A signal came before training had begun; where the restore was through, its checkpoint holds all there is. `start` is
+ * null where the process had not seen the restore's end.
+ */
+export async function endPreemptedEarly(
+  place: Place,
+  { start, sinceMs }: { start: StartingPoint | null; sinceMs: number },
+): Promise<never> {
+  const resume = start?.resume ?? (place.kind === "pod" ? await restoredSoFar(place) : null);
   const save: HurriedSave =
     resume === null
       ? { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" }
       : { finalCheckpoint: "Saved", checkpoint: resume, why: "no step was trained since the resume" };
   return endPreempted(place, {
-    attempt: place.kind === "pod" ? place.attempt : 1,
+    attempt: start?.attempt ?? (place.kind === "pod" ? place.attempt : 1),
     step: resume?.step ?? 0,
     save,
     sinceMs,

@@ -24,11 +24,14 @@ export class DamagedCheckpointError extends Error {
 
 /**
  * Loads what the restore has chosen. The very bytes that the model gets are hashed again here: between the restore's
- * reading and this one a disk or a page cache can still fail (I2).
+ * reading and this one a disk or a page cache can still fail (I2). Rejects with the signal's reason on a stop.
  */
-export async function loadState(resume: NonNullable<StartingPoint["resume"]>): Promise<LoadedState> {
+export async function loadState(
+  { directory, digest }: NonNullable<StartingPoint["resume"]>,
+  options: { signal?: AbortSignal } = {},
+): Promise<LoadedState> {
   try {
-    const checkpoint = await loadCheckpoint(resume.directory, { digest: resume.digest });
+    const checkpoint = await loadCheckpoint(directory, { digest, ...options });
     requireOurFiles(checkpoint);
     const [weights, optimizer, state] = [
       await checkpoint.tensors(weightsFile),

@@ -1,3 +1,4 @@
+import { setImmediate as nextMacrotask } from "node:timers/promises";
 import type { ResumePolicy, ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import type { Health } from "@trainingrun/checkpoint/health.ts";
 import { checkEnvironment } from "./environment-check.ts";
@@ -27,30 +28,43 @@ export type Resuming<Data> = {
   readonly data: BatchSource<Data>;
   readonly policy: ResumePolicy;
   readonly environment: EnvironmentFacts;
+  readonly signal?: AbortSignal;
 };
 
 /**
- * Puts the learner and the data where the checkpoint stands.
+ * Puts the learner and the data where the checkpoint stands. Rejects with the signal's reason on a stop, which is looked
+ * for while the checkpoint is read, and before and after the learner takes it.
  *
  * @throws {IncompatibleError} where this script cannot, or by the policy must not, go on from it.
  */
 export async function resumeFrom<Data>(
   point: NonNullable<StartingPoint["resume"]>,
-  { learner, data, policy, environment }: Resuming<Data>,
+  { learner, data, policy, environment, signal = never }: Resuming<Data>,
 ): Promise<Resumed> {
-  const loaded = await loadState(point);
+  const loaded = await loadState(point, { signal });
+  await heedStop(signal);
   const verdict = checkEnvironment(loaded.environment, environment, {
     policy: policy.environmentMismatch,
     report: say,
   });
   const fitted = fitPartially(learner, loaded, policy.partial);
   learner.restore(fitted.weights, fitted.optimizerTensors, loaded.state.optimizer);
+  await heedStop(signal);
   requireSameRows(loaded, data);
   data.seek(loaded.state.cursor);
   const { partial } = fitted;
   if (partial !== null) say(`the checkpoint was loaded in part: ${describePartial(partial)}`);
   const { state, manifest } = loaded;
   return { state, health: manifest.health, report: { environment: verdict, ...(partial === null ? {} : { partial }) } };
+}
+
+const never = new AbortController().signal;
+
+/** A signal that came while the thread was held is heard when the event loop comes round; the first turn may be no whole one. */
+async function heedStop(signal: AbortSignal): Promise<void> {
+  await nextMacrotask();
+  await nextMacrotask();
+  signal.throwIfAborted();
 }
 
 function requireSameRows<Data>({ state }: LoadedState, data: BatchSource<Data>): void {

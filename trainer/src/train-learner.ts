@@ -69,12 +69,14 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   finding.catch(() => undefined);
   const learner = await options.learner();
   const start = await unlessStopped(finding);
-  if (start === null) return endPreemptedEarly(place, stop.notBeforeMs ?? performance.now());
+  const endEarly = () => endPreemptedEarly(place, { start, sinceMs: stop.notBeforeMs ?? performance.now() });
+  if (start === null) return endEarly();
   const { attempt } = start;
   standing = () => ({ attempt, step: start.resume?.step ?? 0, saved: start.resume });
   const policy = readResumePolicy(place, process.env, options.local?.resume);
   const environment = environmentOf(learner, options.data);
-  const resumed = await resume(place, start, { learner, data: options.data, policy, environment });
+  const resumed = await resume(place, start, { learner, data: options.data, policy, environment, signal: stop.signal });
+  if (resumed === "stopped") return endEarly();
   say(`attempt ${attempt} on ${learner.backend}, from step ${start.resume?.step ?? 0} to ${options.steps}`);
   const replay = await startReplay(place, start, { learner, steps: policy.replaySteps });
 
@@ -206,12 +208,17 @@ function nonFiniteBefore(learner: Learner<never>, resumed: Resumed | null): read
 }
 
 /** Goes on from the checkpoint, or ends the process where that cannot be. */
-async function resume<Data>(place: Place, start: StartingPoint, resuming: Resuming<Data>): Promise<Resumed | null> {
+async function resume<Data>(
+  place: Place,
+  start: StartingPoint,
+  resuming: Resuming<Data>,
+): Promise<Resumed | "stopped" | null> {
   if (start.resume === null) return null;
   try {
     return await resumeFrom(start.resume, resuming);
   } catch (error) {
     if (error instanceof IncompatibleError) return endIncompatible(place, { start, error });
+    if (stop.signal.aborted && error === stop.signal.reason) return "stopped";
     throw error;
   }
 }

@@ -73,3 +73,14 @@ test("a second stop in the last evaluation costs nothing, and the run is not don
   expect(live(directory, { steps: 4 })).toMatchObject({ status: 0 });
   expect(await checkpointsOf(directory)).toMatchObject({ final: "4-a0003" });
 });
+
+test.each([
+  { moment: "loading", heard: "while the checkpoint is being loaded", does: [] },
+  { moment: "restored", heard: "while the learner takes it", does: ["restored"] },
+])("a stop that comes $heard ends the attempt before it goes on", longest, ({ moment, does }) => {
+  const directory = stoppedWhileEvaluating();
+  const { status, output } = live(directory, { steps: 8, stop: moment });
+  expect(output.split("\n").filter((line) => ["restored", "evaluated", "stepped"].includes(line))).toEqual(does);
+  expect(output).toContain("stopped at step 4: final checkpoint Saved (no step was trained since the resume)");
+  expect(status).toBe(143);
+});

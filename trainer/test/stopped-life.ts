@@ -15,11 +15,6 @@ function stopNowIf(wanted: string): void {
   if (moment === wanted && !stop.signal.aborted) process.kill(process.pid, "SIGTERM");
 }
 
-async function stopHereIf(wanted: string): Promise<void> {
-  stopNowIf(wanted);
-  if (moment === wanted) await once(stop.signal, "abort");
-}
-
 const weight: HeldTensor = {
   name: "weight",
   dtype: "F32",
@@ -31,27 +26,24 @@ const weight: HeldTensor = {
 };
 
 await trainLearner({
-  learner: async () => {
-    await stopHereIf("made");
-    return {
-      backend: "plain",
-      environment: {},
-      // Asked for before the checkpoint is loaded.
-      get config() {
-        stopNowIf("loading");
-        return `blake3:${"0".repeat(64)}`;
-      },
-      step: () => {
-        console.log("stepped");
-        return 1;
-      },
-      snapshot: () => ({ weights: [weight], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
-      restore: () => {
-        console.log("restored");
-        stopNowIf("restored");
-      },
-    };
-  },
+  learner: () => ({
+    backend: "plain",
+    environment: {},
+    // Asked for before the checkpoint is loaded.
+    get config() {
+      stopNowIf("loading");
+      return `blake3:${"0".repeat(64)}`;
+    },
+    step: () => {
+      console.log("stepped");
+      return 1;
+    },
+    snapshot: () => ({ weights: [weight], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
+    restore: () => {
+      console.log("restored");
+      stopNowIf("restored");
+    },
+  }),
   data: batches({ size: 2, columns: { x: { values: Float32Array.of(1, 2), shape: [] } } }, { batchSize: 1, seed: 1 }),
   steps: Number(steps),
   seed: 1,
@@ -59,7 +51,8 @@ await trainLearner({
     steps: 4,
     run: async ({ step }) => {
       console.log("evaluated");
-      await stopHereIf("evaluating");
+      stopNowIf("evaluating");
+      if (moment === "evaluating") await once(stop.signal, "abort");
       return { accuracy: step / 100 };
     },
   },

@@ -20,8 +20,8 @@ export type Tensor = Readonly<{ dtype: Dtype; shape: readonly number[]; bytes: U
 /** A safetensors file in memory, tensors in the order of their bytes. */
 export type Tensors = Readonly<{ tensors: ReadonlyMap<string, Tensor>; metadata: Readonly<Record<string, string>> }>;
 
-/** What is accepted: at most `maxBytes`, and, where `expected` is given, only bytes that match it. */
-export type ReadLimits = Readonly<{ maxBytes?: number; expected?: ManifestFile }>;
+/** What is accepted: at most `maxBytes`, and, where `expected` is given, only bytes that match it; `signal` ends it. */
+export type ReadLimits = Readonly<{ maxBytes?: number; expected?: ManifestFile; signal?: AbortSignal | undefined }>;
 
 const defaultMaxBytes = 64 * 1024 ** 3;
 
@@ -37,7 +37,7 @@ export async function readTensors(source: string | Uint8Array, limits: ReadLimit
   if (file.bytes > maxBytes) {
     throw new InvalidTensorsError(`Cannot read tensors because a file has at most ${maxBytes} bytes: ${file.bytes}`);
   }
-  await using reader = new ChunkedReader(file, limits.expected ?? null);
+  await using reader = new ChunkedReader(file, limits.expected ?? null, { signal: limits.signal });
   const { entries, metadata } = await readHeader(file.bytes, (target) => reader.fill(target));
   const { rooms, places } = roomsFor(entries, file.bytes);
   for (const place of places) reader.expect(place);
