@@ -1,6 +1,8 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { endDone, endPreempted } from "./endings.ts";
@@ -51,7 +53,22 @@ test("the record of a stop stands before the display is closed, which a broken v
 
 test("so does the record of a run that is done", async () => {
   const { place, events, seen } = podAtItsEnd();
-  const store = await openDirectoryStore(place.checkpoints, { runUid: "run" });
+  await endDone(place, { ...(await runAtItsEnd(place)), sinceMs: null, events });
+  expect(seen).toEqual([true]);
+  expect(existsSync(join(place.control, "preempted"))).toBe(false);
+});
+
+test("a run that finished on a stop says what it left of the grace period, and then that it is done", async () => {
+  const { place, events } = podAtItsEnd();
+  await endDone(place, { ...(await runAtItsEnd(place)), sinceMs: performance.now() - 12_000, events });
+  const preempted = await recordIn(join(place.control, "preempted"));
+  expect(preempted).toMatchObject({ kind: "preempted", attempt: 2, step: 5, finalCheckpoint: "Saved" });
+  expect(preempted.kind === "preempted" && preempted.graceUsedSeconds).toBeGreaterThanOrEqual(12);
+  expect(await recordIn(join(place.control, "done"))).toMatchObject({ kind: "done", checkpoint: digest });
+  expect(await recordIn(place.terminationLog)).toMatchObject({ kind: "done" });
+});
+
+async function runAtItsEnd(place: PodPlace) {
   const learner = {
     backend: "plain",
     environment: {},
@@ -60,7 +77,10 @@ test("so does the record of a run that is done", async () => {
     snapshot: () => ({ weights: [], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
     restore: () => undefined,
   };
-  const start = { store, attempt: 2, resume: null };
-  await endDone(place, { start, step: 5, metrics: {}, learner, saved: { step: 5, digest }, events });
-  expect(seen).toEqual([true]);
-});
+  const store = await openDirectoryStore(place.checkpoints, { runUid: "run" });
+  return { start: { store, attempt: 2, resume: null }, step: 5, metrics: {}, learner, saved: { step: 5, digest } };
+}
+
+async function recordIn(path: string): Promise<TrainerRecord> {
+  return TrainerRecord.parse(JSON.parse(await readFile(path, "utf8")));
+}

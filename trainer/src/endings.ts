@@ -33,16 +33,38 @@ type Ended = {
 
 type Closable = Pick<EventWriter, "close">;
 
-/** The run is done: the final checkpoint stands, and this process may end whenever it likes. */
+/**
+ * The run is done: the final checkpoint stands, and this process may end whenever it likes. `sinceMs` is the earliest
+ * instant at which a signal can have come, null where none has.
+ */
 export async function endDone(
   place: Place,
-  { start, step, metrics, learner, saved, events }: Ended & { learner: Learner<never>; saved: Saved },
+  {
+    start,
+    step,
+    metrics,
+    learner,
+    saved,
+    sinceMs,
+    events,
+  }: Ended & { learner: Learner<never>; saved: Saved; sinceMs: number | null },
 ): Promise<TrainResult> {
   const { weights: held, optimizerTensors } = learner.snapshot();
   const weights = weightsDigest(held);
   for (const tensor of [...held, ...optimizerTensors]) tensor.release();
   // In a pod the agent verifies the final checkpoint first, and then appends this.
   if (place.kind === "local") await finishRun(start.store, { attempt: start.attempt, manifest: saved.digest });
+  if (sinceMs !== null) {
+    // What the signal left so far does not know what was used of the grace period. The agent reads there what it has.
+    leaveRecord(place, {
+      kind: "preempted",
+      attempt: start.attempt,
+      step,
+      finalCheckpoint: "Saved",
+      checkpoint: saved.digest,
+      graceUsedSeconds: secondsSince(sinceMs),
+    });
+  }
   leaveRecord(place, {
     kind: "done",
     attempt: start.attempt,
@@ -55,6 +77,10 @@ export async function endDone(
   await events?.close();
   say(`done at step ${step}: weights ${weights}, checkpoint ${saved.digest}`);
   return { step, metrics, checkpoint: saved.digest, weights };
+}
+
+function secondsSince(instantMs: number): number {
+  return Math.round(performance.now() - instantMs) / 1000;
 }
 
 /** How a stop found the process: `sinceMs` is the earliest instant at which the signal can have come. */
@@ -75,7 +101,7 @@ export async function endPreempted(place: Place, { attempt, step, save, sinceMs,
     step,
     finalCheckpoint,
     checkpoint: checkpoint?.digest ?? null,
-    graceUsedSeconds: Math.round(performance.now() - sinceMs) / 1000,
+    graceUsedSeconds: secondsSince(sinceMs),
   });
   say(`stopped at step ${step}: final checkpoint ${finalCheckpoint} (${why})`);
   await events?.close();

@@ -99,7 +99,8 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   progress.write(performance.now(), loop.progress());
   const { step, metrics } = loop;
   if (end.kind === "done") {
-    const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, events });
+    const sinceMs = stop.notBeforeMs;
+    const result = await endDone(place, { start, step, metrics, learner, saved: end.saved, sinceMs, events });
     // A script that goes on has no use for the thread that writes checkpoints.
     await saver.close();
     // What it looks for under `latest` and `best` is there.

@@ -21,7 +21,7 @@ export const controlFiles = {
    * before it exits. The agent cannot read the trainer's termination log, and appends the log's `done` for it.
    */
   done: "done",
-  /** A {@link TrainerRecord} of kind `preempted`; the trainer writes it before it exits on SIGTERM. */
+  /** A {@link TrainerRecord} of kind `preempted`; the trainer writes it when it hears SIGTERM, and again as it exits. */
   preempted: "preempted",
   /** {@link MirrorRate}; the agent writes it after each upload, the trainer reads it when it is asked to stop. */
   mirrorRate: "mirror-rate",
