@@ -103,6 +103,7 @@ export const AttemptEntry = z.object({
   lostSteps: z.int().min(0).optional().describe("lastStep minus the step the next attempt resumed from."),
   finalCheckpoint: FinalCheckpoint.optional(),
   graceUsedSeconds: Decimal.optional(),
+  graceSeconds: z.int().min(0).optional().describe("The grace period that the final checkpoint had."),
   recoverySeconds: RecoverySeconds.optional(),
   environment: EnvironmentVerdict.optional().describe(
     "How the environment of the attempt differs from the one that saved its checkpoint.",

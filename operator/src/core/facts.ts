@@ -23,6 +23,8 @@ export type AttemptFacts = Readonly<{
   trainerEndedAt: Instant | null;
   finalCheckpoint: FinalCheckpoint | null;
   graceUsedSeconds: number | null;
+  /** The grace period of the pod. */
+  graceSeconds: number;
   progress: Progress | null;
   /** How the trainer took its checkpoint up; null where nothing is known of it. */
   resume: ResumeReport | null;
@@ -58,6 +60,7 @@ export function factsOf(
     lastStep: highest([stepOf(trainer), served?.lastStep, state?.progress?.step]),
     trainerEndedAt: pod.trainer.state.kind === "Terminated" ? pod.trainer.state.finishedAt : null,
     ...(volume === "Durable" ? finalSave(pod, trainer) : mirroredSave(finalSave(pod, trainer), { trainer, agent })),
+    graceSeconds: pod.graceSeconds,
     progress: state?.progress ?? null,
     resume: served?.resume ?? state?.progress?.resume ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),

@@ -4,10 +4,10 @@ import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { ObjectStoreProblem } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import { describe, expect, test } from "vitest";
 import { done } from "../../test/ended-pods.ts";
-import { condition, decideOn, living } from "../../test/observed-builder.ts";
+import { condition, decideOn, held, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running } from "../../test/pod-builder.ts";
 import { answer, checkpoint, digest, mirror, served } from "../../test/records.ts";
-import { type Fields, specWith, start } from "../../test/run-builder.ts";
+import { type Fields, runWith, specWith, start } from "../../test/run-builder.ts";
 import { knownProblems } from "./object-store-advice.ts";
 
 const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3-keys" };
@@ -186,6 +186,49 @@ describe("GracePeriodSufficient", () => {
     ["the upload is too slow and there is a volume", 50, mirrored, "True", "Saves seen so far fit"],
   ])("where %s", (_, rate, spec, status, words) => {
     expect(grace(rate, spec)).toMatchObject({ status, message: expect.stringContaining(words) });
+  });
+
+  test.each([
+    [
+      "a paced save is reckoned by the speed of its bytes",
+      { lastSeconds: 90, lastBytes: 2000, bytesPerSecond: 1000 },
+      "True",
+    ],
+    ["a save that takes a moment longer", { lastSeconds: 31, lastBytes: 30_100, bytesPerSecond: 1000 }, "False"],
+    ["a trainer that names no speed", { lastSeconds: 90, lastBytes: 2000 }, "False"],
+  ])("of saves beside training: %s", (_, seen, status) => {
+    const state = { progress: { ...progress, saves: { ...saves, ...seen } } };
+    expect(condition(decided(state, {}), "GracePeriodSufficient")).toMatchObject({ status });
+  });
+
+  test("compares what was measured, and rounds only what it says", () => {
+    const template = { spec: { containers: [{ name: "trainer" }], terminationGracePeriodSeconds: 10 } };
+    const quick = { progress: { ...progress, saves: { ...saves, lastSeconds: 1.2 } } };
+    const fits = decided({ ...quick, mirror: mirror({ bytesPerSecond: 250 }) }, { ...ephemeral, template });
+    expect(condition(fits, "GracePeriodSufficient")).toMatchObject({ status: "True" });
+  });
+
+  /** A run of which attempts have ended, the newest first, before the present one began. */
+  const after = (...ends: Fields[]) => {
+    const entries = ends.map((end, index) => ({
+      ...{ number: ends.length - index, generation: 1, pods: [], startTime: at(0), endTime: at(9) },
+      ...{ cause: "Drained", charge: "Disruption", ...end },
+    }));
+    const run = runWith({ metadata: held, status: { attempt: ends.length, attempts: entries, retry: waiting } });
+    return condition(decideOn({ run }), "GracePeriodSufficient");
+  };
+  const timedOut = (graceSeconds?: number) => ({ finalCheckpoint: "TimedOut", graceUsedSeconds: "29", graceSeconds });
+  const saved = { finalCheckpoint: "Saved", graceUsedSeconds: "4", graceSeconds: 30 };
+
+  test.each([
+    ["that timed out", [timedOut(30)], "False", "attempt 1 could not save in time"],
+    ["that timed out, whose grace period is not on record", [timedOut()], "False", "attempt 1 could not save in time"],
+    ["that timed out in less time than there is now", [timedOut(10)], "Unknown", "could not save in its 10 s"],
+    ["that timed out before another saved", [saved, timedOut(30)], "True", "fit into"],
+    ["that timed out after another saved", [timedOut(30), saved], "False", "attempt 2 could not save"],
+    ["that was killed after one that timed out", [{ cause: "Crashed" }, timedOut(30)], "False", "attempt 1 could not"],
+  ])("of an attempt %s", (_, ends, status, words) => {
+    expect(after(...ends)).toMatchObject({ status, message: expect.stringContaining(words) });
   });
 
   test("is not known before an upload was seen, where only what is uploaded counts", () => {

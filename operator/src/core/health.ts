@@ -3,9 +3,10 @@ import type { TrainingRun } from "../api/training-run.ts";
 import type { Statement } from "./conditions.ts";
 import type { RunEvent } from "./decision.ts";
 import type { AttemptFacts } from "./facts.ts";
+import { gracePeriod } from "./grace-period.ts";
 import { mirrorProblem, mirrorWords } from "./mirror-health.ts";
 import { adviceOn } from "./object-store-advice.ts";
-import { durabilityOf, graceSecondsOf } from "./pod-environment.ts";
+import { durabilityOf } from "./pod-environment.ts";
 
 /** What the checkpoints' state amounts to, for people. */
 export function healthStatements(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
@@ -80,39 +81,4 @@ function resumePoint(run: TrainingRun, { latestVerified }: TrainingRunStatus): S
   return [
     { type, status: "True", reason: "Verified", message: `An interruption now resumes from step ${step} (${digest}).` },
   ];
-}
-
-/** Compares the longest save that was seen, and its upload where nothing else outlives the pod, with the time there is. */
-function gracePeriod(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
-  const type = "GracePeriodSufficient";
-  const polled = facts?.progress?.saves;
-  const finals = (status.attempts ?? []).map(({ graceUsedSeconds }) => Number(graceUsedSeconds ?? 0));
-  const longest = Math.ceil(Math.max(0, ...finals, polled && polled.committed > 0 ? polled.lastSeconds : 0));
-  const timedOut = status.attempts?.find(({ finalCheckpoint }) => finalCheckpoint === "TimedOut");
-  const upload = durabilityOf(run) === "Ephemeral" ? uploadSeconds(facts) : 0;
-  const grace = graceSecondsOf(run);
-  if (timedOut !== undefined || longest + (upload ?? 0) > grace) {
-    const seen = timedOut
-      ? `attempt ${timedOut.number} could not save in time`
-      : upload
-        ? `a save takes ${longest} s and its upload about ${upload} s, without which it goes with the pod`
-        : `a save took ${longest} s`;
-    const message = `The grace period is ${grace} s, but ${seen}: raise template.spec.terminationGracePeriodSeconds.`;
-    return [{ type, status: "False", reason: "TooShort", message }];
-  }
-  // Nothing was measured that could be compared.
-  if (longest === 0 || upload === null) return [];
-  const what = upload === 0 ? "Saves" : "Saves and their uploads";
-  const message = `${what} seen so far fit into the grace period of ${grace} s.`;
-  return [{ type, status: "True", reason: "LongEnough", message }];
-}
-
-/**
- * How long the newest save takes to upload at the speed that was seen; null before there was one. In steps of ten
- * seconds, so that no status is written for every change of the network's speed.
- */
-function uploadSeconds(facts: AttemptFacts | null): number | null {
-  const rate = facts?.mirror?.bytesPerSecond ?? 0;
-  const bytes = facts?.progress?.saves.lastBytes ?? facts?.latestVerified?.bytes ?? 0;
-  return rate === 0 || bytes === 0 ? null : Math.ceil(bytes / rate / 10) * 10;
 }

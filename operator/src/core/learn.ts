@@ -76,7 +76,9 @@ function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
     ...(facts.resumedFrom ? { resumedFrom: facts.resumedFrom } : {}),
     ...(facts.firstStepAt === null ? {} : { firstStepTime: timeOf(facts.firstStepAt) }),
     ...(facts.lastStep === null ? {} : { lastStep: facts.lastStep }),
-    ...(facts.finalCheckpoint === null ? {} : { finalCheckpoint: facts.finalCheckpoint }),
+    ...(facts.finalCheckpoint === null
+      ? {}
+      : { finalCheckpoint: facts.finalCheckpoint, graceSeconds: facts.graceSeconds }),
     ...(facts.graceUsedSeconds === null ? {} : { graceUsedSeconds: secondsText(facts.graceUsedSeconds * 1000) }),
     ...facts.resume,
     ...recovery(entry, facts),

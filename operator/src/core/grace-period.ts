@@ -1,0 +1,64 @@
+import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
+import type { Statement } from "./conditions.ts";
+import type { AttemptFacts } from "./facts.ts";
+import { durabilityOf, graceSecondsOf } from "./pod-environment.ts";
+
+const type = "GracePeriodSufficient";
+
+/** Compares the longest save that was seen, and its upload where nothing else outlives the pod, with the time there is. */
+export function gracePeriod(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
+  const { attempts = [] } = status;
+  const finals = attempts
+    .filter(({ finalCheckpoint }) => finalCheckpoint === "Saved")
+    .map(({ graceUsedSeconds }) => Number(graceUsedSeconds ?? 0));
+  const longest = Math.max(0, ...finals, saveSeconds(facts));
+  const upload = durabilityOf(run) === "Ephemeral" ? uploadSeconds(facts) : 0;
+  const grace = graceSecondsOf(run);
+  const newest = attempts.find(({ finalCheckpoint }) => finalCheckpoint === "Saved" || finalCheckpoint === "TimedOut");
+  const timedOut = newest?.finalCheckpoint === "TimedOut" ? newest : undefined;
+  const isRaised = timedOut?.graceSeconds !== undefined && timedOut.graceSeconds < grace;
+  if (timedOut !== undefined && !isRaised)
+    return [tooShort(grace, `attempt ${timedOut.number} could not save in time`)];
+  if (longest + (upload ?? 0) > grace) return [tooShort(grace, words(longest, upload ?? 0))];
+  if (longest === 0 || upload === null) return timedOut === undefined ? [] : [untried(grace, timedOut)];
+  const what = upload === 0 ? "Saves" : "Saves and their uploads";
+  const message = `${what} seen so far fit into the grace period of ${grace} s.`;
+  return [{ type, status: "True", reason: "LongEnough", message }];
+}
+
+function tooShort(grace: number, seen: string): Statement {
+  const message = `The grace period is ${grace} s, but ${seen}: raise template.spec.terminationGracePeriodSeconds.`;
+  return { type, status: "False", reason: "TooShort", message };
+}
+
+/** Nothing was measured since that could be compared, and what was said of the old one holds no more. */
+function untried(grace: number, { number, graceSeconds }: AttemptEntry): Statement {
+  const message = `The grace period is ${grace} s. Attempt ${number} could not save in its ${graceSeconds} s; nothing is known yet of the longer one.`;
+  return { type, status: "Unknown", reason: "NotMeasured", message };
+}
+
+/**
+ * Only the words are rounded, the upload's to ten seconds, so that no status is written for every change of the network's
+ * speed.
+ */
+function words(save: number, upload: number): string {
+  return upload > 0
+    ? `a save takes ${Math.ceil(save)} s and its upload about ${Math.ceil(upload / 10) * 10} s, without which it goes with the pod`
+    : `a save took ${Math.ceil(save)} s`;
+}
+
+/** A save beside training is paced, and the last one before the pod ends is not: it takes as long as its bytes do. */
+function saveSeconds(facts: AttemptFacts | null): number {
+  const saves = facts?.progress?.saves;
+  if (saves === undefined || saves.committed === 0) return 0;
+  const { lastBytes, bytesPerSecond = 0, lastSeconds } = saves;
+  return bytesPerSecond > 0 ? Math.min(lastSeconds, lastBytes / bytesPerSecond) : lastSeconds;
+}
+
+/** How long the newest save takes to upload at the speed that was seen; null before there was one. */
+function uploadSeconds(facts: AttemptFacts | null): number | null {
+  const rate = facts?.mirror?.bytesPerSecond ?? 0;
+  const bytes = facts?.progress?.saves.lastBytes ?? facts?.latestVerified?.bytes ?? 0;
+  return rate === 0 || bytes === 0 ? null : bytes / rate;
+}
