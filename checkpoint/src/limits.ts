@@ -1,8 +1,10 @@
 /** What a reader accepts; every limit is checked before anything of that size is allocated. FORMAT.md states them. */
 export const limits = {
-  manifestBytes: 1024 * 1024,
+  manifestBytes: 8 * 1024 * 1024,
   recordBytes: 4 * 1024 * 1024,
   tensorHeaderBytes: 8 * 1024 * 1024,
+  /** Of a file of kind `json`, which becomes one string when it is loaded. */
+  jsonBytes: 256 * 1024 * 1024,
   files: 10_000,
   pathBytes: 512,
   segmentBytes: 255,

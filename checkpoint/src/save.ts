@@ -11,6 +11,7 @@ import { readLog } from "./log/read.ts";
 import type { LogRecord, RecordDraft } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
 import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
+import { manifestSize } from "./manifest-size.ts";
 import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
 import type { CheckpointWriter, Store } from "./store/store.ts";
 import { verifyCheckpoint } from "./verify.ts";
@@ -81,6 +82,21 @@ function checkRequest(store: Store, request: SaveRequest): void {
   }
   const broken = brokenPathsRule(paths);
   if (broken !== null) throw failed(request, broken);
+  for (const { path, kind, bytes } of request.files) {
+    if (kind !== "json" || bytes <= limits.jsonBytes) continue;
+    throw failed(request, `a file of JSON has at most ${limits.jsonBytes} bytes, and ${path} has ${bytes}`);
+  }
+  const size = manifestSize({ ...describe(request), files: request.files });
+  if (size <= limits.manifestBytes) return;
+  const most = `a manifest has at most ${limits.manifestBytes} bytes, and that of these ${paths.length} files would have ${size}`;
+  throw failed(request, `${most}: save fewer files, or under shorter names`);
+}
+
+/** What the manifest says beside its files. */
+function describe(request: SaveRequest) {
+  const { runUid, attempt, step, parent, health, producer, time = new Date().toISOString() } = request;
+  const metrics = [...request.metrics];
+  return { runUid, attempt, step, ...knownEpoch(request), time, parent, metrics, health, producer };
 }
 
 /**
@@ -100,14 +116,11 @@ async function leftComplete(store: Store, request: SaveRequest): Promise<Manifes
 }
 
 async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
-  const time = request.time ?? new Date().toISOString();
+  const description = describe(request);
   const writer = await store.begin(request);
   try {
     const files = await writeFiles(writer, request);
-    const { runUid, attempt, step, parent, health, producer } = request;
-    const metrics = [...request.metrics];
-    const when = { step, ...knownEpoch(request), time };
-    const manifest = sealManifest({ runUid, attempt, ...when, parent, files, metrics, health, producer });
+    const manifest = sealManifest({ ...description, files });
     request.signal?.throwIfAborted();
     await writer.publish(manifestBytes(manifest));
     return manifest;

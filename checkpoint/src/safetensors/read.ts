@@ -33,7 +33,8 @@ const defaultMaxBytes = 64 * 1024 ** 3;
 export async function readTensors(source: string | Uint8Array, limits: ReadLimits = {}): Promise<Tensors> {
   await using file = typeof source === "string" ? await openPlain(source, "Device") : memoryFile(source);
   if (file === null) throw new InvalidTensorsError(`Cannot read tensors because there is no plain file at ${source}`);
-  const maxBytes = limits.maxBytes ?? defaultMaxBytes;
+  // The size of an expected file is the manifest's, which the reader holds it to: what was saved can be loaded.
+  const maxBytes = limits.maxBytes ?? (limits.expected === undefined ? defaultMaxBytes : file.bytes);
   if (file.bytes > maxBytes) {
     throw new InvalidTensorsError(`Cannot read tensors because a file has at most ${maxBytes} bytes: ${file.bytes}`);
   }

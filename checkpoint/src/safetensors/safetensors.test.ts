@@ -1,9 +1,10 @@
-import { writeFile } from "node:fs/promises";
+import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { temporaryDirectory } from "../../test/fixture.ts";
 import type { FileSource } from "../file-source.ts";
+import { chunkBytes } from "../limits.ts";
 import { dtypeBytes, isDtype, tensorBytes } from "./format.ts";
 import { readTensors } from "./read.ts";
 import { type TensorSource, tensorsFile } from "./write.ts";
@@ -47,6 +48,20 @@ describe("a safetensors file", () => {
       }
     });
     await fc.assert(property, { numRuns: 150 });
+  });
+
+  test("of more than 64 GiB is read where the manifest names it, and nowhere else", async () => {
+    const path = join(await temporaryDirectory(), "t.safetensors");
+    await writeFile(path, "");
+    const bytes = 65 * 1024 ** 3;
+    // A hole: its size is taken, and then its header looked at.
+    await truncate(path, bytes);
+    await expect(readTensors(path)).rejects.toThrow("a file has at most 68719476736 bytes");
+    const digest = `blake3:${"0".repeat(64)}` as const;
+    const chunks = Array<string>(bytes / chunkBytes).fill("0".repeat(64));
+    const place = { path: "t.safetensors", kind: "tensors", bytes } as const;
+    const expected = { ...place, algorithm: "blake3", digest, chunkBytes, chunks } as const;
+    await expect(readTensors(path, { expected })).rejects.toThrow("a header begins with {");
   });
 
   test("is the same bytes for the same tensors in any order", async () => {

@@ -118,11 +118,11 @@ describe("a manifest that was made to deceive", () => {
     { what: "a step that is no count", change: () => ({ step: 1.5 }), message: "step" },
     { what: "attempt 0", change: () => ({ attempt: 0 }), message: "attempt" },
     { what: "a missing member", change: () => ({ producer: undefined as never }), message: "" },
-    { what: "more than 10,000 files", change: () => files(10_001), message: "it may have 1048576 bytes" },
+    { what: "more than 10,000 files", change: () => files(10_001), message: "<=10000 items" },
     {
-      what: "more text than 1 MiB",
-      change: () => ({ producer: { name: "n".repeat(2 ** 20), version: "1" } }),
-      message: "it may have 1048576 bytes",
+      what: "more text than 8 MiB",
+      change: () => ({ producer: { name: "n".repeat(2 ** 23), version: "1" } }),
+      message: "it may have 8388608 bytes",
     },
   ];
   test.each(changes)("is refused: $what", ({ change, message }) => {

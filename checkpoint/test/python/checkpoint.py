@@ -10,7 +10,7 @@ from canonical_json import Refused, parse, parse_loosely
 from members import Members, algorithm_of, hashed, seal
 from log import UnknownVersion, directory_name
 
-MANIFEST, MANIFEST_BYTES, CHUNK = "MANIFEST.json", 1024 * 1024, 8 * 1024 * 1024
+MANIFEST, MANIFEST_BYTES, CHUNK = "MANIFEST.json", 8 * 1024 * 1024, 8 * 1024 * 1024
 HEADER_BYTES, MOST_FILES, MOST_CHUNKS = 8 * 1024 * 1024, 10_000, 14_000
 BYTES = dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3"), 1) | dict.fromkeys(("I16", "U16", "F16", "BF16"), 2)
 BYTES |= dict.fromkeys(("I32", "U32", "F32"), 4) | dict.fromkeys(("I64", "U64", "F64", "C64"), 8)
