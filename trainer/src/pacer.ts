@@ -67,9 +67,17 @@ export class Pacer {
 
   /** A pause that the script asks for: the save has the thread meanwhile. A stop ends it. */
   async pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    await this.during(() => sleep(milliseconds, undefined, { signal }).catch(() => undefined));
+  }
+
+  /** Work of the script that is no step, such as an evaluation: the save has the thread whenever that work leaves it. */
+  async during<Result>(work: () => Promise<Result> | Result): Promise<Result> {
     this.release();
-    await sleep(milliseconds, undefined, { signal }).catch(() => undefined);
-    this.#free = false;
+    try {
+      return await work();
+    } finally {
+      this.#free = false;
+    }
   }
 
   /** Training has ended: the save has the thread to itself. */

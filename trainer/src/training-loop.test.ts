@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { BestPolicy } from "./best.ts";
 import type { Learner } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
@@ -23,7 +23,12 @@ const idle: Learner<null> = {
   restore: () => undefined,
 };
 
-type Scene = { readonly loop: TrainingLoop<null>; readonly store: DirectoryStore; readonly saver: Saver };
+type Scene = {
+  readonly loop: TrainingLoop<null>;
+  readonly store: DirectoryStore;
+  readonly saver: Saver;
+  readonly pacer: Pacer;
+};
 
 async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
   return (await sceneWith({ every })).loop;
@@ -64,7 +69,7 @@ async function sceneWith({ every, saveEvery = 1000, steps = 4, best }: Course): 
     },
     { seed: 1 },
   );
-  return { loop, store, saver };
+  return { loop, store, saver, pacer };
 }
 
 /** Opens the log for the attempt that trains here, as a restore would have done. */
@@ -156,4 +161,27 @@ test("while saving is paused no save is begun but one that somebody asks for", a
   await other.saver.inFlight?.done;
   expect((await readLog(other.store)).state.checkpoints).toHaveLength(1);
   expect(await readdir(join(other.store.root, "control"))).not.toContain("save");
+});
+
+test("a save has the thread during an evaluation, and no share of that time to make up for", async () => {
+  const now = performance.now.bind(performance);
+  let skewMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + skewMs);
+  onTestFinished(() => clock.mockRestore());
+  const free: boolean[] = [];
+  const evaluate = () => {
+    free.push(pacer.isFree);
+    skewMs += 3_600_000;
+    return { accuracy: 1 };
+  };
+  const { loop, pacer } = await sceneWith({ every: { steps: 2, run: evaluate } });
+  const given: number[] = [];
+  const advance = (untilMs: number) => {
+    if (!pacer.isFree) given.push(untilMs - performance.now());
+    return "nothing" as const;
+  };
+  pacer.attend({ advance, isStarved: false, waited: () => undefined });
+  await loop.run();
+  expect([free, given.length, pacer.isFree]).toEqual([[true, true], 4, false]);
+  expect(Math.max(...given)).toBeLessThan(60_000);
 });

@@ -180,9 +180,12 @@ export class TrainingLoop<Data> {
       progress.write(performance.now(), this.progress());
       saver.prepare();
     }
+    const evaluatingSince = performance.now();
     await this.#evaluateIfDue();
+    // A save has gone on meanwhile: it has no share in that time to make up for.
+    const evaluatedMs = performance.now() - evaluatingSince;
     onStep?.(this.#step, this.#metrics);
-    return performance.now() - began;
+    return performance.now() - began - evaluatedMs;
   }
 
   /** A stop can have come between a step and its evaluation: then the checkpoint of that step lacks what it measures. */
@@ -197,10 +200,10 @@ export class TrainingLoop<Data> {
   }
 
   async #evaluateIfDue(): Promise<void> {
-    const { every, signal, best, events } = this.#parts;
+    const { every, signal, best, events, pacer } = this.#parts;
     if (every === undefined || !this.#isEvaluationStep() || this.#evaluatedStep === this.#step || signal.aborted)
       return;
-    const metrics = await every.run({ step: this.#step, signal });
+    const metrics = await pacer.during(() => every.run({ step: this.#step, signal }));
     // Stopped in the middle, it saw only part of the data: the next attempt runs it anew.
     if (signal.aborted) return;
     const all = { ...this.#metrics, ...metrics };
