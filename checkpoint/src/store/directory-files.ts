@@ -82,7 +82,7 @@ async function readFully(
   return done;
 }
 
-/** Tells an error for this one file from one of the tier. */
+/** Tells an error for this one file, or directory, from one of the tier. */
 async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T> {
   try {
     return await access();
@@ -93,7 +93,7 @@ async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T
   }
 }
 
-/** The device or the file system says that this very file is bad; anything else is a failure of the tier. */
+/** The device or the file system says that this very file, or directory, is bad; anything else is a failure of the tier. */
 const fileDefects = new Set(["EIO", "EBADMSG", "EUCLEAN", "EILSEQ"]);
 
 /**
@@ -101,11 +101,12 @@ const fileDefects = new Set(["EIO", "EBADMSG", "EUCLEAN", "EILSEQ"]);
  * no directory itself, such as a link to one, is not entered: its bytes may lie anywhere (I12).
  */
 async function walk(root: string, limit: number): Promise<StoredEntry[]> {
-  if (!(await lstat(root)).isDirectory()) return [{ path: ".", kind: "other" }];
+  if (!(await withDefects(root, () => lstat(root))).isDirectory()) return [{ path: ".", kind: "other" }];
   const found: StoredEntry[] = [];
   const pending = [""];
   for (let prefix = pending.pop(); prefix !== undefined; prefix = pending.pop()) {
-    for (const entry of await readdir(join(root, prefix), { withFileTypes: true })) {
+    const directory = join(root, prefix);
+    for (const entry of await withDefects(directory, () => readdir(directory, { withFileTypes: true }))) {
       const path = `${prefix}${entry.name}`;
       const kind = entry.isFile() ? "file" : entry.isDirectory() ? "directory" : "other";
       found.push({ path, kind });
