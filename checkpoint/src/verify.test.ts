@@ -1,6 +1,7 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import fs, { readdir, rm, stat, truncate } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { flipBit } from "../test/damage.ts";
 import { filesOf, pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
 import { LentBuffers } from "./buffer-pool.ts";
@@ -84,6 +85,44 @@ describe("verification", () => {
     expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: true });
     await rm(pathIn(store, expected.directory), { recursive: true });
     expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: false, reason: "Missing" });
+  });
+
+  const cuts = [
+    { what: "at a chunk's end", left: chunkBytes },
+    { what: "to nothing", left: 0 },
+  ];
+  test.each(cuts)("refuses a file that is cut $what between its cheap check and its bytes", async ({ left }) => {
+    const { store } = await savedRun([]);
+    const files = [bytesFile("model.safetensors", "opaque", new Uint8Array(2 * chunkBytes).fill(7))];
+    const { manifest, directory } = await save(store, 1, 10, { files });
+    const { checkpoint } = store;
+    store.checkpoint = (name) => {
+      const stored = checkpoint.call(store, name);
+      return {
+        ...stored,
+        open: async (path, from) => {
+          if (from === "Device") await truncate(pathIn(store, directory, path), left);
+          return stored.open(path, from);
+        },
+      };
+    };
+    const cut = verifyCheckpoint(store, { digest: manifest.digest, directory });
+    expect(await cut).toMatchObject({ ok: false, reason: "SizeDiffers", file: "model.safetensors" });
+  });
+
+  test("says that a checkpoint is unreadable when the disk says so of its directory", async () => {
+    const { store, expected } = await saved();
+    const { readdir: read } = fs;
+    const failing = vi.spyOn(fs, "readdir").mockImplementation((async (path: string, options: object) => {
+      if (path.includes(expected.directory)) throw Object.assign(new Error("EUCLEAN"), { code: "EUCLEAN" });
+      return read(path, options);
+    }) as typeof fs.readdir);
+    syncBuiltinESMExports();
+    const verdict = await verifyCheckpoint(store, expected).finally(() => {
+      failing.mockRestore();
+      syncBuiltinESMExports();
+    });
+    expect(verdict).toMatchObject({ ok: false, reason: "Unreadable" });
   });
 
   test("says that bytes are unreadable when the disk does, and that the tier is gone when it is", async () => {

@@ -163,10 +163,7 @@ function checkNames(manifest: Manifest, paths: Set<string>): void {
 
 async function checkCheaply(checkpoint: StoredCheckpoint, expected: ManifestFile): Promise<void> {
   await using file = await open(checkpoint, expected.path);
-  if (file.bytes !== expected.bytes) {
-    const because = `${shown(expected.path)} has ${file.bytes} bytes: ${expected.bytes} named`;
-    throw new Refused("SizeDiffers", because, expected.path);
-  }
+  checkSize(expected, file.bytes);
   if (expected.kind !== "tensors") return;
   try {
     await checkTensors(file);
@@ -176,6 +173,11 @@ async function checkCheaply(checkpoint: StoredCheckpoint, expected: ManifestFile
   }
 }
 
+function checkSize({ path, bytes }: ManifestFile, found: number): void {
+  if (found === bytes) return;
+  throw new Refused("SizeDiffers", `${shown(path)} has ${found} bytes: ${bytes} named`, path);
+}
+
 /** Matches every chunk of a file, read from where it is stored. */
 async function matchBytes(
   checkpoint: StoredCheckpoint,
@@ -183,6 +185,8 @@ async function matchBytes(
   signal?: AbortSignal,
 ): Promise<Matched> {
   await using file = await open(checkpoint, expected.path, "Device");
+  // It is another look at the file than the cheap one: whoever cut it in between left no chunk that differs.
+  checkSize(expected, file.bytes);
   let [at, rereads] = [0, 0];
   let hasher = createHasher(expected.algorithm);
   for await (const piece of readAhead(file, { signal })) {
