@@ -160,5 +160,10 @@ describe("a run with an object store, on a real API server, with pods whose fate
     await remove(trainingRuns, "mnist");
     await isGone(trainingRuns, "mnist");
     expect(podsCreated().length).toBe(1);
+    // Nor takes such a namespace an event: the log says what is left, and where.
+    const note = expect.stringContaining("Left: the objects below checkpoints/");
+    expect(
+      await until("it is logged", async () => life.logged.find(({ reason }) => reason === "ObjectsAbandoned")),
+    ).toMatchObject({ level: "warn", run: `${namespace}/mnist`, note });
   });
 });

@@ -10,6 +10,8 @@ const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", 
 export class OperatorLife {
   readonly proxy: FaultProxy;
   readonly errors: unknown[] = [];
+  /** What it has written into its log. */
+  readonly logged: Readonly<Record<string, unknown>>[] = [];
   #credentials: Credentials | undefined;
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -31,7 +33,7 @@ export class OperatorLife {
       workers: 2,
       instance: "test",
       probeIntervalMs: 60_000,
-      log: () => undefined,
+      log: (level, message, fields) => this.logged.push({ level, message, ...fields }),
       onPass: (_, { error }) => {
         if (error !== undefined && !this.proxy.isCut) this.errors.push(error);
       },

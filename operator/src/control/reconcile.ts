@@ -118,8 +118,9 @@ async function publish(event: RunEvent, raw: KubeObject, place: Place): Promise<
     const occurrence = { regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message };
     await place.recorder.record(occurrence, place.bound);
   } catch (error) {
-    // An event is for people. What it tells stands in status as well.
-    place.log("warn", "an event could not be written", { run: raw.metadata.name, reason, error });
+    // Nothing depends on an event. What it tells of a run that goes stands nowhere else, and a namespace that goes takes none.
+    const { namespace = "", name } = raw.metadata;
+    place.log("warn", "an event could not be written", { run: `${namespace}/${name}`, reason, note: message, error });
   }
 }
 
