@@ -23,7 +23,7 @@ export type Fitted = {
  * that is missing or has another shape keeps the value that the script gave it, one that the script does not have is
  * left out, and the optimizer's tensors follow their weight. What the learner is given has the script's structure.
  *
- * @throws {IncompatibleError} with all weights that differ and that no pattern stands for.
+ * @throws {IncompatibleError} with all weights that differ and that no pattern stands for, or where no weight is left.
  */
 export function fitPartially<Data>(
   learner: Learner<Data>,
@@ -35,6 +35,7 @@ export function fitPartially<Data>(
   const differences = compareTensors(own, saved);
   requireCovered(differences, patterns);
   const skipped = new Set([...differences.missing, ...differences.reshaped].map(({ name }) => name));
+  requireSome(differences, { own: own.size, skipped: skipped.size });
   const weights = new Map(
     [...own].map(([name, tensor]) => [name, skipped.has(name) ? tensor : (saved.get(name) ?? tensor)]),
   );
@@ -86,6 +87,15 @@ function requireCovered({ missing, unexpected, reshaped }: TensorDifferences, pa
   throw new IncompatibleError(
     "Cannot resume because weights that differ from the script's must be named by resume.partial " +
       `(${patterns.join(", ").slice(0, 120)}): ${describeTensorDifferences(open)}.`,
+  );
+}
+
+/** What takes nothing of a checkpoint begins anew, and must not pass for a run that has come as far as it. */
+function requireSome(differences: TensorDifferences, { own, skipped }: { own: number; skipped: number }): void {
+  if (own > skipped || countDifferences(differences) === 0) return;
+  throw new IncompatibleError(
+    `Cannot resume because a partial load must take at least one weight: none of the script's ${own} is in the ` +
+      `checkpoint with its name and shape: ${describeTensorDifferences(differences)}. To begin anew, start another run.`,
   );
 }
 

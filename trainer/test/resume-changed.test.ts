@@ -124,6 +124,19 @@ describe("a script whose structure changed", () => {
     );
   });
 
+  test("is refused where no weight is left to take, for that would be no resume", async () => {
+    const directory = await saved();
+    const other = (tf: Parameters<NonNullable<Life["model"]>>[0]) =>
+      tf.sequential({ name: "network", layers: [tf.layers.dense({ inputShape: [4], units: 2, name: "other" })] });
+    await expect(live({ directory, steps: 5, model: other, policy: { partial: ["*"] } })).rejects.toEqual(
+      new IncompatibleError(
+        "Cannot resume because a partial load must take at least one weight: none of the script's 2 is in the checkpoint " +
+          "with its name and shape: 2 missing in the checkpoint (other/kernel F32[4,2], other/bias F32[2]); 4 not in the " +
+          "script (body/bias F32[6], body/kernel F32[4,6], head/bias F32[1], and 1 more). To begin anew, start another run.",
+      ),
+    );
+  });
+
   test("patterns change nothing where every weight fits", async () => {
     const directory = await saved();
     const strict = await live({ directory, steps: 6 });
