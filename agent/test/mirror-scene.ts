@@ -169,7 +169,7 @@ export class ServingPod {
   }
 
   async prune(): Promise<void> {
-    await this.keeper.prune(this.#never, this.mirror.mirrored);
+    if (this.mirror.proven !== null) await this.keeper.prune(this.#never, this.mirror.proven);
   }
 
   get knowledge(): Knowledge {

@@ -58,12 +58,13 @@ export async function keep(environment: AgentEnvironment, serving: Keeping): Pro
     await care.pointNames(keeper.findings);
     // After the signal every second is the next attempt's: what may go can be removed by its agent.
     if (!last) {
-      await keeper.prune(end, mirror?.mirrored ?? null);
+      // Nobody knows what may go until the store was read, or is known to be away.
+      if (mirror?.proven !== null) await keeper.prune(end, mirror?.proven ?? null);
       await keeper.compact(end);
       await care.pauseSaving(keeper.findings);
       await care.foresee(
         keeper.findings,
-        mirror && { mirrored: mirror.mirrored, isFailing: mirror.state.problem !== null },
+        mirror && { mirrored: mirror.mirrored ?? new Set(), isFailing: mirror.state.problem !== null },
       );
     }
     await learned();

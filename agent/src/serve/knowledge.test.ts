@@ -119,7 +119,7 @@ describe("With an object store", () => {
     done: { attempt: 2, manifest: refOf(3).digest },
   });
   const policy = { ...keepTwo, best: { metric: "loss", mode: "Min", count: 1 } as const };
-  const mirror = { mirrored: new Set([refOf(2).digest]), done: false };
+  const mirror = { mirrored: new Set([refOf(2).digest]), recorded: new Set<string>(), done: false };
   const both = ["Volume", "ObjectStore"];
 
   test("each checkpoint names the tiers that have it", () => {
@@ -129,12 +129,26 @@ describe("With an object store", () => {
     expect(known).toMatchObject({ best: { step: 1 }, done: refOf(3).digest });
   });
 
+  test("what was on record as being there is, until the store was read", () => {
+    const recorded = new Set([refOf(1).digest]);
+    const tiersBy = (mirrored: ReadonlySet<string> | null) =>
+      knowledgeFrom(findings(state, { policy, mirror: { ...mirror, mirrored, recorded } })).shelf.map(
+        ({ summary }) => summary.tiers,
+      );
+    expect(tiersBy(null)).toEqual([["Volume"], ["Volume"], both]);
+    expect(tiersBy(new Set())).toEqual([["Volume"], ["Volume"], ["Volume"]]);
+  });
+
   test("a volume that ends with the pod counts for nothing until the object store has it (I9, I10)", () => {
     const known = knowledgeFrom(findings(state, { policy, mirror, durability: "Ephemeral" }));
     expect(known.shelf.map(({ verified }) => verified)).toEqual([false, true, false]);
     expect(latestVerified(known)).toMatchObject({ step: 2, tiers: both });
     expect(known).toMatchObject({ best: { step: 2 }, done: null });
-    const all = { mirrored: new Set([1, 2, 3].map((step) => refOf(step).digest)), done: true };
+    const all = {
+      mirrored: new Set([1, 2, 3].map((step) => refOf(step).digest)),
+      recorded: new Set<string>(),
+      done: true,
+    };
     const finished = knowledgeFrom(findings(state, { policy, mirror: all, durability: "Ephemeral" }));
     expect([latestVerified(finished)?.step, finished.done]).toEqual([3, refOf(3).digest]);
   });

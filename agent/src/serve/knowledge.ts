@@ -63,8 +63,8 @@ export type VolumeFindings = Readonly<{
 /** What there is to know from. */
 export type Findings = VolumeFindings &
   Readonly<{
-    /** What the object store has; null where the run has none. */
-    mirror: Readonly<{ mirrored: ReadonlySet<Digest>; done: boolean }> | null;
+    /** What the object store has, null until that was read, and what was on record before; null where the run has none. */
+    mirror: Readonly<{ mirrored: ReadonlySet<Digest> | null; recorded: ReadonlySet<Digest>; done: boolean }> | null;
     durability: VolumeDurability;
   }>;
 
@@ -104,7 +104,8 @@ function summaryOf(
   mirror: Findings["mirror"],
 ): CheckpointSummary {
   const when = { step, ...(epoch === undefined ? {} : { epoch }), attempt, time };
-  const tiers: Tier[] = mirror?.mirrored.has(digest) ? ["Volume", "ObjectStore"] : ["Volume"];
+  const there = mirror?.mirrored ?? mirror?.recorded;
+  const tiers: Tier[] = there?.has(digest) ? ["Volume", "ObjectStore"] : ["Volume"];
   return { ...when, digest, bytes, tiers, metrics };
 }
 

@@ -106,9 +106,20 @@ export class Mirror {
     this.wake();
   }
 
-  /** What the object store has whole and in its log, as far as is known. */
-  get mirrored(): ReadonlySet<Digest> {
-    return this.#store.mirrored ?? new Set();
+  /** What the object store has whole and in its log; null until that was read. */
+  get mirrored(): ReadonlySet<Digest> | null {
+    return this.#store.mirrored;
+  }
+
+  /** What was on record as being there when the pod began, which is all there is to go by until the store was read. */
+  get recorded(): ReadonlySet<Digest> {
+    const { recorded } = this.#options.environment.TRAININGRUN_EXPECTED;
+    return new Set(recorded.flatMap(({ digest, tiers }) => (tiers?.includes("ObjectStore") ? [digest] : [])));
+  }
+
+  /** What retention may count on: nothing in a store that is away; null while it is only not read yet. */
+  get proven(): ReadonlySet<Digest> | null {
+    return this.mirrored ?? (this.#store.isFailing ? new Set() : null);
   }
 
   /** Whether `done` stands in the object store's log. */
@@ -151,7 +162,7 @@ export class Mirror {
     this.#operations.forget((subject) => subject.includes(":") && find(state, subject) === undefined);
     if (!(await this.#store.reach(signal))) return false;
     const [next] = this.#plan().next;
-    const isDoneDue = final !== null && !this.done && this.mirrored.has(final);
+    const isDoneDue = final !== null && !this.done && this.mirrored?.has(final) === true;
     // The next attempt's agent removes what may go: these seconds are for what must be there.
     const isTidy = this.#endsAt !== null || this.#store.isTidy;
     const isDonePausing = this.#operations.pausing("done-store", "store");
@@ -201,7 +212,7 @@ export class Mirror {
     const { state: volume, verified } = this.#options.source();
     const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_RETENTION: policy } = this.#options.environment;
     const pausing = new Set([...verified].filter((digest) => this.#operations.pausing("mirror", digest)));
-    const { mirrored } = this;
+    const mirrored = this.mirrored ?? new Set();
     const { removed } = this.#store;
     const turn = this.#isEnding ? "Newest" : this.#turn;
     const plan = planMirror({ attempt, volume, policy, verified, mirrored, removed, pausing, turn });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AttemptNumber, Digest, Step } from "./digest.ts";
+import { AttemptNumber, Digest, Step, Tier } from "./digest.ts";
 import { ResumePolicy } from "./resume.ts";
 
 /** When to save: every so many steps, every so many seconds, or by the measured cost (at most `maxSeconds` apart). */
@@ -23,8 +23,8 @@ export type RetentionPolicy = z.infer<typeof RetentionPolicy>;
 export const Expected = z.object({
   /** The newest verified checkpoint on record; null when none was ever recorded. */
   latestVerified: z.object({ step: Step, digest: Digest }).nullable(),
-  /** Recorded verified digests, newest first. */
-  recorded: z.array(z.object({ step: Step, digest: Digest })).max(16),
+  /** Recorded verified digests, newest first, and where they lay; absent from an operator that does not say so. */
+  recorded: z.array(z.object({ step: Step, digest: Digest, tiers: z.array(Tier).max(2).optional() })).max(16),
   /** Digests that must not be resumed from, and why they are known. */
   refused: z.array(Digest).max(16),
   /** A base the user chose; passed until an attempt of this generation has opened with it. */

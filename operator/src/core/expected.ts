@@ -12,7 +12,7 @@ export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
   const asked = entry.from === undefined ? undefined : spec.resume.from;
   return {
     latestVerified: latestVerified ? { step: latestVerified.step, digest: latestVerified.digest } : null,
-    recorded: checkpoints.slice(0, maxDigests).map(({ step, digest }) => ({ step, digest })),
+    recorded: checkpoints.slice(0, maxDigests).map(({ step, digest, tiers }) => ({ step, digest, tiers: [...tiers] })),
     // What was refused for good stands in the log as well; what one node alone could not verify, another one tries.
     refused: [...suspects, ...(isSuspicionConfirmed(status) ? refused : [])]
       .map(({ digest }) => digest)
