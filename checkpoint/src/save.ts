@@ -116,11 +116,12 @@ async function leftComplete(store: Store, request: SaveRequest): Promise<Manifes
 }
 
 async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
-  const description = describe(request);
+  const time = request.time ?? new Date().toISOString();
   const writer = await store.begin(request);
   try {
     const files = await writeFiles(writer, request);
-    const manifest = sealManifest({ ...description, files });
+    // Only now: a request that looks through its tensors while they are written knows its health when they are.
+    const manifest = sealManifest({ ...describe(request), time, files });
     request.signal?.throwIfAborted();
     await writer.publish(manifestBytes(manifest));
     return manifest;
