@@ -1,11 +1,13 @@
 import { finalSaveFinalizer } from "../api/names.ts";
+import type { TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import { releaseDeadline } from "./deadline.ts";
 import type { Action, RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { deletePod, releasePod, tidyPods } from "./housekeeping.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import type { PodSettings } from "./pod-settings.ts";
-import { judgeRemoval } from "./removal.ts";
+import { judgeRemoval, removedPlace } from "./removal.ts";
 import { removalSeconds } from "./removal-pod.ts";
 import type { Survey } from "./survey.ts";
 
@@ -50,7 +52,10 @@ export function decideDeletion(
       ...claimRemoval(observed),
       { kind: "ReleaseRun" },
     ],
-    events: [...(hasStopped ? [] : [podsAbandoned(alive)]), ...(removal.kind === "Abandoned" ? [removal.event] : [])],
+    events: [
+      ...(hasStopped ? [] : [podsAbandoned(run, draft.status, alive)]),
+      ...(removal.kind === "Abandoned" ? [removal.event] : []),
+    ],
   });
 }
 
@@ -73,13 +78,15 @@ function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: 
   });
 }
 
-function podsAbandoned(alive: readonly ObservedPod[]): RunEvent {
+function podsAbandoned(run: TrainingRun, status: TrainingRunStatus, alive: readonly ObservedPod[]): RunEvent {
+  const place = removedPlace({ ...run, status });
   const namesOf = (pods: readonly ObservedPod[]) =>
     pods.map(({ name, node }) => `${name} on node ${node ?? "none"}`).join(", ");
   const unasked = alive.filter(({ deletionRequestedAt }) => deletionRequestedAt === null);
   const message = [
     `Let the run go although the end of ${namesOf(alive) || "its pod"} was not seen: the grace period and a minute are over.`,
     ...(unasked.length > 0 ? [`The API server has not taken the request to stop ${namesOf(unasked)}.`] : []),
+    ...(place === null ? [] : [`Where it still runs it may still write ${place}: look there once its node is back.`]),
   ];
   return { type: "Warning", reason: "PodsAbandoned", message: message.join(" ").slice(0, 1024) };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { boundClaim, condition, decideOn, held, kinds } from "../../test/observed-builder.ts";
-import { at } from "../../test/pod-builder.ts";
+import { boundClaim, condition, decideOn, held, kinds, living } from "../../test/observed-builder.ts";
+import { at, podWith, running } from "../../test/pod-builder.ts";
 import { type Fields, runUid, runWith, specWith, start } from "../../test/run-builder.ts";
 import { observeRemoval } from "./observe-removal.ts";
 import type { ObservedRemoval } from "./observed.ts";
@@ -48,6 +48,17 @@ describe("a deleted run whose training has ended", () => {
     const first = decideOn({ run });
     const next = decideOn({ run: { ...run, status: first.status }, removal: working });
     expect(next).toMatchObject({ status: first.status, actions: [], events: [] });
+  });
+
+  test("names the place where a pod that may still run may still write, though the objects there are gone", () => {
+    const silent = living({ metadata, spec, status: { stop: { attempt: 1, cause: "RunDeleted", time: at(0) } } });
+    const pods = [podWith({ status: { containerStatuses: [running("trainer")] } })];
+    const seen = { run: silent, pods, removal: { ...working, removed: true }, now: start + 90_000 };
+    expect(decideOn(seen).events).toMatchObject([
+      { reason: "PodsAbandoned", message: expect.stringContaining(`may still write the objects below ${place}: look`) },
+    ]);
+    const kept = living({ metadata, spec: { ...spec, deletionPolicy: "Retain" }, status: silent.status as Fields });
+    expect(decideOn({ ...seen, run: kept }).events[0]?.message).not.toContain("may still write");
   });
 
   test("has its claim removed and goes once the objects are gone", () => {

@@ -36,6 +36,12 @@ export function removesObjects({ spec, status }: TrainingRun): boolean {
   return spec.deletionPolicy === "Delete" && spec.checkpoint.objectStore !== undefined && (status.attempt ?? 0) > 0;
 }
 
+/** Where the objects lie that go with the run, for a person; null where none do. */
+export function removedPlace(run: TrainingRun): string | null {
+  const { objectStore } = run.spec.checkpoint;
+  return objectStore !== undefined && removesObjects(run) ? placeOf(run, objectStore) : null;
+}
+
 /** Judges how far the removal of a deleted run's objects is, once none of its training pods is waited for any more. */
 export function judgeRemoval(observed: Observed, plan: Plan): Removal {
   const { run, removal, now } = observed;
