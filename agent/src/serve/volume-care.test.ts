@@ -98,7 +98,7 @@ test("a volume that fills up is announced before a save fails, and no more once 
     {
       reason: "VolumeFilling",
       message: expect.stringMatching(
-        /^The volume has room for 1 more checkpoint: one takes 200 kB, and \d+ kB are free. Give it more space, or /,
+        /^The volume has room for 1 more checkpoint: one takes 200 kB, and \d+ kB are free. Give it more space, or .*: suspend and resume the run\.$/,
       ),
     },
   ]);

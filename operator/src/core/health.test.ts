@@ -31,7 +31,7 @@ const remedies: Record<ObjectStoreProblem, string> = {
   CredentialsMissing: "Put accessKeyId and secretAccessKey into the Secret s3-keys in the namespace team",
   CredentialsRefused: "into the Secret s3-keys",
   CredentialsExpired: "fresh keys",
-  AccessDenied: "get, put, list and delete objects in the bucket checkpoints",
+  AccessDenied: "in the bucket checkpoints, and list and abort uploads there (s3:ListBucketMultipartUploads",
   ClockSkewed: "Set the clock",
   QuotaExceeded: "quota of the bucket checkpoints",
   ConditionsUnsupported: "honours If-None-Match",
@@ -46,6 +46,15 @@ describe("CheckpointsHealthy", () => {
     const health = healthOf({ mirror: mirror({ latestStep: 10, lagSteps: 30, problem }) });
     expect(health).toMatchObject({ status: "False", reason, message: expect.stringContaining(remedy) });
     expect(health?.message).toMatch(/^Cannot put a thing\. .*It has step 10; what is newer is on the volume alone\.$/);
+  });
+
+  test.each([
+    ["EndpointUnreachable", { problem: { reason: "EndpointUnreachable", message: "No way." } }],
+    ["QuotaExceeded", { problem: { reason: "QuotaExceeded", message: "Full." } }],
+    ["MirrorBehind", { lagSteps: 30, lagSeconds: 601 }],
+  ])("says with %s that an edit of the spec holds from the next attempt on", (reason, state) => {
+    const message = expect.stringMatching(/holds from the next attempt on: .*suspend and resume the run/);
+    expect(healthOf({ mirror: mirror(state) })).toMatchObject({ reason, message });
   });
 
   test("has advice for every problem that an agent may name, and for no other", () => {

@@ -25,7 +25,7 @@ export function mirrorProblem(run: TrainingRun, status: TrainingRunStatus, mirro
   }
   if (lagSeconds <= patienceSeconds || hasCaughtUp(status, mirror)) return null;
   const remedy =
-    "Save less often (spec.checkpoint.interval), or give the agent a faster way to the store and more of a processor.";
+    "Save less often (spec.checkpoint.interval; it holds from the next attempt on: suspend and resume the run), or give the agent a faster way to the store and more of a processor.";
   return {
     reason: "MirrorBehind",
     message: `The object store has been behind for more than ${patienceSeconds / 60} minutes, by ${lagSteps} steps now. ${atRisk(run, mirror)} ${remedy}`,

@@ -2,10 +2,13 @@ import type { TrainingRun } from "../api/training-run.ts";
 
 type Place = Readonly<{ endpoint: string; bucket: string; secret: string; namespace: string }>;
 
+/** What a pod was told at its creation it goes by until its end. */
+const nextAttempt = "An edit holds from the next attempt on: where one runs, suspend and resume the run.";
+
 /** What a person does about each problem of an object store that an agent names, with the names of this run. */
 const advice: Readonly<Record<string, (place: Place) => string>> = {
   EndpointUnreachable: ({ endpoint }) =>
-    `Correct spec.checkpoint.objectStore.endpoint (${endpoint}), or let the run's pods reach it: a network policy or a proxy may stop them.`,
+    `Correct spec.checkpoint.objectStore.endpoint (${endpoint}), or let the run's pods reach it: a network policy or a proxy may stop them. ${nextAttempt}`,
   CertificateRefused: ({ endpoint, secret }) =>
     `Put the authority that signed the certificate of ${endpoint} as ca.crt into the Secret ${secret}.`,
   BucketMissing: ({ bucket, endpoint }) =>
@@ -16,10 +19,10 @@ const advice: Readonly<Record<string, (place: Place) => string>> = {
   CredentialsExpired: ({ secret }) =>
     `Put fresh keys, with their sessionToken where they have one, into the Secret ${secret}.`,
   AccessDenied: ({ bucket, secret }) =>
-    `Let the keys in the Secret ${secret} get, put, list and delete objects in the bucket ${bucket} below the run's prefix.`,
+    `Let the keys in the Secret ${secret} get, put, list and delete objects below the run's prefix in the bucket ${bucket}, and list and abort uploads there (s3:ListBucketMultipartUploads, s3:AbortMultipartUpload).`,
   ClockSkewed: () => "Set the clock of the pod's node, or of the store: signatures hold for minutes only.",
   QuotaExceeded: ({ bucket }) =>
-    `Raise the quota of the bucket ${bucket}, or keep less by spec.checkpoint.retention and maxBytes.`,
+    `Raise the quota of the bucket ${bucket}, or keep less by spec.checkpoint.retention. ${nextAttempt}`,
   ConditionsUnsupported: ({ endpoint }) =>
     `Upgrade the store at ${endpoint} to one that honours If-None-Match: copies are made without it, but a late writer cannot be fenced there.`,
   Throttled: ({ bucket }) =>
