@@ -2,7 +2,7 @@ import { setImmediate as nextMacrotask } from "node:timers/promises";
 import type { ResumePolicy, ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import type { Health } from "@trainingrun/checkpoint/health.ts";
 import { checkEnvironment } from "./environment-check.ts";
-import type { EnvironmentFacts } from "./environment-facts.ts";
+import { comparableFacts, type EnvironmentFacts } from "./environment-facts.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import { type LoadedState, loadState } from "./load-checkpoint.ts";
 import { describePartial, fitPartially } from "./partial-load.ts";
@@ -43,7 +43,7 @@ export async function resumeFrom<Data>(
 ): Promise<Resumed> {
   const loaded = await loadState(point, { signal });
   await heedStop(signal);
-  const verdict = checkEnvironment(loaded.environment, environment, {
+  const verdict = checkEnvironment(loaded.environment, comparableFacts(environment, loaded.environment), {
     policy: policy.environmentMismatch,
     report: say,
   });

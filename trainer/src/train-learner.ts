@@ -74,7 +74,7 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   const { attempt } = start;
   standing = () => ({ attempt, step: start.resume?.step ?? 0, saved: start.resume });
   const policy = readResumePolicy(place, process.env, options.local?.resume);
-  const environment = environmentOf(learner, options.data);
+  const environment = environmentOf(learner, options);
   const resumed = await resume(place, start, { learner, data: options.data, policy, environment, signal: stop.signal });
   if (resumed === "stopped") return endEarly();
   say(`attempt ${attempt} on ${learner.backend}, from step ${start.resume?.step ?? 0} to ${options.steps}`);
@@ -226,9 +226,12 @@ async function resume<Data>(
 
 function environmentOf<Data>(
   { backend, environment, config }: Learner<Data>,
-  data: TrainLearnerOptions<Data>["data"],
+  { data, steps, seed }: Pick<TrainLearnerOptions<Data>, "data" | "steps" | "seed">,
 ): EnvironmentFacts {
-  return collectEnvironment({ backend, environment, config, dataset: data.digest() });
+  const { batchSize, cursor } = data;
+  const { permutationSeed } = cursor;
+  const training = { ...(batchSize === undefined ? {} : { batchSize }), seed, permutationSeed, steps };
+  return collectEnvironment({ backend, environment, config, dataset: data.digest(), training });
 }
 
 /** In a gang the first worker records for all. Null where no step is to be recorded. */

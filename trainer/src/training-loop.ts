@@ -20,6 +20,8 @@ export type BatchSource<Data> = {
   /** Rows drawn so far. */
   readonly samples: number;
   readonly dataset: { readonly size: number };
+  /** Rows in a batch, where they all have as many. */
+  readonly batchSize?: number;
   next(): Data;
   seek(cursor: Cursor): void;
 };

@@ -180,6 +180,25 @@ describe("another environment", () => {
     expect(report?.environment?.total).toBeGreaterThan(1);
   });
 
+  test.each([
+    ["batch size", { batchSize: 4 }, "training.batchSize: 5 -> 4"],
+    ["seed", { seed: 8 }, "training.seed: 7 -> 8"],
+    ["order of the data", { permutationSeed: 3 }, "training.permutationSeed: 2 -> 3"],
+    ["number of steps", { steps: 10 }, "training.steps: 9 -> 10"],
+  ])("is another %s as well: named, and refused where the policy is Block", async (_, training, difference) => {
+    const directory = await saved();
+    expect(members(await live({ directory, steps: 5, training }))).toEqual([difference]);
+    await expect(live({ directory, steps: 6, training, policy: { environmentMismatch: "Block" } })).rejects.toThrow(
+      new RegExp(`is Block\\): ${difference.split(":")[0]} is \\d+ in the checkpoint, \\d+ here\\.$`),
+    );
+  });
+
+  test("is none where the checkpoint is of a trainer that did not record how it was set to train", async () => {
+    const directory = await saved({ training: null });
+    const { report } = await live({ directory, steps: 5, policy: { environmentMismatch: "Block" } });
+    expect(report?.environment).toEqual({ policy: "Block", total: 0, differences: [] });
+  });
+
   test("another configuration of the same optimizer is a difference", async () => {
     const second = await live({ directory: await saved(), steps: 5, learningRate: 0.2 });
     expect(second.report?.environment?.differences.map(({ member }) => member)).toEqual(["config"]);

@@ -13,7 +13,7 @@ import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { onTestFinished } from "vitest";
 import { Batches, type Cursor, type Dataset } from "../src/batches.ts";
-import { collectEnvironment } from "../src/environment-facts.ts";
+import { collectEnvironment, type TrainingFacts } from "../src/environment-facts.ts";
 import { weightsDigest } from "../src/final-weights.ts";
 import type { HeldTensor } from "../src/learner.ts";
 import { Random, withMathRandom } from "../src/random.ts";
@@ -45,6 +45,8 @@ export type Life = {
   readonly model?: (tf: Tf) => tfjs.LayersModel;
   readonly optimizer?: (tf: Tf) => tfjs.Optimizer;
   readonly learningRate?: number;
+  /** How the script says that it trains; null for a trainer that did not record it yet. */
+  readonly training?: Partial<TrainingFacts> | null;
   /** Another state of the random numbers than the checkpoint's. */
   readonly randomSeed?: number;
   /** Another order of the rows. */
@@ -98,7 +100,9 @@ export async function live(life: Life): Promise<Lived> {
   const learner = await makeLearner(life);
   const data = new Batches(points(), { batchSize: 5, seed: 2 });
   const { backend, environment: said, config } = learner;
-  const environment = collectEnvironment({ backend, environment: said, config, dataset: data.digest() });
+  const training = { batchSize: 5, seed: 7, permutationSeed: 2, steps: 9, ...life.training };
+  const environment = collectEnvironment({ backend, environment: said, config, dataset: data.digest(), training });
+  const { training: _, ...older } = environment;
   const rules = ResumePolicy.parse({ environmentMismatch: "Ignore", ...policy });
   const resumed = point === null ? null : await resumeFrom(point, { learner, data, policy: rules, environment });
   const state = resumed?.state;
@@ -133,7 +137,7 @@ export async function live(life: Life): Promise<Lived> {
           ...{ optimizer: snapshot.optimizer, metrics: [], evaluatedStep: 0, best: null },
           ...{ trainedSeconds: 0, attempts: attempt },
         } satisfies TrainingState),
-        jsonFile("environment.json", environment),
+        jsonFile("environment.json", life.training === null ? older : environment),
       ],
       producer: { name: "test", version: "1" },
     });
