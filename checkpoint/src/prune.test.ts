@@ -5,6 +5,7 @@ import { pathIn, restore, runUid, savedRun } from "../test/fixture.ts";
 import { FencedError } from "./log/append.ts";
 import { prune } from "./prune.ts";
 import { DirectoryStore } from "./store/directory-store.ts";
+import { StorageUnavailableError } from "./store/store.ts";
 
 const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
 const now = "2026-01-01T00:00:00.000Z";
@@ -35,6 +36,21 @@ describe("pruning", () => {
     expect(await readdir(join(store.root, "data"))).toHaveLength(3);
     await prune(store, { attempt: 1, policy, verified, recorded: [], now });
     expect(await readdir(join(store.root, "data"))).toHaveLength(2);
+  });
+
+  test("empties the trash that a killed prune left, where the device lets it", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const data = join(store.root, "data");
+    for (const name of [".trash-bad", ".trash-step-000000000005-a0001-x"])
+      await mkdir(join(data, name, "more"), { recursive: true });
+    store.remove = async (name) => {
+      if (name === ".trash-bad") throw new StorageUnavailableError("Cannot remove: EIO");
+      await DirectoryStore.prototype.remove.call(store, name);
+    };
+    const { removed } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(removed).toHaveLength(1);
+    expect(await readdir(data)).toEqual([".trash-bad", saved[1]?.directory, saved[2]?.directory]);
   });
 
   test("by a fenced attempt removes nothing", async () => {

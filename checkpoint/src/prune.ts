@@ -2,7 +2,7 @@ import { appendRecordAfter, FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
 import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, type RetentionPlan, retain } from "./retention.ts";
-import type { Store } from "./store/store.ts";
+import { StorageUnavailableError, type Store } from "./store/store.ts";
 
 /** What retention decides from, without the log, which is read afresh. */
 export type PruneRequest = Omit<RetentionInput, "state"> & Readonly<{ attempt: number; signal?: AbortSignal }>;
@@ -15,14 +15,15 @@ const tombstonesPerRecord = 256;
 
 /**
  * Carries out retention: a tombstone is appended, and won, before a byte goes (I6). The plan holds only in the state it
- * was made from, so a log that moved meanwhile means a new plan. What an earlier, killed prune left half removed is
- * finished first. Throws `FencedError` when a newer attempt holds the log.
+ * was made from, so a log that moved meanwhile means a new plan. What an earlier, killed prune left half removed, or in
+ * the trash, is finished first. Throws `FencedError` when a newer attempt holds the log.
  */
 export async function prune(store: Store, { attempt, signal, ...input }: PruneRequest): Promise<Pruned> {
   const options = signal === undefined ? {} : { signal };
   for (let round = 0; ; round += 1) {
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
+    await emptyTrash(store);
     await finishRemovals(store, state, { attempt, ...options });
     const plan = retain({ ...input, state });
     const removed = plan.remove.slice(0, tombstonesPerRecord).map(({ ref }) => ref);
@@ -48,6 +49,23 @@ function holdTo({ fence }: RunState, attempt: number): void {
     `Cannot prune for attempt ${attempt} because attempt ${fence.attempt} has opened the log`,
     fence,
   );
+}
+
+/**
+ * What a process that was killed as it removed has left under a name that nobody looks for. Its room may be what the next
+ * tombstone needs.
+ */
+async function emptyTrash(store: Store): Promise<void> {
+  // Only a rename makes trash, and a bucket has none.
+  if (store.tier !== "Volume") return;
+  for (const name of (await store.names()).filter((one) => one.startsWith(".trash-"))) {
+    try {
+      await store.remove(name);
+    } catch (error) {
+      // One that the device will not let go of must not keep retention from the others. A volume that is away shows below.
+      if (!(error instanceof StorageUnavailableError)) throw error;
+    }
+  }
 }
 
 type Remover = Readonly<{ attempt: number; signal?: AbortSignal }>;
