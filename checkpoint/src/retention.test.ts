@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { digestOf, log } from "../test/log-builder.ts";
 import { lineage } from "./candidates.ts";
-import { isRefused } from "./log/fold.ts";
+import { carry, isRefused } from "./log/fold.ts";
 import { type RetentionInput, retain } from "./retention.ts";
 
 const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
@@ -161,6 +161,19 @@ describe("retention", () => {
     const tiny = plan({ verified: a1(40, 50), policy: { ...policy, maxBytes: 250 } });
     expect(tiny.keep).toEqual({ 40: "verified", 50: "verified" });
     expect(tiny.pauseSaving).toBe("200 bytes kept, 100 for the next checkpoint, 250 allowed");
+  });
+
+  test("lets the oldest milestones go before an open could not carry them any more", () => {
+    const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
+    const { state } = runOf(steps);
+    const everyStep = { ...policy, everySteps: 1 };
+    const { keep, remove } = retain({ state, policy: everyStep, verified: a1(14_999, 15_000), recorded: [], now });
+    expect(remove.map(({ ref }) => ref.step)).toEqual(steps.slice(0, remove.length));
+    expect(remove[0]?.why).toBe("the log has no room for more milestones");
+    const carried = carry({ ...state, checkpoints: keep.map(({ ref }) => ref) });
+    const bytes = Buffer.byteLength(JSON.stringify(carried));
+    expect(bytes).toBeLessThan(3 * 1024 * 1024 + 100);
+    expect(bytes).toBeGreaterThan(3 * 1024 * 1024 - 1000);
   });
 
   test("never removes the base, the final one, or what two verified newer ones do not cover (I6)", () => {

@@ -33,6 +33,9 @@ export type RetentionPlan = Readonly<{
 
 const defaultEvidenceSeconds = 24 * 60 * 60;
 
+/** Of an `open`, which may have 4 MiB: the rest is for what is saved before retention looks again. */
+const maxCarriedBytes = 3 * 1024 * 1024;
+
 type Reasons = ReadonlyMap<Digest, readonly string[]>;
 
 /**
@@ -46,12 +49,16 @@ export function retain(input: RetentionInput): RetentionPlan {
   // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
   const bestVerified = best(verifiedOf(input, history), policy, 1);
   const floor = merge(untouchable(input, history), bestVerified, best(history, policy, 1));
-  const full = merge(floor, best(history, policy, policy.best?.count ?? 0), wanted(history, policy));
+  const ruled = merge(floor, best(history, policy, policy.best?.count ?? 0), last(history, policy));
+  const wanted = milestones(history, policy);
+  const full = merge(ruled, carried(state, ruled, wanted));
   const next = Math.max(0, ...state.checkpoints.map(({ bytes }) => bytes));
   const budget = policy.maxBytes ?? Number.POSITIVE_INFINITY;
   const isTight = bytesOf(state, full) + next > budget;
   const reasons = isTight ? floor : full;
   const keptBytes = bytesOf(state, reasons);
+  const unruled = (digest: Digest) =>
+    wanted.has(digest) ? "the log has no room for more milestones" : "two newer are verified, no rule keeps it";
   const overview = `${keptBytes} bytes kept, ${next} for the next checkpoint, ${policy.maxBytes} allowed`;
   return {
     keep: state.checkpoints.flatMap((ref) => {
@@ -62,7 +69,7 @@ export function retain(input: RetentionInput): RetentionPlan {
       .filter((ref) => !reasons.has(ref.digest))
       .map((ref) => ({
         ref,
-        why: isTight ? `the byte budget: ${overview}` : "two newer are verified, no rule keeps it",
+        why: isTight ? `the byte budget: ${overview}` : unruled(ref.digest),
       })),
     keptBytes,
     shrunk: isTight ? overview : null,
@@ -105,13 +112,37 @@ function isFreshEvidence({ state, now, evidenceSeconds = defaultEvidenceSeconds 
   return refusal !== undefined && Date.parse(now) - Date.parse(refusal.time) < evidenceSeconds * 1000;
 }
 
-function wanted(history: readonly CheckpointRef[], policy: RetentionPolicy): Reasons {
-  const every = policy.everySteps;
-  const last = history.slice(0, policy.last).map((ref) => [ref.digest, ["last"]] as const);
-  const milestones = history
-    .filter(({ step }) => every !== null && step > 0 && step % every === 0)
-    .map((ref) => [ref.digest, [`every:${every}`]] as const);
-  return merge(new Map(last), new Map(milestones));
+function last(history: readonly CheckpointRef[], policy: RetentionPolicy): Reasons {
+  return new Map(history.slice(0, policy.last).map(({ digest }) => [digest, ["last"]]));
+}
+
+/** Multiples of the policy's steps, newest first. */
+function milestones(history: readonly CheckpointRef[], { everySteps: every }: RetentionPolicy): Reasons {
+  const multiples = history.filter(({ step }) => every !== null && step > 0 && step % every === 0);
+  return new Map(multiples.map(({ digest }) => [digest, [`every:${every}`]]));
+}
+
+/**
+ * As many of the newest milestones as the next `open` can carry beside all else that it has to: one that were larger than
+ * a record could not be appended, and the run could never be opened again.
+ */
+function carried(state: RunState, others: Reasons, wanted: Reasons): Reasons {
+  const refs = new Map(state.checkpoints.map((ref) => [ref.digest, ref]));
+  const sizeOf = (digest: Digest) => carriedBytes(refs.get(digest) ?? null);
+  let left = maxCarriedBytes - carriedBytes(state.attempts) - carriedBytes(state.refused);
+  for (const digest of others.keys()) left -= sizeOf(digest);
+  const kept = new Map<Digest, readonly string[]>();
+  for (const [digest, reasons] of wanted) {
+    left -= others.has(digest) ? 0 : sizeOf(digest);
+    if (left < 0) break;
+    kept.set(digest, reasons);
+  }
+  return kept;
+}
+
+/** Bytes that a value takes in a record, and the comma behind it. */
+function carriedBytes(value: object | null): number {
+  return Buffer.byteLength(JSON.stringify(value)) + 1;
 }
 
 function best(history: readonly CheckpointRef[], policy: RetentionPolicy, count: number): Reasons {
