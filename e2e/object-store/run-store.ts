@@ -18,9 +18,6 @@ export const impatient: Patience = {
   longestPauseMs: 10,
 };
 
-/** As {@link impatient}, and without another try: a process that dies at its first error. */
-export const once: Patience = { ...impatient, tries: 1 };
-
 /** Keys in files, as a Secret is mounted. */
 export interface MountedSecret {
   readonly directory: string;

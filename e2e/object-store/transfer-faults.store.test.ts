@@ -22,7 +22,7 @@ import { type ObjectStore, startStore, storeKinds } from "./store.ts";
 import { storeClient } from "./store-access.ts";
 
 /** Nothing may move for so long; a stall of the tests is longer, or shorter where it is only slow. */
-const quick = { ...impatient, requestMs: 400 };
+const quick = { ...impatient, requestMs: 1_000 };
 const [long, short] = [60_000, 150];
 const weights = /step-000000000030-a0001\/model/;
 const mirroredWeights = /step-000000000020-a0001\/model/;

@@ -9,7 +9,7 @@ import type { Client } from "minio";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { makeAuthority } from "../cluster/control-plane/certificates.ts";
 import { type FaultProxy, startFaultProxy } from "./proxy/fault-proxy.ts";
-import { failureOf, impatient, mountSecret, openRunStore, secretOf, once as singleTry } from "./run-store.ts";
+import { failureOf, impatient, mountSecret, openRunStore, secretOf } from "./run-store.ts";
 import { type ObjectStore, startStore, storeKinds } from "./store.ts";
 import { storeClient } from "./store-access.ts";
 import { keysBelow } from "./test-requests.ts";
@@ -317,7 +317,11 @@ describe.each(storeKinds)("on %s", (kind) => {
       "ca.crt": await readFile(authority.certificatePath, "utf8"),
     });
     const cutter = await startCutter(new URL(secured.access.endpoint));
-    const store = await openRunStore(secured.access, { endpoint: cutter.endpoint, secret, patience: singleTry });
+    const store = await openRunStore(secured.access, {
+      endpoint: cutter.endpoint,
+      secret,
+      patience: { ...roomy, tries: 1 },
+    });
     cutter.cutAfter(6 * mebibyte);
     expect(await failureOf(upload(store, { "a.bin": large.subarray(0, 12 * mebibyte) }), secured.access)).toMatchObject(
       {

@@ -77,8 +77,15 @@ describe.each(storeKinds)("between a client and %s", (kind) => {
     const { status } = refusals[code];
     const outcome = await outcomeOf(put(client, `${base}/a`, large));
     // The client reads no further than the status where it would try again.
-    expect(outcome).toMatch(status >= 500 || status === 429 ? `${status}` : code);
+    expect(outcome).toMatch([429, 500, 503].some((again) => again === status) ? `${status}` : code);
     expect(lastEntry()).toMatchObject({ status, storeStatus: undefined, fault: "Answer" });
+    expect(await has(`${base}/a`)).toBe(false);
+  });
+
+  test("answers with a web page that says nothing of the store", async () => {
+    befall({ kind: "Page", status: 404 });
+    await put(client, `${base}/a`, "x").catch(() => {});
+    expect(lastEntry()).toMatchObject({ status: 404, storeStatus: undefined, fault: "Page" });
     expect(await has(`${base}/a`)).toBe(false);
   });
 
