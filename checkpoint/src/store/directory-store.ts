@@ -25,7 +25,8 @@ import {
 export async function openDirectoryStore(root: string, { runUid }: { runUid: string }): Promise<DirectoryStore> {
   const directory = resolve(root);
   return accessing("open the checkpoints", directory, async () => {
-    await mkdir(directory, { recursive: true });
+    const first = await mkdir(directory, { recursive: true });
+    if (first !== undefined) await syncNames({ first, last: directory });
     for (const name of ["log", "data"]) await makeDirectory(join(directory, name), { existing: "accept" });
     await syncDirectory(directory);
     await probe(directory);
@@ -141,6 +142,11 @@ export class DirectoryStore implements Store {
     }
     return join(this.#data, name);
   }
+}
+
+/** Makes the names of directories durable that were made one in the other, each in its parent. */
+async function syncNames({ first, last }: { first: string; last: string }): Promise<void> {
+  for (let made = last; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
 }
 
 /** Gives a checkpoint its name whose settling, or whose repair, was cut off between its two renames. */
