@@ -21,9 +21,9 @@ type PartSum = "Crc32" | "Md5";
 /** Statuses of refusals that may be of a request with a sum that the store does not know, or that is wrong. */
 const refusals = [400, 422, 501];
 /**
- * Codes of those that are: AWS and versitygw answer another sum with the first, MinIO with the second, Ceph with the
- * fourth; the rest is about sums that cannot be read or are not known. Whatever else stands behind such a status, such as
- * keys that have expired, says nothing of sums.
+ * Codes of those that are: AWS and versitygw answer another sum with the first, MinIO with the second; the rest is about
+ * sums that cannot be read or are not known. Whatever else stands behind such a status, such as keys that have expired,
+ * says nothing of sums.
  */
 const sumRefusals = new Set([
   "BadDigest",
