@@ -62,6 +62,7 @@ export const ReplayVerdict = z.object({
   result: z
     .enum(["NothingRecorded", "Pending", "BitExact", "WithinTolerance", "Differs"])
     .describe("BitExact: loss and weights of every compared step are the same to the last bit."),
+  unreadable: Shown.optional().describe("Why a record of those steps could not be read; absent where all could."),
   firstDifference: Step.optional().describe("The first step whose loss or weights are other bits."),
   largestDifference: Decimal.optional().describe("Between two losses of a step, relative to the larger."),
   tolerance: Decimal.describe("The largest such difference that still counts as within tolerance."),

@@ -144,6 +144,17 @@ describe("an event tells", () => {
         ],
       ],
     ],
+    [
+      "that the record could not be read, and why",
+      { replay: replay({ recorded: 0, compared: 0, result: "NothingRecorded", unreadable: "EIO: i/o error, read" }) },
+      [
+        [
+          "Normal",
+          "ReplayNotRecorded",
+          "Attempt 1 had nothing to compare: the record of the 9 steps after its checkpoint cannot be read: EIO: i/o error, read.",
+        ],
+      ],
+    ],
   ] satisfies [string, ResumeReport, string[][]][])("%s", (_, resume, expected) => {
     expect(told(resume).map(({ type, reason, message }) => [type, reason, message])).toEqual(expected);
     expect(told(resume, resume)).toEqual([]);

@@ -49,7 +49,7 @@ function isFinal(replay: ReplayVerdict | undefined): boolean {
 }
 
 function replayEvent(attempt: number, replay: ReplayVerdict): RunEvent {
-  const { result, asked, recorded, compared, firstDifference, largestDifference, tolerance } = replay;
+  const { result, asked, recorded, compared, unreadable, firstDifference, largestDifference, tolerance } = replay;
   const steps = `${compared} of ${recorded} recorded steps (${asked} asked for)`;
   const apart = `from step ${firstDifference} on in other bits, with losses apart by up to ${largestDifference} of their size (tolerance ${tolerance})`;
   switch (result) {
@@ -57,7 +57,10 @@ function replayEvent(attempt: number, replay: ReplayVerdict): RunEvent {
       return {
         type: "Normal",
         reason: "ReplayNotRecorded",
-        message: `Attempt ${attempt} had nothing to compare: none of the ${asked} steps after its checkpoint is on record.`,
+        message:
+          unreadable === undefined
+            ? `Attempt ${attempt} had nothing to compare: none of the ${asked} steps after its checkpoint is on record.`
+            : `Attempt ${attempt} had nothing to compare: the record of the ${asked} steps after its checkpoint cannot be read: ${unreadable}.`,
       };
     case "Pending":
       return { type: "Normal", reason: "ReplayPending", message: `Attempt ${attempt} has compared ${steps} so far.` };

@@ -68,6 +68,14 @@ test("only the next step on record is wanted, and no other is taken for it", () 
   expect(check.verdict.compared).toBe(0);
 });
 
+test("a record that cannot be read is told from one that was never written, with the reason", () => {
+  const { verdict } = new ReplayCheck({ asked: 3, recorded: [], unreadable: "EIO: i/o error, read" });
+  expect(ReplayVerdict.parse(verdict)).toMatchObject({ result: "NothingRecorded", unreadable: "EIO: i/o error, read" });
+  expect(describeReplay(verdict)).toBe(
+    "the record of the 3 steps after the checkpoint cannot be read, so none can be compared: EIO: i/o error, read",
+  );
+});
+
 test("a verdict is told in one line with its numbers", () => {
   const check = new ReplayCheck({ asked: 3, recorded: [step(5, 1), step(6, 2)] });
   check.take(step(5, 1.5));

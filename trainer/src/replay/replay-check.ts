@@ -8,6 +8,12 @@ import { lossOf, type ReplayStep } from "./replay-step.ts";
  */
 export const lossTolerance = 1e-3;
 
+type Recorded = {
+  readonly asked: number;
+  readonly recorded: readonly ReplayStep[];
+  readonly unreadable?: string | null;
+};
+
 /**
  * Compares steps that are computed again with what is on record of them. The verdict is one of what has been compared
  * so far; one that says `Differs` stays.
@@ -15,14 +21,16 @@ export const lossTolerance = 1e-3;
 export class ReplayCheck {
   readonly #asked: number;
   readonly #recorded: readonly ReplayStep[];
+  readonly #unreadable: string | null;
   #compared = 0;
   #firstDifference: number | null = null;
   #largestDifference = 0;
 
-  /** `recorded` are the steps after the checkpoint, one after the other. */
-  constructor({ asked, recorded }: { asked: number; recorded: readonly ReplayStep[] }) {
+  /** `recorded` are the steps after the checkpoint, one after the other; `unreadable` says why there may be more. */
+  constructor({ asked, recorded, unreadable = null }: Recorded) {
     this.#asked = asked;
     this.#recorded = recorded;
+    this.#unreadable = unreadable;
   }
 
   get isDone(): boolean {
@@ -50,6 +58,7 @@ export class ReplayCheck {
       recorded: this.#recorded.length,
       compared: this.#compared,
       result: this.#result(),
+      ...(this.#unreadable === null ? {} : { unreadable: this.#unreadable }),
       ...(this.#firstDifference === null
         ? {}
         : { firstDifference: this.#firstDifference, largestDifference: decimal(this.#largestDifference) }),
@@ -75,12 +84,14 @@ export class ReplayCheck {
 
 /** A verdict in words, for the log. */
 export function describeReplay(verdict: ReplayVerdict): string {
-  const { asked, recorded, compared, firstDifference, largestDifference, tolerance } = verdict;
+  const { asked, recorded, compared, unreadable, firstDifference, largestDifference, tolerance } = verdict;
   const steps = `${compared} of ${recorded} recorded steps compared (${asked} asked for)`;
   const apart = `other bits from step ${firstDifference} on, losses apart by up to ${largestDifference} of their size`;
   switch (verdict.result) {
     case "NothingRecorded":
-      return `none of the ${asked} steps after the checkpoint is on record, so none can be compared`;
+      return unreadable === undefined
+        ? `none of the ${asked} steps after the checkpoint is on record, so none can be compared`
+        : `the record of the ${asked} steps after the checkpoint cannot be read, so none can be compared: ${unreadable}`;
     case "Pending":
       return `no verdict yet: ${steps}`;
     case "BitExact":

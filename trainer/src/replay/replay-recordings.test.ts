@@ -67,13 +67,26 @@ test.each([
 ] satisfies [string, Recording[], string[]][])("finds %s", async (_, recordings, expected) => {
   const said: string[] = [];
   const followed = { step: 4, digest: digest("a") };
-  const found = await findRecording(runWith(recordings), followed, { steps: 3, report: (text) => said.push(text) });
+  const { steps: found, unreadable } = await findRecording(runWith(recordings), followed, {
+    steps: 3,
+    report: (text) => said.push(text),
+  });
   const steps = [1, 2].flatMap((attempt) => [5, 6, 7].map((step) => ({ name: `${attempt}:${step}`, attempt, step })));
   const names = found.map((each) =>
     steps.find(({ attempt, step }) => each.step === step && each.loss === bitsOf(attempt)),
   );
   expect(names.map((each) => each?.name)).toEqual(expected);
-  expect(said).toEqual([]);
+  expect([said, unreadable]).toEqual([[], null]);
+});
+
+test("what can be read beside a recording that cannot is found, and why the other could not is told", async () => {
+  const root = runWith([{ attempt: 2, after: 4, steps: [5] }]);
+  mkdirSync(join(root, "replay", recordingName(4, 1)));
+  const said: string[] = [];
+  const followed = { step: 4, digest: digest("a") };
+  const found = await findRecording(root, followed, { steps: 3, report: (text) => said.push(text) });
+  expect(found).toEqual({ steps: [stepOf(2, 5)], unreadable: expect.stringContaining("EISDIR") });
+  expect(said).toHaveLength(1);
 });
 
 test("a directory that cannot be read fails no resume, and is told of", async () => {
@@ -82,6 +95,7 @@ test("a directory that cannot be read fails no resume, and is told of", async ()
   writeFileSync(join(root, "replay"), "no directory");
   const said: string[] = [];
   const followed = { step: 4, digest: digest("a") };
-  expect(await findRecording(root, followed, { steps: 3, report: (text) => said.push(text) })).toEqual([]);
+  const found = await findRecording(root, followed, { steps: 3, report: (text) => said.push(text) });
+  expect(found).toEqual({ steps: [], unreadable: expect.stringContaining("ENOTDIR") });
   expect(said).toEqual([expect.stringMatching(/^Cannot read what is on record for the replay check: .*ENOTDIR/)]);
 });

@@ -1,5 +1,6 @@
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { maxShownLength } from "@trainingrun/checkpoint/contract/resume.ts";
 import { parseRecordingName, recordingName, replayDirectory } from "./replay-journal.ts";
 import type { Followed } from "./replay-recorder.ts";
 import { parseLine, ReplayHeading, ReplayStep } from "./replay-step.ts";
@@ -9,29 +10,37 @@ const maxLineBytes = 400;
 /** Recordings of one step by different attempts: the first and the last few say all there is. */
 const maxRecordings = 64;
 
+/** Steps on record, and why a record could not be read; null where all could. */
+export type Found = { readonly steps: readonly ReplayStep[]; readonly unreadable: string | null };
+
 /**
  * What is on record of the steps that follow on a checkpoint, one after the other and at most so many. Where several
  * attempts recorded them, the longest record counts, and of equally long ones the earliest: it is what the others were
- * compared with. A record ends where a line is damaged or missing. Nothing on record is no error; nor is a directory
- * that cannot be read, for a resume does not depend on it, but `report` is told.
+ * compared with. A record ends where a line is damaged or missing. Nothing on record is no error; nor is what cannot be
+ * read, for a resume does not depend on it, but it is told apart from what was never written, and `report` is told.
  */
 export async function findRecording(
   root: string,
   { step, digest }: Followed,
   { steps, report }: { steps: number; report: (text: string) => void },
-): Promise<ReplayStep[]> {
-  try {
-    const recordings = await listRecordings(root);
-    let best: ReplayStep[] = [];
-    for (const { attempt } of recordings.filter((recording) => recording.step === step).slice(0, maxRecordings)) {
-      const found = await follow(root, { step, attempt, checkpoint: digest, steps });
-      if (found.length > best.length) best = found;
+): Promise<Found> {
+  let best: readonly ReplayStep[] = [];
+  let unreadable: string | null = null;
+  const orNone = async <Item>(reading: Promise<Item[]>): Promise<Item[]> => {
+    try {
+      return await reading;
+    } catch (error) {
+      report(`Cannot read what is on record for the replay check: ${String(error)}`);
+      unreadable ??= String(error).slice(0, maxShownLength).toWellFormed();
+      return [];
     }
-    return best;
-  } catch (error) {
-    report(`Cannot read what is on record for the replay check: ${String(error)}`);
-    return [];
+  };
+  const recordings = (await orNone(listRecordings(root))).filter((recording) => recording.step === step);
+  for (const { attempt } of recordings.slice(0, maxRecordings)) {
+    const found = await orNone(follow(root, { step, attempt, checkpoint: digest, steps }));
+    if (found.length > best.length) best = found;
   }
+  return { steps: best, unreadable };
 }
 
 /** By step and attempt, so that the earliest attempt comes first. */

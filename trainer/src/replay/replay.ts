@@ -46,7 +46,8 @@ export class Replay {
   static async start(parts: ReplayParts): Promise<Replay> {
     const { base, checkpoints: root, steps, report } = parts;
     if (base === null) return new Replay(parts, null);
-    const check = new ReplayCheck({ asked: steps, recorded: await findRecording(root, base, { steps, report }) });
+    const { steps: recorded, unreadable } = await findRecording(root, base, { steps, report });
+    const check = new ReplayCheck({ asked: steps, recorded, unreadable });
     const replay = new Replay(parts, check);
     if (check.isDone) replay.#say(check.verdict);
     return replay;
