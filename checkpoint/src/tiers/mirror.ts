@@ -1,12 +1,12 @@
 import type { Digest } from "../contract/digest.ts";
-import { manifestName } from "../file-path.ts";
+import { inLanes } from "../in-lanes.ts";
 import { appendRecord, FencedError } from "../log/append.ts";
 import { find } from "../log/fold.ts";
 import { readLog } from "../log/read.ts";
 import type { CheckpointRef } from "../log/state.ts";
 import type { Manifest } from "../manifest.ts";
 import { commitOf } from "../save.ts";
-import type { Store } from "../store/store.ts";
+import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/store.ts";
 import { assembleCheckpoint } from "./assemble.ts";
 import { readStoredManifest } from "./stored-manifest.ts";
 
@@ -27,26 +27,43 @@ const lookedAtAtOnce = 16;
 
 /**
  * Everything that is whole in the object store and that its log knows: what an earlier life of this agent, or an earlier
- * attempt, has uploaded. A base that was carried into the log without its bytes is not among them.
+ * attempt, has uploaded. A base that was carried into the log without its bytes is not among them, nor is what has lost
+ * some since.
  */
 export async function readMirrored(to: Store, { signal }: { signal?: AbortSignal } = {}): Promise<Set<Digest>> {
   const { state } = await readLog(to, signal === undefined ? {} : { signal });
   const present = new Set(await to.names());
-  const candidates = state.checkpoints.filter(({ directory }) => present.has(directory));
   const whole = new Set<Digest>();
-  for (let from = 0; from < candidates.length; from += lookedAtAtOnce) {
-    signal?.throwIfAborted();
-    const some = candidates.slice(from, from + lookedAtAtOnce);
-    const found = await Promise.all(some.map(({ directory }) => hasManifest(to, directory)));
-    for (const [index, { digest }] of some.entries()) if (found[index]) whole.add(digest);
+  for (const { digest, directory } of state.checkpoints) {
+    if (!present.has(directory)) continue;
+    if ((await readWhole(to.checkpoint(directory), digest, signal)) !== null) whole.add(digest);
   }
   return whole;
 }
 
-/** The manifest is put last. Without one an upload was begun and not ended, or a removal was. */
-async function hasManifest(to: Store, directory: string): Promise<boolean> {
-  await using manifest = await to.checkpoint(directory).open(manifestName);
-  return manifest !== null;
+/**
+ * The manifest of a copy of which nothing is missing and every file has its size; null for any other. The manifest is put
+ * last, so without one an upload was begun and not ended, or a removal was. The bytes are for the restore to match.
+ */
+async function readWhole(copy: StoredCheckpoint, digest: Digest, signal?: AbortSignal): Promise<Manifest | null> {
+  const stored = await readStoredManifest(copy, digest);
+  if (stored === null) return null;
+  let isWhole = true;
+  await inLanes(stored.manifest.files, lookedAtAtOnce, async ({ path, bytes }) => {
+    signal?.throwIfAborted();
+    if (isWhole && (await sizeOf(copy, path)) !== bytes) isWhole = false;
+  });
+  return isWhole ? stored.manifest : null;
+}
+
+async function sizeOf(copy: StoredCheckpoint, path: string): Promise<number | null> {
+  try {
+    await using file = await copy.open(path);
+    return file?.bytes ?? null;
+  } catch (error) {
+    if (error instanceof DamagedFileError) return null;
+    throw error;
+  }
 }
 
 /**
@@ -62,11 +79,11 @@ export async function mirrorCheckpoint(
   options: UploadOptions = {},
 ): Promise<void> {
   const { to, attempt } = tiers;
-  const stored = await readStoredManifest(to.checkpoint(checkpoint.directory), checkpoint.digest);
-  const manifest = stored?.manifest ?? (await upload(tiers, checkpoint, options));
+  const { signal } = options;
+  const whole = await readWhole(to.checkpoint(checkpoint.directory), checkpoint.digest, signal);
+  const manifest = whole ?? (await upload(tiers, checkpoint, options));
   // The base of this attempt stands in the log already: its `open` carried it there.
   if (checkpoint.attempt !== attempt) return;
-  const { signal } = options;
   const outcome = await appendRecord(to, commitOf(manifest), signal === undefined ? {} : { signal });
   if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
   if (outcome.kind === "void" && find(outcome.state, checkpoint.digest) === undefined) {
