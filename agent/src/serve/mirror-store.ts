@@ -118,6 +118,8 @@ export class MirrorStore {
   /** Breaks off whatever is on its way there; the store is opened anew when it is needed next. */
   interrupt(): void {
     this.#opened?.stop.abort();
+    // What was sent of it cannot be taken back any more with the same requests.
+    this.#isSwept = false;
     this.close();
   }
 
