@@ -16,7 +16,7 @@ import { AgentMetrics } from "../src/serve/metrics.ts";
 import { Mirror } from "../src/serve/mirror.ts";
 import type { OpenedStore } from "../src/serve/mirror-store.ts";
 import { agentState } from "../src/serve/report.ts";
-import { nothingRecorded, podVariables } from "./sample.ts";
+import { keepTwo, nothingRecorded, podVariables } from "./sample.ts";
 import { TrainerRole } from "./trainer-role.ts";
 
 /** A directory that goes with the test. */
@@ -218,4 +218,15 @@ export class ServingPod {
       now: () => this.nowMs,
     });
   }
+}
+
+/** Retention that removes nothing. */
+export const keepMany = { TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, last: 100 }) };
+
+/** A pod of the first attempt that has saved these steps and verified them. */
+export async function savedPod(steps: readonly number[], over: Record<string, string> = keepMany) {
+  const tiers = await Tiers.make();
+  const pod = await ServingPod.start(tiers, 1, over);
+  const saved = await pod.save(...steps);
+  return { tiers, pod, saved };
 }

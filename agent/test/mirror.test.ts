@@ -1,27 +1,17 @@
-import { readdirSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import { MirrorRate } from "@trainingrun/checkpoint/contract/mirror-rate.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { latestVerified } from "../src/serve/knowledge.ts";
-import { ServingPod, Tiers } from "./mirror-scene.ts";
+import { keepMany, ServingPod, savedPod, Tiers } from "./mirror-scene.ts";
 import { keepTwo, nothingRecorded } from "./sample.ts";
 
 beforeEach(() => {
   for (const said of ["log", "warn", "error"] as const) vi.spyOn(console, said).mockReturnValue(undefined);
 });
-
-const keepMany = { TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, last: 100 }) };
-
-/** A pod of the first attempt that has saved these steps and verified them. */
-async function savedPod(steps: readonly number[], over: Record<string, string> = keepMany) {
-  const tiers = await Tiers.make();
-  const pod = await ServingPod.start(tiers, 1, over);
-  const saved = await pod.save(...steps);
-  return { tiers, pod, saved };
-}
 
 describe("While the trainer trains", () => {
   test("what is verified goes into the object store, the newest first, and stands in its log", async () => {
@@ -61,6 +51,24 @@ describe("While the trainer trains", () => {
     expect(pod.mirror.state).toMatchObject({ lagSeconds: 7 });
     await pod.mirrorUntil(() => pod.mirror.settled);
     expect(pod.mirror.state).toMatchObject({ lagSeconds: 0 });
+  });
+
+  test("the lag counts from the first save that is lacking, also when retention would not upload that any more", async () => {
+    const { pod } = await savedPod([10], {});
+    pod.mirror.wake();
+    pod.nowMs += 7_000;
+    await pod.save(20, 30, 40);
+    expect(pod.mirror.state).toMatchObject({ lagSeconds: 7 });
+  });
+
+  test("the trainer is told how fast the last upload was", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.atPublish.set(10, async () => {
+      pod.nowMs += 10_000;
+    });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    const text = readFileSync(join(pod.environment.TRAININGRUN_CONTROL, "mirror-rate"), "utf8");
+    expect(MirrorRate.parse(JSON.parse(text))).toEqual({ version: 1, bytesPerSecond: pod.uploadedBytes / 10 });
   });
 
   test("a store that is away is a problem with its words, holds up no verification, and is filled when it is back", async () => {
@@ -133,17 +141,40 @@ describe("After a restart of the agent", () => {
     expect((await tiers.commits()).toSorted()).toEqual(["commit 10", "commit 20", "commit 30"]);
   });
 
-  test("one whose manifest is gone is uploaded again: without it the rest is no checkpoint", async () => {
+  test.each<[string, (checkpoint: string) => void]>([
+    ["whose manifest is gone", (checkpoint) => rmSync(join(checkpoint, "MANIFEST.json"))],
+    ["of which the bucket has lost a file", (checkpoint) => rmSync(join(checkpoint, "state.json"))],
+    ["of which a file has another size", (checkpoint) => truncateSync(join(checkpoint, "state.json"), 5)],
+  ])("one %s does not count as mirrored, and is uploaded again", async (_which, damage) => {
     const { tiers, pod, saved } = await savedPod([10, 20]);
     await pod.mirrorUntil(() => pod.mirror.settled);
     const [broken] = saved;
-    if (broken) rmSync(join(tiers.remote.root, "data", broken.directory, "MANIFEST.json"));
+    const { digest = "" } = broken?.manifest ?? {};
+    damage(join(tiers.remote.root, "data", broken?.directory ?? ""));
+    expect((await readMirrored(tiers.remote)).has(digest)).toBe(false);
     pod.restart();
     await pod.mirrorUntil(() => pod.mirror.settled);
-    const { digest = "" } = broken?.manifest ?? {};
     expect(await verifyCheckpoint(tiers.remote, { digest, directory: broken?.directory ?? "" })).toMatchObject({
       ok: true,
     });
+  });
+
+  test("or a broken off upload, what was sent in part is removed before the next upload", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    const sweeps: string[] = [];
+    tiers.remote.removeTemporaries = async () => {
+      sweeps.push((await tiers.commits()).at(-1) ?? "nothing");
+    };
+    tiers.atUpload.set(10, async (signal) => {
+      await pod.save(20);
+      pod.mirror.hurry({ leftMs: 30_000 });
+      signal.throwIfAborted();
+    });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect([sweeps, await tiers.commits()]).toEqual([
+      ["nothing", "nothing"],
+      ["commit 20", "commit 10"],
+    ]);
   });
 
   test("one that lacks only its record gets that, without a byte", async () => {
@@ -285,89 +316,5 @@ describe("Retention", () => {
     const before = pod.uploadedBytes;
     await pod.mirrorUntil(() => pod.mirror.settled);
     expect(pod.uploadedBytes).toBe(before);
-  });
-});
-
-describe("When the pod ends", () => {
-  const ephemeral = { ...keepMany, TRAININGRUN_VOLUME: "Ephemeral" };
-
-  test("`done` follows the final checkpoint into the object store, before all that is older", async () => {
-    const { tiers, pod } = await savedPod([10, 20]);
-    const final = await pod.finish(30);
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    expect(await tiers.commits()).toEqual(["commit 30", "done", "commit 20", "commit 10"]);
-    expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
-  });
-
-  /** A pod whose store takes ten seconds for a checkpoint, and that saves its last one while another is on its way. */
-  async function endingWhile(held: "atUpload" | "atPublish", leftMs: number) {
-    const { tiers, pod } = await savedPod([10]);
-    const takeTenSeconds = async () => {
-      pod.nowMs += 10_000;
-    };
-    tiers.atPublish.set(10, takeTenSeconds);
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    await pod.save(20);
-    if (held === "atUpload") tiers.atPublish.set(20, takeTenSeconds);
-    let brokenOff = true;
-    tiers[held].set(20, async (signal) => {
-      if (held === "atPublish") await takeTenSeconds();
-      await pod.save(30);
-      pod.mirror.hurry({ leftMs });
-      signal.throwIfAborted();
-      brokenOff = false;
-    });
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    expect(pod.mirror.state.problem).toBeNull();
-    return { brokenOff, commits: await tiers.commits() };
-  }
-
-  const newestFirst = { brokenOff: true, commits: ["commit 10", "commit 30", "commit 20"] };
-  test.each([
-    ["gives way to the last one, which gets there in time", "atUpload", 15_000, newestFirst],
-    ["gives way although it is nearly there, where the last one gets there as well", "atPublish", 15_000, newestFirst],
-    ["gives way where neither would get there: the last one is worth more", "atUpload", 5_000, newestFirst],
-    [
-      "and nearly there is not thrown away for a last one that would not get there",
-      ...(["atPublish", 5_000] as const),
-      { brokenOff: false, commits: ["commit 10", "commit 20", "commit 30"] },
-    ],
-  ] as const)("an older checkpoint that is on its way %s", async (_what, held, leftMs, outcome) => {
-    expect(await endingWhile(held, leftMs)).toEqual(outcome);
-  });
-
-  test("with a durable volume, it does not wait for a store that is away", async () => {
-    const { tiers, pod } = await savedPod([10]);
-    tiers.away = "the store is away";
-    expect(pod.mirror.settled).toBe(false);
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    expect(pod.mirror.state).toMatchObject({ lagSteps: 10 });
-  });
-
-  test("of a finished run, it does: no attempt follows that would bring the final checkpoint there", async () => {
-    const { tiers, pod } = await savedPod([10]);
-    tiers.away = "the store is away";
-    const final = await pod.finish(20);
-    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
-    expect(pod.mirror.settled).toBe(false);
-    tiers.away = null;
-    pod.mirror.hurry({ leftMs: 30_000 });
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    expect(await tiers.commits()).toEqual(["commit 20", "done", "commit 10"]);
-    expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
-  });
-
-  test("with an ephemeral one, it does, and nothing counts as verified or done until the store has it (I9, I10)", async () => {
-    const { tiers, pod } = await savedPod([10], ephemeral);
-    tiers.away = "the store is away";
-    const final = await pod.finish(20);
-    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
-    expect(pod.mirror.settled).toBe(false);
-    expect([latestVerified(pod.knowledge), pod.knowledge.done]).toEqual([null, null]);
-    tiers.away = null;
-    pod.mirror.hurry({ leftMs: 30_000 });
-    await pod.mirrorUntil(() => pod.mirror.settled);
-    expect(latestVerified(pod.knowledge)).toMatchObject({ digest: final, tiers: ["Volume", "ObjectStore"] });
-    expect(pod.knowledge.done).toBe(final);
   });
 });

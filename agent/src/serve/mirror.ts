@@ -1,5 +1,8 @@
+import { join } from "node:path";
 import type { MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import type { MirrorRate } from "@trainingrun/checkpoint/contract/mirror-rate.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { find } from "@trainingrun/checkpoint/log/fold.ts";
@@ -7,7 +10,9 @@ import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { mirrorCheckpoint, SourceDamagedError } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { type MirrorPlan, planMirror } from "@trainingrun/checkpoint/tiers/mirror-plan.ts";
+import { writeAtomically } from "../control-directory.ts";
 import type { Problem } from "./knowledge.ts";
+import { Lag } from "./lag.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { MirrorStore, type OpenedStore } from "./mirror-store.ts";
 import { Operations } from "./operations.ts";
@@ -54,8 +59,8 @@ export class Mirror {
   readonly #meter: UploadMeter;
   readonly #now: () => number;
   readonly #pace = new Pace([], { pollMs });
-  /** Since when the object store lacks a checkpoint. */
-  #lackedSince: ReadonlyMap<Digest, number> = new Map();
+  readonly #lag = new Lag();
+  #lagMs = 0;
   #turn: "Newest" | "Waiting" = "Newest";
   /** When the pod's time is over; null while that is not known. */
   #endsAt: number | null = null;
@@ -91,6 +96,8 @@ export class Mirror {
 
   /** Says that the source has something new. */
   wake(): void {
+    // From now on it is lacking, whoever asks for how long, and whether the store can be reached or not.
+    this.#plan();
     if (this.#isInTheWay || this.#isFenced) this.#store.interrupt();
     this.#pace.wake();
   }
@@ -141,15 +148,12 @@ export class Mirror {
 
   /** What the operator is told, at this moment. */
   get state(): MirrorState {
-    const { latest, lagSteps, lagBytes, missing } = this.#plan();
-    const behind = missing.filter(({ step }) => latest === null || step > latest.step);
-    const now = this.#now();
-    const oldest = Math.min(now, ...behind.map(({ digest }) => this.#lackedSince.get(digest) ?? now));
+    const { latest, lagSteps, lagBytes } = this.#plan();
     return {
       latestStep: latest?.step ?? null,
       lagSteps,
       lagBytes,
-      lagSeconds: (now - oldest) / 1000,
+      lagSeconds: this.#lagMs / 1000,
       uploading: this.#meter.uploading,
       bytesPerSecond: this.#meter.bytesPerSecond,
       problem: this.#problem(),
@@ -182,7 +186,9 @@ export class Mirror {
     // One that gives way, or fails, has had its turn as well.
     this.#turn = this.#plan().missing.every(({ step }) => step <= ref.step) ? "Waiting" : "Newest";
     this.#meter.begin(ref);
+    let sent = 0;
     const onBytes = (bytes: number) => {
+      sent += bytes;
       this.#meter.add(bytes);
       metrics.countUploaded(bytes);
     };
@@ -199,6 +205,7 @@ export class Mirror {
     this.#store.add(ref.digest);
     const seconds = (this.#now() - started) / 1000;
     metrics.countMirrored(seconds);
+    if (sent > 0 && seconds > 0) await leaveRate(environment, sent / seconds);
     console.log(`Mirrored step ${ref.step} of attempt ${ref.attempt}, ${ref.bytes} bytes in ${seconds.toFixed(3)} s`);
   }
 
@@ -216,8 +223,8 @@ export class Mirror {
     const { removed } = this.#store;
     const turn = this.#isEnding ? "Newest" : this.#turn;
     const plan = planMirror({ attempt, volume, policy, verified, mirrored, removed, pausing, turn });
-    const now = this.#now();
-    this.#lackedSince = new Map(plan.missing.map(({ digest }) => [digest, this.#lackedSince.get(digest) ?? now]));
+    const ahead = plan.ahead.map(({ step }) => step);
+    this.#lagMs = this.#lag.at({ ahead, latestStep: plan.latest?.step ?? null, now: this.#now() });
     return plan;
   }
 
@@ -259,6 +266,14 @@ export class Mirror {
     this.#fenced = true;
     this.#options.onFenced(why);
   }
+}
+
+/** Tells the trainer how fast that was. Without it, or with an older one, its last upload may not fit; nothing else needs it. */
+async function leaveRate({ TRAININGRUN_CONTROL: control }: AgentEnvironment, bytesPerSecond: number): Promise<void> {
+  const rate = { version: 1, bytesPerSecond } satisfies MirrorRate;
+  await writeAtomically(join(control, controlFiles.mirrorRate), JSON.stringify(rate)).catch((error: unknown) => {
+    console.error(`The trainer is not told how fast the object store is: ${String(error)}`);
+  });
 }
 
 const withoutConditions =

@@ -30,6 +30,8 @@ export type MirrorPlan = Readonly<{
   missing: readonly CheckpointRef[];
   /** The newest checkpoint that both tiers have, or null. */
   latest: CheckpointRef | null;
+  /** What is verified and newer than {@link latest}, whoever uploads it, newest first. */
+  ahead: readonly CheckpointRef[];
   /** Steps from {@link latest} (from 0 without one) to the newest verified checkpoint. */
   lagSteps: number;
   lagBytes: number;
@@ -55,6 +57,7 @@ export function planMirror(input: MirrorInput): MirrorPlan {
     next: missing.filter(({ digest }) => !pausing.has(digest)),
     missing,
     latest,
+    ahead: sound.filter(({ step }) => latest === null || step > latest.step),
     lagSteps: Math.max(0, (sound[0]?.step ?? 0) - (latest?.step ?? 0)),
     lagBytes: missing.reduce((sum, { bytes }) => sum + bytes, 0),
   };
