@@ -59,7 +59,7 @@ test("retention and sweep leave the event files alone, and evaluations are among
   const store = await openDirectoryStore(directory, { runUid: "local" });
   const { state } = await readLog(store);
   expect(state.deleted.length).toBeGreaterThan(0);
-  await sweep(store, state);
+  await sweep(store, state, { recorded: [] });
   const losses = Array.from({ length: 200 }, (_, at) => [`${at + 1} train/loss`, 1] as const);
   const evaluations = ends.map((step) => [`${step} evaluation/doubled`, 1] as const);
   const events = readEvents(join(directory, "tensorboard"));
