@@ -67,10 +67,11 @@ export class DirectoryWriter implements CheckpointWriter {
     const trash = join(this.#data, `.trash-${directory.slice(this.#data.length + 1).replace(/^\./, "")}`);
     try {
       await rename(directory, trash);
-      await rm(trash, { recursive: true, force: true });
     } catch {
       // The save's own error is what the caller hears of; what stays here is swept by the next restore.
+      return;
     }
+    await removeTrash(trash);
   }
 
   /** Makes what has the final name make way, when this one's place is durable: at no instant are both without a name. */
@@ -85,7 +86,7 @@ export class DirectoryWriter implements CheckpointWriter {
     await absentAsNull(() => rename(aside, this.#final));
     await syncDirectory(this.#data);
     for (const trash of [leftAside, replaced]) {
-      if (trash !== null) await rm(trash, { recursive: true, force: true });
+      if (trash !== null) await removeTrash(trash);
     }
   }
 
@@ -110,5 +111,13 @@ export class DirectoryWriter implements CheckpointWriter {
   async #makeParent(parent: string): Promise<void> {
     await this.#makeParents(parent);
     await makeDirectory(join(this.#directory(), parent), { existing: "refuse" });
+  }
+}
+
+async function removeTrash(trash: string): Promise<void> {
+  try {
+    await rm(trash, { recursive: true, force: true });
+  } catch {
+    // What is damaged may not go. Nobody looks at it, and whoever prunes or sweeps tries again.
   }
 }

@@ -83,6 +83,19 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await verdict(reopened, saved)).toMatchObject({ ok: true });
   });
 
+  test("takes the place of a damaged copy that the device does not let go of", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
+    const failing = vi.spyOn(fs, "rm").mockRejectedValue(Object.assign(new Error("EIO"), { code: "EIO" }));
+    syncBuiltinESMExports();
+    const assembled = await assemble({ to: second, from: [second, first], saved }).finally(() => {
+      failing.mockRestore();
+      syncBuiltinESMExports();
+    });
+    expect(assembled).toMatchObject({ kind: "assembled" });
+    expect(await verdict(second, saved)).toMatchObject({ ok: true });
+  });
+
   test("is repaired once more when its repairer died before the damaged copy made way", async () => {
     const { first, second, saved } = await twoCopies();
     await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
