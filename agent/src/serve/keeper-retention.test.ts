@@ -47,6 +47,7 @@ test("a volume without room for the next save waits for no object store, and say
   const pod = await ServingPod.start(tiers, 1);
   for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 100_000);
   await pod.look();
+  await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
   await pod.prune();
   expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 20, 30], []]);
   const other = join(volume, "another-run");
@@ -60,7 +61,8 @@ test("a volume without room for the next save waits for no object store, and say
   );
   rmSync(other);
   tiers.away = null;
-  await pod.mirrorUntil(() => pod.mirror.settled);
+  pod.nowMs += 60_000;
+  await pod.mirrorUntil(() => pod.mirror.mirrored?.size === 2);
   vi.setSystemTime(Date.now() + 60_000);
   await pod.prune();
   expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], []]);
@@ -76,6 +78,8 @@ test("in the pod itself, the room ends before that of its node, where a kubelet 
   const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_VOLUME: "Ephemeral" });
   for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 200_000);
   await pod.look();
+  tiers.away = "the store is away";
+  await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
   await pod.prune();
   expect(stepsOf(pod)).toEqual([20, 30]);
 });
