@@ -99,7 +99,8 @@ function untouchable(input: RetentionInput, history: readonly CheckpointRef[]): 
     if (ref.digest === state.done?.manifest) why.push("done");
     if (ref.digest === onRecord) why.push("recorded");
     if (ref === sound[0] || ref === sound[1]) why.push("verified");
-    else if (ref.step >= secondProven) why.push("newer-unproven");
+    // One that was refused will never be proven: its day as evidence is all that holds it.
+    else if (ref.step >= secondProven && !isRefused(state, ref.digest)) why.push("newer-unproven");
     else if (healthy.includes(ref)) why.push("healthy");
     if (isFreshEvidence(input, ref)) why.push("evidence");
     if (why.length > 0) reasons.set(ref.digest, why);

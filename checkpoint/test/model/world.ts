@@ -96,13 +96,14 @@ export function openedTwice({ actors }: World): string | null {
   return new Set(attempts).size === attempts.length ? null : "two pods have opened one attempt (I1)";
 }
 
-/** A tombstone that has just come into force must leave two newer ones in the lineage, and the base. */
+/** A tombstone that has just come into force must leave the base, and two newer ones of whatever was not refused. */
 function brokenDeletion(before: RunState, now: RunState): string | null {
   const gone = before.checkpoints.filter(({ digest }) => !now.checkpoints.some((ref) => ref.digest === digest));
   for (const { digest, step } of gone) {
+    if (now.opened?.base === digest) return `${digest} was deleted and is the base (I6)`;
+    if (before.refused.some((refusal) => refusal.digest === digest)) continue;
     const usable = now.checkpoints.filter((ref) => !now.refused.some((refusal) => refusal.digest === ref.digest));
     if (usable.filter((ref) => ref.step > step).length < 2) return `${digest} was deleted without two newer (I6)`;
-    if (now.opened?.base === digest) return `${digest} was deleted and is the base (I6)`;
   }
   return null;
 }
