@@ -24,7 +24,7 @@ function decided(state: Partial<AgentState>, spec: Fields = mirrored, status: Fi
 const healthOf = (state: Partial<AgentState>, spec?: Fields) => condition(decided(state, spec), "CheckpointsHealthy");
 
 /** What the sentence about each problem tells a person to touch. A new problem does not compile without a line. */
-const remedies: Record<ObjectStoreProblem, string> = {
+const remedies: Record<ObjectStoreProblem | "MirrorLogLost", string> = {
   EndpointUnreachable: "spec.checkpoint.objectStore.endpoint (https://s3.example.com)",
   CertificateRefused: "as ca.crt into the Secret s3-keys",
   BucketMissing: "Create the bucket checkpoints at https://s3.example.com",
@@ -37,6 +37,7 @@ const remedies: Record<ObjectStoreProblem, string> = {
   ConditionsUnsupported: "honours If-None-Match",
   Throttled: "raise the limit of checkpoints",
   StoreFailing: "logs of the store at https://s3.example.com",
+  MirrorLogLost: "Look for a lifecycle rule of the bucket checkpoints",
   Stopped: "the next one goes on",
 };
 

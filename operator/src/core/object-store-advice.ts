@@ -28,6 +28,8 @@ const advice: Readonly<Record<string, (place: Place) => string>> = {
   Throttled: ({ bucket }) =>
     `The store asks for fewer requests and is tried again; raise the limit of ${bucket} if this stays.`,
   StoreFailing: ({ endpoint }) => `Look at the logs of the store at ${endpoint}; it is tried again.`,
+  MirrorLogLost: ({ bucket }) =>
+    `Look for a lifecycle rule of the bucket ${bucket}, or a person, that removes objects below the run's prefix; suspend and resume the run, so that its next attempt opens the log there anew.`,
   Stopped: () => "The agent was stopped before it was done; the next one goes on.",
 };
 
