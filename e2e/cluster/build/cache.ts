@@ -62,8 +62,11 @@ async function removeUnused(name: string): Promise<void> {
     const isOfKind = other.startsWith(kind) && /^[0-9a-f]{12}$/.test(other.slice(kind.length));
     if (!isOfKind || other === name) continue;
     const path = join(cacheDirectory(), other);
-    const { mtimeMs } = await stat(path);
-    if (Date.now() - mtimeMs > unusedMs) await rm(path, { recursive: true, force: true });
+    // Another clone may remove it at the same moment; whatever else keeps it is no reason to fail here.
+    const wanted = await stat(path).catch(() => null);
+    if (wanted !== null && Date.now() - wanted.mtimeMs > unusedMs) {
+      await rm(path, { recursive: true, force: true }).catch(() => {});
+    }
   }
 }
 
