@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+
 /** The name of a checkpoint's directory: a step and the attempt that saved it; unique, for an attempt saves a step once. */
 export function directoryName(step: number, attempt: number): string {
   return `step-${String(step).padStart(12, "0")}-a${String(attempt).padStart(4, "0")}`;
@@ -17,14 +19,14 @@ export function parseSavingName(name: string): { attempt: number } | null {
   return attempt === undefined ? null : { attempt: Number(attempt) };
 }
 
-const settling = ".settling-";
-
-/** The name of a complete checkpoint's directory for the moment in which its own name is given anew. */
+/** A name of its own for a complete checkpoint's directory, for the moment in which its own name is given anew. */
 export function settlingName(name: string): string {
-  return `${settling}${name}`;
+  return `.settling-${randomUUID().replaceAll("-", "")}-${name}`;
 }
 
-/** The name that a directory under such a name is to get, or null where it is under another. */
+/** The checkpoint's name that a directory under such a name is to get, or null where it is under another. */
 export function parseSettlingName(aside: string): string | null {
-  return aside.startsWith(settling) ? aside.slice(settling.length) : null;
+  // Earlier releases wrote no nonce.
+  const name = /^\.settling-(?:[0-9a-f]{1,64}-)?(.+)$/.exec(aside)?.[1];
+  return name !== undefined && parseDirectoryName(name) !== null ? name : null;
 }

@@ -107,11 +107,12 @@ export class DirectoryStore implements Store {
 
   async settle(directory: string): Promise<void> {
     const path = this.#path(directory);
-    const aside = this.#path(settlingName(directory));
     await accessing("settle a checkpoint", path, async () => {
-      // It is aside already where a settling was cut off; and whoever opens the volume just now gives it its name.
-      await absentAsNull(() => rename(path, aside));
-      await absentAsNull(() => rename(aside, path));
+      const aside = this.#path(settlingName(directory));
+      const isAside = await absentAsNull(() => rename(path, aside).then(() => true));
+      // Where a settling was cut off it is aside already; and whoever opens the volume just now gives it its name.
+      if (isAside === null) await finishSettling(this.#data, directory);
+      else await absentAsNull(() => rename(aside, path));
       await lstat(path);
       await syncDirectory(this.#data);
     });
@@ -150,12 +151,18 @@ async function syncNames({ first, last }: { first: string; last: string }): Prom
 }
 
 /** Gives a checkpoint its name whose settling, or whose repair, was cut off between its two renames. */
-async function finishSettling(data: string): Promise<void> {
-  const names = await readdir(data);
-  for (const aside of names) {
+async function finishSettling(data: string, only?: string): Promise<void> {
+  const names = new Set(await readdir(data));
+  for (const aside of [...names].sort()) {
     const name = parseSettlingName(aside);
-    // Another process may be settling it right now, and give it its name itself.
-    if (name !== null && !names.includes(name)) await absentAsNull(() => rename(join(data, aside), join(data, name)));
+    if (name === null || names.has(name) || (only ?? name) !== name) continue;
+    try {
+      await rename(join(data, aside), join(data, name));
+      names.add(name);
+    } catch (error) {
+      // Another process gives it its name itself, or the device does not let go of it: the others are not to wait for it.
+      if (errorCode(error) === undefined) throw error;
+    }
   }
 }
 

@@ -3,8 +3,11 @@ import { lstat, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
-import { absentAsNull, accessing, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
+import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
 import type { CheckpointWriter } from "./store.ts";
+
+/** How often another process's repair of the same checkpoint may come between. */
+const maxRounds = 3;
 
 /**
  * A checkpoint being written to a file system. No reader looks at `.saving-...`; the final name appears in one rename,
@@ -52,7 +55,7 @@ export class DirectoryWriter implements CheckpointWriter {
       const deepestFirst = [...this.#subdirectories.keys()].sort((a, b) => b.length - a.length);
       for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
       await syncDirectory(directory);
-      if (replace && (await absentAsNull(() => lstat(this.#final))) !== null) return this.#takePlace(directory);
+      if (replace && (await exists(this.#final))) return this.#takePlace(directory);
       await rename(directory, this.#final);
       // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.
       this.#current = null;
@@ -74,25 +77,46 @@ export class DirectoryWriter implements CheckpointWriter {
     await removeTrash(trash);
   }
 
-  /** Makes what has the final name make way, when this one's place is durable: at no instant are both without a name. */
+  /**
+   * Makes what has the final name make way, once this one is durable under a name that whoever opens the volume completes.
+   * Another process may be repairing the same checkpoint: each has a name of its own aside, the last one stays, and what
+   * made way goes for good only when something has the final name.
+   */
   async #takePlace(directory: string): Promise<void> {
     const aside = join(this.#data, settlingName(basename(this.#final)));
-    const leftAside = await this.#makeWay(aside);
     await rename(directory, aside);
     // From here on whoever opens the volume may give it its name.
     this.#current = null;
     await syncDirectory(this.#data);
-    const replaced = await this.#makeWay(this.#final);
-    await absentAsNull(() => rename(aside, this.#final));
-    await syncDirectory(this.#data);
-    for (const trash of [leftAside, replaced]) {
-      if (trash !== null) await removeTrash(trash);
+    const replaced: string[] = [];
+    for (let round = 0; round < maxRounds && (await exists(aside)); round += 1) {
+      const trash = await this.#makeWay(this.#final);
+      if (trash !== null) replaced.push(trash);
+      const outcome = await this.#takeName(aside);
+      // What made way just now may have been this one, which somebody who opened the volume had given its name.
+      if (outcome === "absent" && trash !== null) await this.#takeName(trash);
+      if (outcome !== "taken") break;
     }
+    await syncDirectory(this.#data);
+    if (!(await exists(this.#final))) return;
+    const leftAside = await this.#makeWay(aside);
+    for (const trash of leftAside === null ? replaced : [...replaced, leftAside]) await removeTrash(trash);
   }
 
   async #makeWay(path: string): Promise<string | null> {
     const trash = join(this.#data, `.trash-${basename(this.#final)}-${randomUUID()}`);
     return absentAsNull(() => rename(path, trash).then(() => trash));
+  }
+
+  /** Gives it the final name, where it is still there and no other process has given that to another. */
+  async #takeName(path: string): Promise<"named" | "absent" | "taken"> {
+    try {
+      return (await absentAsNull(() => rename(path, this.#final).then(() => "named" as const))) ?? "absent";
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === "ENOTEMPTY" || code === "EEXIST") return "taken";
+      throw error;
+    }
   }
 
   #directory(): string {
@@ -112,6 +136,10 @@ export class DirectoryWriter implements CheckpointWriter {
     await this.#makeParents(parent);
     await makeDirectory(join(this.#directory(), parent), { existing: "refuse" });
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await absentAsNull(() => lstat(path))) !== null;
 }
 
 async function removeTrash(trash: string): Promise<void> {

@@ -1,7 +1,7 @@
 import fs, { readdir, readFile, rm } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { basename, join } from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { deleteFile, flipBit, truncateFile, zeroRange } from "../../test/damage.ts";
 import { filesOf, pathIn, restore, runUid, save, temporaryStore } from "../../test/fixture.ts";
 import { bytesFile } from "../file-source.ts";
@@ -96,6 +96,38 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await verdict(second, saved)).toMatchObject({ ok: true });
   });
 
+  test("stands whole after two repairs of it at once, whichever is held up where the damaged copy makes way", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
+    const held = holdingRenamesFrom(saved.directory, 2);
+    const repair = () => assemble({ to: second, from: [second, first], saved });
+    const zombie = repair();
+    await held[0]?.reached;
+    const newer = repair();
+    await held[1]?.reached;
+    held[0]?.release();
+    expect(await zombie).toMatchObject({ kind: "assembled" });
+    held[1]?.release();
+    expect(await newer).toMatchObject({ kind: "assembled" });
+    expect(await verdict(second, saved)).toMatchObject({ ok: true });
+    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+  });
+
+  test("stands whole after a repair that moved its own copy away, to which another process had given the name", async () => {
+    const { first, second, saved } = await twoCopies();
+    await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
+    const [held] = holdingRenamesFrom(saved.directory, 1);
+    const repair = assemble({ to: second, from: [second, first], saved });
+    await held?.reached;
+    // Another repair has made the damaged copy make way and died, and the volume was opened.
+    await rm(pathIn(second, saved.directory), { recursive: true });
+    const reopened = await openDirectoryStore(second.root, { runUid });
+    held?.release();
+    expect(await repair).toMatchObject({ kind: "assembled" });
+    expect(await verdict(reopened, saved)).toMatchObject({ ok: true });
+    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+  });
+
   test("is repaired once more when its repairer died before the damaged copy made way", async () => {
     const { first, second, saved } = await twoCopies();
     await flipBit(pathIn(second, saved.directory, "large.bin"), 77);
@@ -104,7 +136,9 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await verdict(reopened, saved)).toMatchObject({ ok: false });
     expect(await assemble({ to: reopened, from: [reopened, first], saved })).toMatchObject({ kind: "assembled" });
     expect(await verdict(reopened, saved)).toMatchObject({ ok: true });
-    expect(await readdir(join(second.root, "data"))).toEqual([saved.directory]);
+    // Whether the other one is dead cannot be told: what it has aside stays.
+    const aside = expect.stringMatching(new RegExp(`^\\.settling-[0-9a-f]{32}-${saved.directory}$`));
+    expect((await readdir(join(second.root, "data"))).sort()).toEqual([aside, saved.directory]);
   });
 
   test("is made whole from two copies that are damaged in different chunks, and says which were", async () => {
@@ -161,6 +195,30 @@ describe("A checkpoint assembled from the copies in other tiers", () => {
     expect(await verdict(first, saved)).toMatchObject({ ok: true });
   });
 });
+
+type Held = Readonly<{ reached: Promise<void>; release: () => void }>;
+
+/** Holds so many renames of that name back, each until it is released. */
+function holdingRenamesFrom(name: string, count: number): Held[] {
+  const gates = Array.from({ length: count }, () => ({
+    reached: Promise.withResolvers<void>(),
+    released: Promise.withResolvers<void>(),
+  }));
+  const { rename } = fs;
+  const waiting = [...gates];
+  const watched = vi.spyOn(fs, "rename").mockImplementation(async (from, to) => {
+    const gate = basename(String(from)) === name ? waiting.shift() : undefined;
+    gate?.reached.resolve();
+    await gate?.released.promise;
+    await rename(from, to);
+  });
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    watched.mockRestore();
+    syncBuiltinESMExports();
+  });
+  return gates.map(({ reached, released }) => ({ reached: reached.promise, release: () => released.resolve() }));
+}
 
 /** Lets `act` go on until it renames something from or to that name; from then on it renames nothing, as if it had died. */
 async function dyingAtRename(side: "from" | "to", name: string, act: () => Promise<unknown>): Promise<void> {
