@@ -4,6 +4,8 @@ export type FinalSaveInput = {
   readonly step: number;
   /** The newest step that a commit holds, 0 when there is none: a run without steps has nothing to lose. */
   readonly savedStep: number;
+  /** Whether that commit lacks what was evaluated since at its very step. */
+  readonly isOutdated?: boolean;
   readonly inFlight: { readonly step: number; readonly remainingBytes: number } | null;
   /** What one save writes. */
   readonly bytes: number;
@@ -39,7 +41,8 @@ const unmeasured = Number.POSITIVE_INFINITY;
  */
 export function planFinalSave(input: FinalSaveInput): FinalSavePlan {
   const { step, savedStep, inFlight } = input;
-  if (savedStep >= step) return { action: "nothing to save", why: `step ${step} is saved already` };
+  if (savedStep >= step && input.isOutdated !== true)
+    return { action: "nothing to save", why: `step ${step} is saved already` };
 
   const rate = input.bytesPerSecond ?? unmeasured;
   const left = input.remainingSeconds - reserveSeconds;

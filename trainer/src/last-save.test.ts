@@ -5,11 +5,11 @@ import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
-import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
-import { FinalSaveError, type HurriedRun, saveBefore, saveLastStep } from "./last-save.ts";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { FinalSaveError, type HurriedRun, isFinal, saveBefore, saveLastStep } from "./last-save.ts";
 import type { HeldTensor } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
-import { Saver } from "./saver.ts";
+import { type Saved, Saver } from "./saver.ts";
 import { writerHere } from "./saving/start-writer.ts";
 
 const runUid = "run";
@@ -29,7 +29,13 @@ const thousandBytes: HeldTensor = {
 };
 
 /** A run that has stopped after step 5, on a volume whose log takes no record the next `failures` times. */
-async function stoppedRun({ failures }: { failures: number }): Promise<HurriedRun & { store: DirectoryStore }> {
+async function stoppedRun({
+  failures,
+  last = null,
+}: {
+  failures: number;
+  last?: Saved | null;
+}): Promise<HurriedRun & { store: DirectoryStore }> {
   const directory = await mkdtemp(join(tmpdir(), "last-save-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const store = await openDirectoryStore(directory, { runUid });
@@ -62,7 +68,8 @@ async function stoppedRun({ failures }: { failures: number }): Promise<HurriedRu
     store,
     step: 5,
     uploadBytesPerSecond: null,
-    saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, null),
+    saver: new Saver({ ...who, store, writer: writerHere(store), pacer }, last),
+    outdated: last?.digest ?? null,
     saveRequest: () => ({
       state: {
         version: 1,
@@ -119,6 +126,32 @@ test("a save in flight that fails after SIGTERM is done anew while there is time
   const run = await stoppedRun({ failures: 1 });
   run.saver.begin(run.saveRequest());
   expect(await saveBefore(within(10), run)).toMatchObject({ finalCheckpoint: "Saved", checkpoint: { step: 5 } });
+});
+
+describe("A last step that is saved without its evaluation", () => {
+  const last = { step: 5, digest: `blake3:${"5".repeat(64)}` };
+
+  test.each(["in flight", "not begun"])("is saved with it before the deadline, that save being %s", async (when) => {
+    const run = await stoppedRun({ failures: 0, last });
+    if (when === "in flight") run.saver.begin(run.saveRequest());
+    const { finalCheckpoint, checkpoint } = await saveBefore(within(20), run);
+    expect(finalCheckpoint).toBe("Saved");
+    expect(isFinal(checkpoint, run)).toBe(true);
+    expect(await steps(run.store)).toEqual([5]);
+  });
+
+  test("is tried again with it, when that save failed", async () => {
+    const run = await stoppedRun({ failures: 2, last });
+    const { checkpoint } = await saveBefore(within(20), run);
+    expect(isFinal(checkpoint, run)).toBe(true);
+  });
+
+  test("stands as it is where there is no time, and the run is not done with it", async () => {
+    const run = await stoppedRun({ failures: 0, last });
+    const save = await saveBefore(within(0), run);
+    expect(save).toMatchObject({ finalCheckpoint: "Saved", checkpoint: last });
+    expect(isFinal(save.checkpoint, run)).toBe(false);
+  });
 });
 
 test("a save on SIGTERM that keeps failing has failed, and has not run out of time", async () => {

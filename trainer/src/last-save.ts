@@ -79,7 +79,15 @@ export type HurriedSave = {
  * saved while there is time for that as well.
  */
 export async function saveBefore(deadline: Deadline, run: HurriedRun): Promise<HurriedSave> {
-  if (run.step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
+  const { step, saver } = run;
+  if (step === 0) return { finalCheckpoint: "NotAttempted", checkpoint: null, why: "no step was trained" };
+  const save = await saveInTime(deadline, run);
+  if (save.checkpoint !== null || saver.last?.step !== step) return save;
+  // No step is lost: the next attempt evaluates anew.
+  return { finalCheckpoint: "Saved", checkpoint: saver.last, why: `without what was evaluated since; ${save.why}` };
+}
+
+async function saveInTime(deadline: Deadline, run: HurriedRun): Promise<HurriedSave> {
   for (let tries = 1; ; tries += 1) {
     // Held before anything is waited for: this is the state that is to be saved.
     const request = run.saveRequest();
@@ -107,17 +115,18 @@ async function saveOnceBefore(
   deadline: Deadline,
   { run, request, bytes }: { run: HurriedRun; request: SaveRequest; bytes: number },
 ): Promise<HurriedSave> {
-  const { saver, step, uploadBytesPerSecond } = run;
+  const { saver, step, outdated, uploadBytesPerSecond } = run;
   const plan = planWithin(deadline, {
     step,
     savedStep: saver.last?.step ?? 0,
+    isOutdated: saver.last !== null && saver.last.digest === outdated,
     inFlight: saver.inFlight,
     bytes,
     bytesPerSecond: saver.bytesPerSecond,
   });
   const inFlightStep = saver.inFlight?.step ?? null;
   const inTime = await carryOut(plan, { run, request, deadlineMs: deadline.latestMs - recordMs });
-  const checkpoint = saver.last?.step === step ? saver.last : null;
+  const checkpoint = isFinal(saver.last, run) ? saver.last : null;
   const why = uploadBytesPerSecond === null ? plan.why : `${plan.why}, without what the upload needs`;
   return { finalCheckpoint: verdict(plan, { inTime, checkpoint, inFlightStep, step }), checkpoint, why };
 }
