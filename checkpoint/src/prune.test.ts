@@ -48,9 +48,26 @@ describe("pruning", () => {
       if (name === ".trash-bad") throw new StorageUnavailableError("Cannot remove: EIO");
       await DirectoryStore.prototype.remove.call(store, name);
     };
-    const { removed } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    const { removed, warning } = await prune(store, { attempt: 1, policy, verified, recorded: [], now });
     expect(removed).toHaveLength(1);
+    expect(warning?.message).toBe("Cannot remove: EIO");
     expect(await readdir(data)).toEqual([".trash-bad", saved[1]?.directory, saved[2]?.directory]);
+  });
+
+  test("goes on past one that the device does not let go of, in this prune and the next", async () => {
+    const { store, saved } = await savedRun([10, 20, 30, 40]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const [stuck] = saved.map(({ directory }) => directory);
+    store.remove = async (name) => {
+      if (name === stuck) throw new StorageUnavailableError("Cannot remove: EUCLEAN");
+      await DirectoryStore.prototype.remove.call(store, name);
+    };
+    const request = { attempt: 1, policy, verified, recorded: [], now };
+    expect((await prune(store, request)).warning?.message).toBe("Cannot remove: EUCLEAN");
+    expect(await readdir(join(store.root, "data"))).toEqual([stuck, saved[2]?.directory, saved[3]?.directory]);
+    const again = await prune(store, { ...request, policy: { ...policy, last: 1 }, verified: verified.slice(2) });
+    expect(again.warning?.message).toBe("Cannot remove: EUCLEAN");
+    expect(again.plan.keep.map(({ ref }) => ref.step)).toEqual([30, 40]);
   });
 
   test("by a fenced attempt removes nothing", async () => {

@@ -1,14 +1,23 @@
+import { letGo } from "./let-go.ts";
 import { appendRecordAfter, FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
 import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, type RetentionPlan, retain } from "./retention.ts";
-import { StorageUnavailableError, type Store } from "./store/store.ts";
+import type { StorageUnavailableError, Store } from "./store/store.ts";
 
 /** What retention decides from, without the log, which is read afresh. */
 export type PruneRequest = Omit<RetentionInput, "state"> & Readonly<{ attempt: number; signal?: AbortSignal }>;
 
-/** The plan that was carried out, the state it left, and what was removed. */
-export type Pruned = Readonly<{ plan: RetentionPlan; state: RunState; removed: readonly CheckpointRef[] }>;
+/**
+ * The plan that was carried out, the state it left, and what was removed. `warning` is why the first one stays that the
+ * device does not let go of.
+ */
+export type Pruned = Readonly<{
+  plan: RetentionPlan;
+  state: RunState;
+  removed: readonly CheckpointRef[];
+  warning: StorageUnavailableError | null;
+}>;
 
 const maxRounds = 20;
 const tombstonesPerRecord = 256;
@@ -23,11 +32,13 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
   for (let round = 0; ; round += 1) {
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
-    await emptyTrash(store);
-    await finishRemovals(store, state, { attempt, ...options });
+    const remover = { attempt, ...options };
+    const trash = await emptyTrash(store);
+    const unfinished = await finishRemovals(store, state, remover);
+    const left = trash ?? unfinished;
     const plan = retain({ ...input, state });
     const removed = plan.remove.slice(0, tombstonesPerRecord).map(({ ref }) => ref);
-    if (removed.length === 0 || round === maxRounds) return { plan, state, removed: [] };
+    if (removed.length === 0 || round === maxRounds) return { plan, state, removed: [], warning: left };
     const manifests = removed.map(({ digest }) => digest);
     const why = (plan.remove[0]?.why ?? "").slice(0, 512);
     const outcome = await appendRecordAfter(
@@ -37,8 +48,9 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
     );
     if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
     if (outcome.kind !== "appended") continue;
-    for (const { directory } of removed) await removeDeleted(store, directory, { attempt, ...options });
-    return { plan, state: outcome.state, removed };
+    const directories = removed.map(({ directory }) => directory);
+    const warning = await removeDeleted(store, directories, remover);
+    return { plan, state: outcome.state, removed, warning: left ?? warning };
   }
 }
 
@@ -55,33 +67,45 @@ function holdTo({ fence }: RunState, attempt: number): void {
  * What a process that was killed as it removed has left under a name that nobody looks for. Its room may be what the next
  * tombstone needs.
  */
-async function emptyTrash(store: Store): Promise<void> {
+async function emptyTrash(store: Store): Promise<StorageUnavailableError | null> {
   // Only a rename makes trash, and a bucket has none.
-  if (store.tier !== "Volume") return;
-  for (const name of (await store.names()).filter((one) => one.startsWith(".trash-"))) {
-    try {
-      await store.remove(name);
-    } catch (error) {
-      // One that the device will not let go of must not keep retention from the others. A volume that is away shows below.
-      if (!(error instanceof StorageUnavailableError)) throw error;
-    }
+  if (store.tier !== "Volume") return null;
+  let warning: StorageUnavailableError | null = null;
+  for (const name of await store.names()) {
+    const kept = name.startsWith(".trash-") ? await letGo(store, name) : null;
+    warning ??= kept;
   }
+  return warning;
 }
 
 type Remover = Readonly<{ attempt: number; signal?: AbortSignal }>;
 
-async function finishRemovals(store: Store, { deleted }: RunState, remover: Remover): Promise<void> {
-  if (deleted.length === 0) return;
+async function finishRemovals(store: Store, { deleted }: RunState, remover: Remover) {
+  if (deleted.length === 0) return null;
   const gone = new Set(deleted.map(({ directory }) => directory));
-  for (const name of await store.names()) if (gone.has(name)) await removeDeleted(store, name, remover);
+  return removeDeleted(
+    store,
+    (await store.names()).filter((name) => gone.has(name)),
+    remover,
+  );
 }
 
 /**
  * A process may sleep between its tombstone and the removal, and a newer attempt may have downloaded the same checkpoint
- * meanwhile to go on from it. So the log is asked right before, whether the tombstone is still the last word.
+ * meanwhile to go on from it. So the log is asked right before each, whether the tombstone is still the last word.
  */
-async function removeDeleted(store: Store, directory: string, { attempt, ...options }: Remover): Promise<void> {
-  const { state } = await readLog(store, options);
-  holdTo(state, attempt);
-  if (state.deleted.some((gone) => gone.directory === directory)) await store.remove(directory);
+async function removeDeleted(
+  store: Store,
+  directories: readonly string[],
+  { attempt, ...options }: Remover,
+): Promise<StorageUnavailableError | null> {
+  let warning: StorageUnavailableError | null = null;
+  for (const directory of directories) {
+    const { state } = await readLog(store, options);
+    holdTo(state, attempt);
+    if (!state.deleted.some((gone) => gone.directory === directory)) continue;
+    const kept = await letGo(store, directory);
+    warning ??= kept;
+  }
+  return warning;
 }

@@ -19,6 +19,7 @@ import { directoryName } from "./directory-name.ts";
 import { hashBytes } from "./hash.ts";
 import { readLog } from "./log/read.ts";
 import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
+import { StorageUnavailableError } from "./store/store.ts";
 
 const expecting = (expected: Partial<Expected>) => ({ expected: { ...nothingExpected, ...expected } });
 const model = (store: DirectoryStore, step: number) => pathIn(store, directoryName(step, 1), "model.safetensors");
@@ -305,6 +306,22 @@ describe("a restore", () => {
     const living = [".probe-living", ".saving-11-a2-00ff", "lost+found", directoryName(10, 1)];
     expect((await readdir(data)).sort()).toEqual(living);
     expect((await readdir(join(store.root, "log"))).filter((name) => name.startsWith("."))).toEqual([".tmp-living"]);
+  });
+
+  test("sweeps on past a directory that the device does not let go of, and prunes the log although one stays", async () => {
+    const { store } = await savedRun([10]);
+    for (const attempt of [2, 3]) await restore(store, attempt);
+    const data = join(store.root, "data");
+    for (const name of [".trash-bad", ".trash-good"]) await mkdir(join(data, name));
+    store.remove = async (name) => {
+      if (name === ".trash-bad") throw new StorageUnavailableError("Cannot remove: EIO");
+      await DirectoryStore.prototype.remove.call(store, name);
+    };
+    const [lowest] = await store.recordNumbers();
+    const outcome = await restore(store, 4);
+    expect(outcome.warnings).toEqual(["Leftovers stay until the next restore: Cannot remove: EIO"]);
+    expect(await readdir(data)).toEqual([".trash-bad", directoryName(10, 1)]);
+    expect((await store.recordNumbers())[0]).toBeGreaterThan(lowest ?? 0);
   });
 
   test("gives a checkpoint its name whose settling was cut off, and keeps what a repair left beside one", async () => {

@@ -302,14 +302,18 @@ class Restore {
 
   async #tidy(views: readonly View[]): Promise<void> {
     for (const { store, state } of views) {
-      try {
-        await sweep(store, state, this.#request.expected);
-        await compactLog(store, this.#options());
-      } catch (error) {
-        if (!(error instanceof StorageUnavailableError)) throw error;
-        this.#warnings.add(`Leftovers stay until the next restore: ${error.message}`);
-      }
+      await this.#tidying(async () => (await sweep(store, state, this.#request.expected)).warning);
+      // It may have work to do although the sweep had none that it could.
+      await this.#tidying(async () => void (await compactLog(store, this.#options())));
     }
+  }
+
+  async #tidying(tidy: () => Promise<StorageUnavailableError | null | undefined>): Promise<void> {
+    const left = await tidy().catch((error: unknown) => {
+      if (error instanceof StorageUnavailableError) return error;
+      throw error;
+    });
+    if (left) this.#warnings.add(`Leftovers stay until the next restore: ${left.message}`);
   }
 
   #restored(ref: CheckpointRef | undefined): RestoreOutcome {

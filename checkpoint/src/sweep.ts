@@ -1,8 +1,9 @@
 import type { Expected } from "./contract/pod-environment.ts";
 import { parseDirectoryName, parseSavingName, parseSettlingName } from "./directory-name.ts";
+import { letGo } from "./let-go.ts";
 import { lostAttempts } from "./log/lost-opens.ts";
 import type { RunState } from "./log/state.ts";
-import type { Store } from "./store/store.ts";
+import type { StorageUnavailableError, Store } from "./store/store.ts";
 import { readStoredManifest } from "./tiers/stored-manifest.ts";
 import { hasUnknownFormat } from "./verify.ts";
 
@@ -11,17 +12,17 @@ import { hasUnknownFormat } from "./verify.ts";
  * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names. A complete
  * directory stays whose record may have been lost to damage, which is on the operator's record, or which is of another
  * format: a later program may know what it is worth. A checkpoint of the log whose settling was cut off gets its name.
- * Returns the names removed.
+ * Returns the names removed, and why the first one stays that the device does not let go of.
  */
 export async function sweep(
   store: Store,
   state: RunState,
   { recorded }: Pick<Expected, "recorded">,
-): Promise<string[]> {
+): Promise<Readonly<{ removed: readonly string[]; warning: StorageUnavailableError | null }>> {
   await store.removeTemporaries();
   const removed: string[] = [];
+  let warning: StorageUnavailableError | null = null;
   const names = await store.names();
-  for (const directory of nameless(names, state)) await store.settle(directory);
   const leftovers = names.filter((one) => isLeftover(one, state));
   const lost = leftovers.some((name) => parseDirectoryName(name))
     ? await lostAttempts(store, state)
@@ -30,10 +31,12 @@ export async function sweep(
     const place = isDeleted(name, state) ? null : parseDirectoryName(name);
     if (place !== null && (lost.has(place.attempt) || (await hasUnknownFormat(store, name)))) continue;
     if (place !== null && (await isRecorded(store, name, { recorded, step: place.step }))) continue;
-    await store.remove(name);
-    removed.push(name);
+    const kept = await letGo(store, name);
+    if (kept === null) removed.push(name);
+    warning ??= kept;
   }
-  return removed;
+  for (const directory of nameless(names, state)) await store.settle(directory);
+  return { removed, warning };
 }
 
 /** Whether it holds a checkpoint that the operator has on record as verified. */

@@ -105,6 +105,7 @@ export class Keeper {
         this.#metrics.countPruned("Volume", bytes);
         console.log(`Pruned step ${step} of attempt ${attempt}`);
       }
+      if (pruned.warning !== null) console.warn(`What was pruned has not all gone: ${pruned.warning.message}`);
       this.#state = pruned.state;
       this.#plan = pruned.plan;
       this.#beforeMirror = pruned.beforeMirror;
