@@ -163,6 +163,9 @@ export const TrainingRunStatus = z.object({
   stop: Stop.optional().describe(
     "Written before the pods of an attempt are deleted, so that a deletion of ours is known.",
   ),
+  removalTime: Time.optional().describe(
+    "When the removal of a deleted run's objects was first tried; the wait for it counts from it.",
+  ),
   base: Base.optional(),
   progress: ProgressStatus.optional(),
   latestVerified: CheckpointSummary.optional(),

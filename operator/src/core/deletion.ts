@@ -12,8 +12,8 @@ import { removalSeconds } from "./removal-pod.ts";
 import type { Survey } from "./survey.ts";
 
 //   stop with a final checkpoint ──► remove the objects ──► remove the claim ──► let go
-//     └─ grace period and a minute,    └─ ten minutes more, and ten for a pod that
-//        from when it is asked            is begun late: it is tried once in any case
+//     └─ grace period and a minute,    └─ ten minutes more, or ten from the first try
+//        from when it is asked            if that comes late: it is tried once in any case
 //
 // Neither wait is longer, whatever is seen (L5); what is abandoned then is named.
 

@@ -94,7 +94,8 @@ describe("a deleted run whose training has ended", () => {
       ["ObjectsAbandoned"],
     ],
   ])("waits for a store that is away %s", (_, now, removal, actions, told) => {
-    const seen = decideOn({ run: { ...run, status: decideOn({ run, removal: troubled }).status }, removal, now });
+    const { status } = decideOn({ run, removal, now: removal.createdAt });
+    const seen = decideOn({ run: { ...run, status }, removal, now });
     expect(kinds(seen)).toEqual(actions);
     expect(seen.events.map(({ reason }) => reason)).toEqual(told);
   });
@@ -102,6 +103,18 @@ describe("a deleted run whose training has ended", () => {
   test("has its removal tried by an operator that was away for longer than that", () => {
     const back = decideOn({ run, now: late + hour });
     expect([kinds(back), back.events, back.requeueAfterMs]).toEqual([["CreateRemovalPod"], [], 15_000]);
+  });
+
+  test("waits no longer for the pods that take the place of one that somebody deleted", () => {
+    const first = decideOn({ run, now: late + hour });
+    const seenAt = (now: number) =>
+      kinds(
+        decideOn({ run: { ...run, status: first.status }, removal: { ...troubled, createdAt: now - 60_000 }, now }),
+      );
+    expect(seenAt(late + hour + 599_999)).toEqual([]);
+    expect(seenAt(late + hour + 600_000)).toEqual(["DeleteClaim", "ReleaseRun"]);
+    const without = decideOn({ run: { ...run, status: first.status }, now: late + hour + 600_000 });
+    expect(kinds(without)).toEqual(["DeleteClaim", "ReleaseRun"]);
   });
 
   test("names what was abandoned, where it lies, and why", () => {

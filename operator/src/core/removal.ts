@@ -5,6 +5,7 @@ import { isTold, type Statement } from "./conditions.ts";
 import { refusalRetryMs } from "./creation.ts";
 import type { Action, RunEvent } from "./decision.ts";
 import type { Addition } from "./draft.ts";
+import { instantOf, timeOf } from "./instant.ts";
 import { removalPodName } from "./names.ts";
 import { adviceOn } from "./object-store-advice.ts";
 import type { CreateRefusal, Instant, Observed, ObservedRemoval } from "./observed.ts";
@@ -49,18 +50,23 @@ export function judgeRemoval(observed: Observed, plan: Plan): Removal {
   if (objectStore === undefined || !removesObjects({ ...run, status: plan.status })) return { kind: "Over" };
   if (removal?.removed) return { kind: "Over" };
   const refusal = observed.refusals.find(({ name }) => name === removalPodName(run));
-  const end = endOf(observed, plan.deadline, refusal);
+  const since = sinceOf(observed, plan.status, refusal);
+  // Past the deadline, and past the time of a first try that came late.
+  const end = removal?.failed ? plan.deadline : Math.max(plan.deadline, since + removalSeconds * 1000);
   if (now >= end || (refusal !== undefined && isTerminating(refusal))) {
     return abandoned(run, objectStore, wordsOf(observed, refusal));
   }
-  return { kind: "Under", addition: removing(observed, { ...plan, end, objectStore, refusal }) };
+  const status = { ...plan.status, removalTime: timeOf(since) };
+  return { kind: "Under", addition: { status, ...removing(observed, { ...plan, end, objectStore, refusal }) } };
 }
 
-/** When the removal is given up: past the deadline, and past the time of a pod, or of its refusals, that began late. */
-function endOf({ removal, now }: Observed, deadline: Instant, refusal: CreateRefusal | undefined): Instant {
-  if (removal?.failed) return deadline;
-  const begun = removal?.createdAt ?? refusal?.firstAt ?? now;
-  return Math.max(deadline, begun + removalSeconds * 1000);
+/** When it was first tried, which no later pod changes: whoever deletes them would hold the run up for good. */
+function sinceOf(
+  { removal, now }: Observed,
+  { removalTime }: TrainingRunStatus,
+  refusal: CreateRefusal | undefined,
+): Instant {
+  return removalTime === undefined ? (removal?.createdAt ?? refusal?.firstAt ?? now) : instantOf(removalTime);
 }
 
 function removing(
