@@ -58,7 +58,7 @@ export async function keep(environment: AgentEnvironment, serving: Keeping): Pro
     await care.pointNames(keeper.findings);
     // After the signal every second is the next attempt's: what may go can be removed by its agent.
     if (!last) {
-      // Nobody knows what may go until the store was read, or is known to be away.
+      // Nobody knows what may go until the store was read, or counts as away, which it soon does.
       if (mirror?.proven !== null) await keeper.prune(end, mirror?.proven ?? null);
       await keeper.compact(end);
       await care.pauseSaving(keeper.findings);

@@ -34,6 +34,20 @@ test("evidence that has expired gives back the room that it took from the byte b
   expect([stepsOf(pod), pauseOf(pod)]).toEqual([[20, 30], null]);
 });
 
+test("a store that does not answer holds retention up for seconds only, and a byte budget that is spent no longer", async () => {
+  const [sized] = await (await ServingPod.start(await Tiers.make(), 1)).save(10);
+  const maxBytes = 3 * (sized?.manifest.totals.bytes ?? 0) + 100;
+  const tiers = await Tiers.make();
+  const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, maxBytes }) });
+  await pod.save(10, 20, 30);
+  pod.nowMs = 9_999;
+  await pod.prune();
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 20, 30], []]);
+  pod.nowMs = 10_000;
+  await pod.prune();
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], ["BudgetBeforeMirror"]]);
+});
+
 test("a volume without room for the next save waits for no object store, and says what it removed", async ({
   skip,
 }) => {

@@ -43,6 +43,8 @@ type Options = Readonly<{
 }>;
 
 const pollMs = 1_000;
+/** So long retention waits for the first reading of a store that does not even refuse. */
+const firstReadingMs = 10_000;
 
 /**
  * Fills the object store from the volume, one checkpoint at a time, beside all else that the agent does: nobody waits
@@ -60,6 +62,7 @@ export class Mirror {
   readonly #now: () => number;
   readonly #pace = new Pace([], { pollMs });
   readonly #lag = new Lag();
+  readonly #beganAt: number;
   #lagMs = 0;
   #turn: "Newest" | "Waiting" = "Newest";
   /** When the pod's time is over; null while that is not known. */
@@ -70,6 +73,7 @@ export class Mirror {
   constructor(options: Options) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#beganAt = this.#now();
     this.#meter = new UploadMeter(this.#now);
     this.#operations = new Operations((operation, reason) => {
       options.metrics.countError(operation);
@@ -124,9 +128,10 @@ export class Mirror {
     return new Set(recorded.flatMap(({ digest, tiers }) => (tiers?.includes("ObjectStore") ? [digest] : [])));
   }
 
-  /** What retention may count on: nothing in a store that is away; null while it is only not read yet. */
+  /** What retention may count on: nothing in a store that is away; null for the moment in which it is only not read yet. */
   get proven(): ReadonlySet<Digest> | null {
-    return this.mirrored ?? (this.#store.isFailing ? new Set() : null);
+    const isAway = this.#store.isFailing || this.#now() - this.#beganAt >= firstReadingMs;
+    return this.mirrored ?? (isAway ? new Set() : null);
   }
 
   /** Whether `done` stands in the object store's log. */
