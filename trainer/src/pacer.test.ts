@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextMacrotask, setTimeout as sleep } from "node:timers/promises";
 import { expect, test, vi } from "vitest";
 import { type Missing, Pacer } from "./pacer.ts";
 
@@ -138,6 +138,16 @@ test("a save has the thread during a pause of the script, and not after it", asy
   expect(draining.given).toHaveLength(5);
   pacer.wake();
   expect([draining.given.length, pacer.isFree]).toEqual([5, false]);
+});
+
+test("an evaluation that keeps the thread is held up by no turn of a save, and one that leaves it shares it", async () => {
+  const pacer = new Pacer();
+  const draining = work(9);
+  pacer.attend(draining);
+  await pacer.during(() => undefined);
+  await nextMacrotask();
+  expect(draining.given).toHaveLength(0);
+  await pacer.during(() => vi.waitFor(() => expect(draining.given).toHaveLength(9)));
 });
 
 test("a save that has ended gets no turn", async () => {

@@ -72,7 +72,11 @@ export class Pacer {
 
   /** Work of the script that is no step, such as an evaluation: the save has the thread whenever that work leaves it. */
   async during<Result>(work: () => Promise<Result> | Result): Promise<Result> {
-    this.release();
+    this.#free = true;
+    // The work comes first: one that never leaves the thread is not to be held up by a turn of the save.
+    setImmediate(() => {
+      if (this.#free) this.wake();
+    });
     try {
       return await work();
     } finally {
