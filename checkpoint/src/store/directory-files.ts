@@ -83,7 +83,7 @@ async function readFully(
 }
 
 /** Tells an error for this one file, or directory, from one of the tier. */
-async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T> {
+export async function withDefects<T>(path: string, access: () => Promise<T>): Promise<T> {
   try {
     return await access();
   } catch (error) {

@@ -3,6 +3,7 @@ import { lstat, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
+import { withDefects } from "./directory-files.ts";
 import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
 import type { CheckpointWriter } from "./store.ts";
 
@@ -55,7 +56,7 @@ export class DirectoryWriter implements CheckpointWriter {
       const deepestFirst = [...this.#subdirectories.keys()].sort((a, b) => b.length - a.length);
       for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
       await syncDirectory(directory);
-      if (replace && (await exists(this.#final))) return this.#takePlace(directory);
+      if (replace && (await withDefects(this.#final, () => exists(this.#final)))) return this.#takePlace(directory);
       await rename(directory, this.#final);
       // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.
       this.#current = null;
@@ -90,7 +91,11 @@ export class DirectoryWriter implements CheckpointWriter {
     await syncDirectory(this.#data);
     const replaced: string[] = [];
     for (let round = 0; round < maxRounds && (await exists(aside)); round += 1) {
-      const trash = await this.#makeWay(this.#final);
+      const trash = await this.#makeWay(this.#final).catch((error: unknown) => {
+        // Nobody but its writer removes what is aside.
+        this.#current = aside;
+        throw error;
+      });
       if (trash !== null) replaced.push(trash);
       const outcome = await this.#takeName(aside);
       // What made way just now may have been this one, which somebody who opened the volume had given its name.
@@ -105,7 +110,7 @@ export class DirectoryWriter implements CheckpointWriter {
 
   async #makeWay(path: string): Promise<string | null> {
     const trash = join(this.#data, `.trash-${basename(this.#final)}-${randomUUID()}`);
-    return absentAsNull(() => rename(path, trash).then(() => trash));
+    return withDefects(path, () => absentAsNull(() => rename(path, trash).then(() => trash)));
   }
 
   /** Gives it the final name, where it is still there and no other process has given that to another. */

@@ -53,7 +53,8 @@ export interface CheckpointWriter {
   write(path: string, pieces: AsyncIterable<Uint8Array>, bytes?: number): Promise<void>;
   /**
    * Writes the manifest, makes all names durable, and gives the checkpoint its final name, durably. With `replace` a
-   * copy that has the name already, a damaged one, makes way at the last moment; without, it is an error.
+   * copy that has the name already, a damaged one, makes way at the last moment; without, it is an error. Throws
+   * {@link DamagedFileError} where that copy is so damaged that it cannot make way.
    */
   publish(manifest: Uint8Array, options?: { replace: boolean }): Promise<void>;
   /**

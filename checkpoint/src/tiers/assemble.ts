@@ -57,7 +57,10 @@ export async function assembleCheckpoint({ to, from, checkpoint, signal, onBytes
     return { kind: "assembled", manifest, damages };
   } catch (error) {
     await writer.abandon();
-    if (error instanceof NoCopyMatchesError) return { kind: "impossible", message: error.message };
+    // A damaged copy that does not let itself be replaced is a defect of that copy, not of the tier.
+    if (error instanceof NoCopyMatchesError || error instanceof DamagedFileError) {
+      return { kind: "impossible", message: error.message };
+    }
     throw error;
   }
 }

@@ -1,6 +1,7 @@
-import { rm } from "node:fs/promises";
+import fs, { readdir, rm } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { flipBit } from "../../test/damage.ts";
 import { nothingExpected, pathIn, restore, resumedAt, runUid, save, temporaryStore } from "../../test/fixture.ts";
 import { readLog } from "../log/read.ts";
@@ -77,6 +78,21 @@ describe("A restore with a volume and an object store", () => {
     const ref = (await readLog(volume)).state.checkpoints.find(({ step }) => step === 20);
     expect(ref && (await verifyCheckpoint(volume, ref))).toMatchObject({ ok: true });
   });
+
+  test.for(["lstat", "rename"] as const)(
+    "takes the one before where the volume's copy is such that it cannot even make way: its %s fails",
+    async (call) => {
+      const { volume, objectStore } = await mirroredRun();
+      await mirror({ volume, objectStore, attempt: 1, steps: [30] });
+      await damage(volume, 30);
+      const { directory } = await newest(volume);
+      refusing(call, pathIn(volume, directory));
+      expect(resumedAt(await restore(volume, 2, { objectStore }))).toBe(20);
+      const names = await readdir(join(volume.root, "data"));
+      expect(names.filter((name) => name.startsWith("."))).toEqual([]);
+      expect((await readLog(volume)).state.refused).toHaveLength(1);
+    },
+  );
 
   test("refuses in both logs what no tier has right, and takes the one before", async () => {
     const { volume, objectStore } = await mirroredRun();
@@ -215,4 +231,23 @@ async function newest(store: DirectoryStore) {
   const [first] = state.checkpoints.toSorted((a, b) => b.step - a.step);
   if (first === undefined) throw new Error("the run has no checkpoint");
   return first;
+}
+
+/** From now on the device refuses this directory itself, wherever it is looked at, or is to be moved. */
+function refusing(call: "lstat" | "rename", directory: string): void {
+  const refused = async () => {
+    throw Object.assign(new Error("EUCLEAN"), { code: "EUCLEAN" });
+  };
+  const { lstat, rename } = fs;
+  const watched =
+    call === "lstat"
+      ? vi.spyOn(fs, "lstat").mockImplementation((path) => (String(path) === directory ? refused() : lstat(path)))
+      : vi
+          .spyOn(fs, "rename")
+          .mockImplementation((from, to) => (String(from) === directory ? refused() : rename(from, to)));
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    watched.mockRestore();
+    syncBuiltinESMExports();
+  });
 }
