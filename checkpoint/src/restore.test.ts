@@ -18,6 +18,7 @@ import type { Expected } from "./contract/pod-environment.ts";
 import { directoryName } from "./directory-name.ts";
 import { hashBytes } from "./hash.ts";
 import { readLog } from "./log/read.ts";
+import { prune } from "./prune.ts";
 import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
 import { StorageUnavailableError } from "./store/store.ts";
 
@@ -322,6 +323,20 @@ describe("a restore", () => {
     expect(outcome.warnings).toEqual(["Leftovers stay until the next restore: Cannot remove: EIO"]);
     expect(await readdir(data)).toEqual([".trash-bad", directoryName(10, 1)]);
     expect((await store.recordNumbers())[0]).toBeGreaterThan(lowest ?? 0);
+  });
+
+  test("finishes what a killed prune began, although the operator has it on record", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const remove = store.remove.bind(store);
+    store.remove = () => Promise.reject(new Error("killed"));
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
+    const request = { attempt: 1, policy, verified, recorded: [], now: "2026-01-01T00:00:00.000Z" };
+    await expect(prune(store, request)).rejects.toThrow("killed");
+    store.remove = remove;
+    const recorded = saved.map(({ manifest: { step, digest } }) => ({ step, digest }));
+    expect(resumedAt(await restore(store, 2, expecting({ recorded })))).toBe(30);
+    expect(await readdir(join(store.root, "data"))).toEqual([20, 30].map((step) => directoryName(step, 1)));
   });
 
   test("gives a checkpoint its name whose settling was cut off, and keeps what a repair left beside one", async () => {

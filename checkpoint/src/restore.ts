@@ -102,6 +102,8 @@ class Restore {
   readonly #started = performance.now();
   readonly #warnings = new Set<string>();
   readonly #copies: VerifiedCopies;
+  /** What the tombstones of each log named before this attempt's `open`, which carries none. */
+  readonly #deleted = new Map<Store, RunState["deleted"]>();
   #failures: readonly Failure[] = [];
 
   constructor(volume: Store, request: RestoreRequest) {
@@ -148,6 +150,7 @@ class Restore {
     for (const store of this.#stores) {
       const { state, records } = await readLog(store, this.#options());
       this.#warnOfDamage(store, state);
+      if (state.opened?.attempt !== this.#request.attempt) this.#deleted.set(store, state.deleted);
       views.push({ store, state, records });
     }
     const [volume, ...others] = views;
@@ -302,7 +305,9 @@ class Restore {
 
   async #tidy(views: readonly View[]): Promise<void> {
     for (const { store, state } of views) {
-      await this.#tidying(async () => (await sweep(store, state, this.#request.expected)).warning);
+      const { recorded } = this.#request.expected;
+      const deleted = this.#deleted.get(store) ?? [];
+      await this.#tidying(async () => (await sweep(store, state, { recorded, deleted })).warning);
       // It may have work to do although the sweep had none that it could.
       await this.#tidying(async () => void (await compactLog(store, this.#options())));
     }

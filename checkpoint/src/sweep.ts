@@ -9,26 +9,30 @@ import { hasUnknownFormat } from "./verify.ts";
 
 /**
  * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
- * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names. A complete
- * directory stays whose record may have been lost to damage, which is on the operator's record, or which is of another
- * format: a later program may know what it is worth. A checkpoint of the log whose settling was cut off gets its name.
+ * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names, be it one of
+ * `deleted`, from before that `open`. A complete directory stays whose record may have been lost to damage, which is on the
+ * operator's record, or which is of another format: a later program may know what it is worth. A checkpoint of the log
+ * whose settling was cut off gets its name.
  * Returns the names removed, and why the first one stays that the device does not let go of.
  */
 export async function sweep(
   store: Store,
   state: RunState,
-  { recorded }: Pick<Expected, "recorded">,
+  { recorded, deleted = [] }: Pick<Expected, "recorded"> & Partial<Pick<RunState, "deleted">>,
 ): Promise<Readonly<{ removed: readonly string[]; warning: StorageUnavailableError | null }>> {
   await store.removeTemporaries();
   const removed: string[] = [];
   let warning: StorageUnavailableError | null = null;
   const names = await store.names();
-  const leftovers = names.filter((one) => isLeftover(one, state));
+  const entombed = new Set([...state.deleted, ...deleted].map(({ directory }) => directory));
+  // What this attempt took from the other tier's log is there again.
+  for (const { directory } of state.checkpoints) entombed.delete(directory);
+  const leftovers = names.filter((one) => entombed.has(one) || isLeftover(one, state));
   const lost = leftovers.some((name) => parseDirectoryName(name))
     ? await lostAttempts(store, state)
     : new Set<number>();
   for (const name of leftovers) {
-    const place = isDeleted(name, state) ? null : parseDirectoryName(name);
+    const place = entombed.has(name) ? null : parseDirectoryName(name);
     if (place !== null && (lost.has(place.attempt) || (await hasUnknownFormat(store, name)))) continue;
     if (place !== null && (await isRecorded(store, name, { recorded, step: place.step }))) continue;
     const kept = await letGo(store, name);
@@ -61,10 +65,6 @@ function isCheckpoint(name: string, { checkpoints }: RunState): boolean {
   return checkpoints.some(({ directory }) => directory === name);
 }
 
-function isDeleted(name: string, { deleted }: RunState): boolean {
-  return deleted.some(({ directory }) => directory === name);
-}
-
 function isLeftover(name: string, state: RunState): boolean {
   const attempt = state.opened?.attempt ?? 0;
   if (name.startsWith(".trash-")) return true;
@@ -74,7 +74,6 @@ function isLeftover(name: string, state: RunState): boolean {
   // Beside a checkpoint that has its name it is what a repair left, and may be the better copy.
   if (settling !== null && isCheckpoint(settling, state)) return false;
   if (settling !== null) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
-  if (isDeleted(name, state)) return true;
   const place = parseDirectoryName(name);
   if (place === null || place.attempt >= attempt) return false;
   return !isCheckpoint(name, state);
