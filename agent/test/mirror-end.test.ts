@@ -76,6 +76,27 @@ describe("When the pod ends", () => {
     expect((await readLog(tiers.remote)).state.done).toEqual({ attempt: 1, manifest: final });
   });
 
+  test.each([
+    ["Durable", true],
+    ["Ephemeral", false],
+  ])(
+    "a finished run whose volume is %s is settled although an older checkpoint fails each time: %s",
+    async (volume, settled) => {
+      const { tiers, pod } = await savedPod([10], { ...keepMany, TRAININGRUN_VOLUME: volume });
+      const fail = async () => {
+        tiers.atUpload.set(10, fail);
+        // Longer than the pause before the next try.
+        pod.nowMs += 1_500;
+        throw new Error("Cannot take step 10");
+      };
+      await fail().catch(() => undefined);
+      await pod.finish(20);
+      await pod.mirrorUntil(() => pod.mirror.done && pod.mirror.state.problem !== null);
+      pod.mirror.hurry({ leftMs: 30_000 });
+      expect([await tiers.commits(), pod.mirror.settled]).toEqual([["commit 20", "done"], settled]);
+    },
+  );
+
   test("with an ephemeral one, it does, and nothing counts as verified or done until the store has it (I9, I10)", async () => {
     const { tiers, pod } = await savedPod([10], ephemeral);
     tiers.away = "the store is away";

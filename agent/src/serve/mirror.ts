@@ -261,10 +261,13 @@ export class Mirror {
     return this.#fenced || this.#options.source().fenced;
   }
 
-  /** Whether no later attempt mirrors what this one does not: its volume ends with the pod, or the run with the attempt. */
+  /**
+   * Whether no later attempt mirrors what must be there: its volume ends with the pod, or the run with the attempt, whose
+   * final checkpoint is all that is waited for then.
+   */
   get #isLastChance(): boolean {
     const { environment, source } = this.#options;
-    return environment.TRAININGRUN_VOLUME === "Ephemeral" || source().final !== null;
+    return environment.TRAININGRUN_VOLUME === "Ephemeral" || (source().final !== null && !this.done);
   }
 
   #fence(why: string): void {
