@@ -55,6 +55,25 @@ describe("When the pod ends", () => {
     expect(await endingWhile(held, leftMs)).toEqual(outcome);
   });
 
+  test("an older checkpoint that was let through stays so, however slow the store is then", async () => {
+    const { tiers, pod } = await savedPod([10]);
+    tiers.atPublish.set(10, async () => {
+      pod.nowMs += 10_000;
+    });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    await pod.save(20);
+    tiers.atUpload.set(20, async (signal) => {
+      await pod.trainer.save(30, [], 100_000);
+      await pod.look();
+      pod.mirror.hurry({ leftMs: 15_000 });
+      pod.nowMs += 14_000;
+      pod.mirror.hurry({ leftMs: 1_000 });
+      signal.throwIfAborted();
+    });
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(await tiers.commits()).toEqual(["commit 10", "commit 20", "commit 30"]);
+  });
+
   test("with a durable volume, it does not wait for a store that is away", async () => {
     const { tiers, pod } = await savedPod([10]);
     tiers.away = "the store is away";

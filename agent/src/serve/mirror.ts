@@ -67,6 +67,8 @@ export class Mirror {
   #turn: "Newest" | "Waiting" = "Newest";
   /** When the pod's time is over; null while that is not known. */
   #endsAt: number | null = null;
+  /** Whether what is on its way was let through since then: the speed that said so may fall meanwhile. */
+  #isSpared = false;
   #retryAt = Number.NEGATIVE_INFINITY;
   #fenced = false;
 
@@ -102,7 +104,7 @@ export class Mirror {
   wake(): void {
     // From now on it is lacking, whoever asks for how long, and whether the store can be reached or not.
     this.#plan();
-    if (this.#isInTheWay || this.#isFenced) this.#store.interrupt();
+    if (this.#mustGiveWay() || this.#isFenced) this.#store.interrupt();
     this.#pace.wake();
   }
 
@@ -191,6 +193,7 @@ export class Mirror {
     // One that gives way, or fails, has had its turn as well.
     this.#turn = this.#plan().missing.every(({ step }) => step <= ref.step) ? "Waiting" : "Newest";
     this.#meter.begin(ref);
+    this.#isSpared = false;
     let sent = 0;
     const onBytes = (bytes: number) => {
       sent += bytes;
@@ -237,14 +240,16 @@ export class Mirror {
    * Whether an older checkpoint is on its way while the last one waits, and nothing newer will come. What is nearly there
    * does not make way for one that would not get there in what is left of the pod's time.
    */
-  get #isInTheWay(): boolean {
+  #mustGiveWay(): boolean {
     const [next] = this.#isEnding ? this.#plan().next : [];
     const { uploading: current, bytesPerSecond } = this.#meter;
     if (current === null || next === undefined || next.step <= current.step) return false;
     const { TRAININGRUN_GRACE_SECONDS: graceSeconds } = this.#options.environment;
     const leftSeconds = this.#endsAt === null ? graceSeconds : (this.#endsAt - this.#now()) / 1000;
     const fits = (bytes: number) => bytesPerSecond === 0 || bytes <= bytesPerSecond * leftSeconds;
-    return fits(next.bytes) || !fits(current.totalBytes - current.bytes);
+    if (fits(next.bytes) || (!this.#isSpared && !fits(current.totalBytes - current.bytes))) return true;
+    this.#isSpared = this.#endsAt !== null;
+    return false;
   }
 
   #problem(): Problem | null {
