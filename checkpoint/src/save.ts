@@ -3,7 +3,7 @@ import type { Digest, Metric } from "./contract/digest.ts";
 import { directoryName } from "./directory-name.ts";
 import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
 import type { FileSource } from "./file-source.ts";
-import type { Health } from "./health.ts";
+import { type Health, healthy } from "./health.ts";
 import { limits } from "./limits.ts";
 import { appendRecord, FencedError } from "./log/append.ts";
 import { find } from "./log/fold.ts";
@@ -86,15 +86,16 @@ function checkRequest(store: Store, request: SaveRequest): void {
     if (kind !== "json" || bytes <= limits.jsonBytes) continue;
     throw failed(request, `a file of JSON has at most ${limits.jsonBytes} bytes, and ${path} has ${bytes}`);
   }
-  const size = manifestSize({ ...describe(request), files: request.files });
+  // Its health may be known only when every tensor has been looked through: what it may take at most is left free.
+  const size = manifestSize({ ...describe(request, healthy), files: request.files }) + 2 * limits.nonFiniteBytes;
   if (size <= limits.manifestBytes) return;
-  const most = `a manifest has at most ${limits.manifestBytes} bytes, and that of these ${paths.length} files would have ${size}`;
+  const most = `a manifest has at most ${limits.manifestBytes} bytes, and that of these ${paths.length} files may have ${size}`;
   throw failed(request, `${most}: save fewer files, or under shorter names`);
 }
 
 /** What the manifest says beside its files. */
-function describe(request: SaveRequest) {
-  const { runUid, attempt, step, parent, health, producer, time = new Date().toISOString() } = request;
+function describe(request: SaveRequest, health: Health) {
+  const { runUid, attempt, step, parent, producer, time = new Date().toISOString() } = request;
   const metrics = [...request.metrics];
   return { runUid, attempt, step, ...knownEpoch(request), time, parent, metrics, health, producer };
 }
@@ -121,7 +122,7 @@ async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
   try {
     const files = await writeFiles(writer, request);
     // Only now: a request that looks through its tensors while they are written knows its health when they are.
-    const manifest = sealManifest({ ...describe(request), time, files });
+    const manifest = sealManifest({ ...describe(request, request.health), time, files });
     request.signal?.throwIfAborted();
     await writer.publish(manifestBytes(manifest));
     return manifest;
