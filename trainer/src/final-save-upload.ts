@@ -1,12 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import { finalSaveSeconds } from "@trainingrun/checkpoint/contract/final-save-time.ts";
 import { MirrorRate } from "@trainingrun/checkpoint/contract/mirror-rate.ts";
 import type { Deadline } from "./grace.ts";
 import type { Place } from "./place.ts";
-
-/** Besides its bytes: the agent reads a checkpoint back before it uploads it, and stops a second before it is killed. */
-const agentSeconds = 1.5;
 
 /**
  * How fast what is saved here is brought to safety, in bytes per second. Null where it is safe once it is saved, and
@@ -27,6 +25,6 @@ export function lessUpload(
   { sureMs, latestMs }: Deadline,
   { bytes, bytesPerSecond }: { bytes: number; bytesPerSecond: number | null },
 ): Deadline {
-  const uploadMs = bytesPerSecond === null ? 0 : (agentSeconds + bytes / bytesPerSecond) * 1000;
+  const uploadMs = bytesPerSecond === null ? 0 : (finalSaveSeconds.agent + bytes / bytesPerSecond) * 1000;
   return { sureMs: sureMs - uploadMs, latestMs: latestMs - uploadMs };
 }

@@ -1,3 +1,5 @@
+import { finalSaveSeconds } from "@trainingrun/checkpoint/contract/final-save-time.ts";
+
 /** What is known when a stop was asked for; sizes in bytes, times in seconds. */
 export type FinalSaveInput = {
   /** The last completed step. */
@@ -26,10 +28,6 @@ export type FinalSavePlan = {
   readonly why: string;
 };
 
-/** Kept free for the record, the exit, and estimates that come out a little too good. */
-const reserveSeconds = 0.5;
-/** A save's cost besides its bytes: opening, fsyncs, renames, the log. */
-const overheadSeconds = 0.3;
 /** Every size fits: what the deadline cuts off is invisible to every reader, and what is not tried is lost for certain. */
 const unmeasured = Number.POSITIVE_INFINITY;
 
@@ -45,8 +43,8 @@ export function planFinalSave(input: FinalSaveInput): FinalSavePlan {
     return { action: "nothing to save", why: `step ${step} is saved already` };
 
   const rate = input.bytesPerSecond ?? unmeasured;
-  const left = input.remainingSeconds - reserveSeconds;
-  const fresh = overheadSeconds + input.bytes / rate;
+  const left = input.remainingSeconds - finalSaveSeconds.reserve;
+  const fresh = finalSaveSeconds.overhead + input.bytes / rate;
   const time = (seconds: number) => (rate === unmeasured ? "an unmeasured time" : `about ${seconds.toFixed(1)} s`);
   const estimate = `a save takes ${time(fresh)}, ${Math.max(0, left).toFixed(1)} s are left`;
   if (inFlight === null) {
@@ -54,7 +52,7 @@ export function planFinalSave(input: FinalSaveInput): FinalSavePlan {
     return { action: "give up", why: `${estimate}; step ${savedStep} stands` };
   }
 
-  const finish = overheadSeconds + inFlight.remainingBytes / rate;
+  const finish = finalSaveSeconds.overhead + inFlight.remainingBytes / rate;
   const both = `${estimate}; the save of step ${inFlight.step} takes ${time(finish)} more`;
   if (inFlight.step >= step) {
     return finish <= left ? { action: "finish in-flight", why: both } : { action: "give up", why: both };

@@ -1,3 +1,4 @@
+import { finalSaveSeconds } from "@trainingrun/checkpoint/contract/final-save-time.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { Statement } from "./conditions.ts";
@@ -48,17 +49,18 @@ function words(save: number, upload: number): string {
     : `a save took ${Math.ceil(save)} s`;
 }
 
-/** A save beside training is paced, and the last one before the pod ends is not: it takes as long as its bytes do. */
+/** A save beside training is paced, and the last one before the pod ends is not: it takes as long as its bytes and what the trainer keeps free. */
 function saveSeconds(facts: AttemptFacts | null): number {
   const saves = facts?.progress?.saves;
   if (saves === undefined || saves.committed === 0) return 0;
   const { lastBytes, bytesPerSecond = 0, lastSeconds } = saves;
-  return bytesPerSecond > 0 ? Math.min(lastSeconds, lastBytes / bytesPerSecond) : lastSeconds;
+  const { overhead, reserve } = finalSaveSeconds;
+  return (bytesPerSecond > 0 ? Math.min(lastSeconds, lastBytes / bytesPerSecond) : lastSeconds) + overhead + reserve;
 }
 
 /** How long the newest save takes to upload at the speed that was seen; null before there was one. */
 function uploadSeconds(facts: AttemptFacts | null): number | null {
   const rate = facts?.mirror?.bytesPerSecond ?? 0;
   const bytes = facts?.progress?.saves.lastBytes ?? facts?.latestVerified?.bytes ?? 0;
-  return rate === 0 || bytes === 0 ? null : bytes / rate;
+  return rate === 0 || bytes === 0 ? null : bytes / rate + finalSaveSeconds.agent;
 }

@@ -191,7 +191,7 @@ describe("GracePeriodSufficient", () => {
     condition(decided({ progress, mirror: mirror({ bytesPerSecond }) }, spec), "GracePeriodSufficient");
 
   test.each([
-    ["the upload is too slow and there is no volume", 50, ephemeral, "False", "its upload about 40 s"],
+    ["the upload is too slow and there is no volume", 50, ephemeral, "False", "its upload about 50 s"],
     ["the upload fits as well", 100, ephemeral, "True", "Saves and their uploads seen so far fit"],
     ["the upload is too slow and there is a volume", 50, mirrored, "True", "Saves seen so far fit"],
   ])("where %s", (_, rate, spec, status, words) => {
@@ -205,6 +205,7 @@ describe("GracePeriodSufficient", () => {
       "True",
     ],
     ["a save that takes a moment longer", { lastSeconds: 31, lastBytes: 30_100, bytesPerSecond: 1000 }, "False"],
+    ["one that leaves the trainer no reserve", { lastSeconds: 31, lastBytes: 29_500, bytesPerSecond: 1000 }, "False"],
     ["a trainer that names no speed", { lastSeconds: 90, lastBytes: 2000 }, "False"],
   ])("of saves beside training: %s", (_, seen, status) => {
     const state = { progress: { ...progress, saves: { ...saves, ...seen } } };
@@ -212,10 +213,12 @@ describe("GracePeriodSufficient", () => {
   });
 
   test("compares what was measured, and rounds only what it says", () => {
-    const template = { spec: { containers: [{ name: "trainer" }], terminationGracePeriodSeconds: 10 } };
+    const template = { spec: { containers: [{ name: "trainer" }], terminationGracePeriodSeconds: 14 } };
     const quick = { progress: { ...progress, saves: { ...saves, lastSeconds: 1.2 } } };
-    const fits = decided({ ...quick, mirror: mirror({ bytesPerSecond: 250 }) }, { ...ephemeral, template });
+    const fits = decided({ ...quick, mirror: mirror({ bytesPerSecond: 200 }) }, { ...ephemeral, template });
     expect(condition(fits, "GracePeriodSufficient")).toMatchObject({ status: "True" });
+    const slower = decided({ ...quick, mirror: mirror({ bytesPerSecond: 180 }) }, { ...ephemeral, template });
+    expect(condition(slower, "GracePeriodSufficient")).toMatchObject({ status: "False" });
   });
 
   /** A run of which attempts have ended, the newest first, before the present one began. */
