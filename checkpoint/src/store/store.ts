@@ -20,7 +20,12 @@ export type AnnouncedOpen = Readonly<{ number: number; attempt: number }>;
 export type CheckpointName = "latest" | "best";
 
 /** What lies under a name of a checkpoint: only plain files are accepted. */
-export type StoredEntry = Readonly<{ path: string; kind: "file" | "directory" | "other" }>;
+export type StoredEntry = Readonly<{
+  path: string;
+  kind: "file" | "directory" | "other";
+  /** Its size, where a listing of the tier says so. */
+  bytes?: number;
+}>;
 
 /** A file of a stored checkpoint, open for reading. */
 export interface StoredFile extends AsyncDisposable {

@@ -1,5 +1,6 @@
 import type { Digest } from "../contract/digest.ts";
 import { inLanes } from "../in-lanes.ts";
+import { limits } from "../limits.ts";
 import { appendRecord, FencedError } from "../log/append.ts";
 import { find } from "../log/fold.ts";
 import { readLog } from "../log/read.ts";
@@ -23,7 +24,10 @@ export class MirrorRefusedError extends Error {
   override readonly name = "MirrorRefusedError";
 }
 
-const lookedAtAtOnce = 16;
+const checkpointsAtOnce = 4;
+const filesAtOnce = 16;
+/** All the files that there may be, and the manifest. */
+const maxListed = limits.files + 1;
 
 /**
  * Everything that is whole in the object store and that its log knows: what an earlier life of this agent, or an earlier
@@ -34,22 +38,26 @@ export async function readMirrored(to: Store, { signal }: { signal?: AbortSignal
   const { state } = await readLog(to, signal === undefined ? {} : { signal });
   const present = new Set(await to.names());
   const whole = new Set<Digest>();
-  for (const { digest, directory } of state.checkpoints) {
-    if (!present.has(directory)) continue;
+  const there = state.checkpoints.filter(({ directory }) => present.has(directory));
+  await inLanes(there, checkpointsAtOnce, async ({ digest, directory }) => {
     if ((await readWhole(to.checkpoint(directory), digest, signal)) !== null) whole.add(digest);
-  }
+  });
   return whole;
 }
 
 /**
  * The manifest of a copy of which nothing is missing and every file has its size; null for any other. The manifest is put
- * last, so without one an upload was begun and not ended, or a removal was. The bytes are for the restore to match.
+ * last, so without one an upload was begun and not ended, or a removal was. One listing tells most sizes; what it leaves
+ * out, or has otherwise, is looked at by itself, for a listing may lag behind. The bytes are for the restore to match.
  */
 async function readWhole(copy: StoredCheckpoint, digest: Digest, signal?: AbortSignal): Promise<Manifest | null> {
+  signal?.throwIfAborted();
   const stored = await readStoredManifest(copy, digest);
   if (stored === null) return null;
+  const listed = new Map((await copy.entries(maxListed))?.map(({ path, bytes }) => [path, bytes]));
+  const unsure = stored.manifest.files.filter(({ path, bytes }) => listed.get(path) !== bytes);
   let isWhole = true;
-  await inLanes(stored.manifest.files, lookedAtAtOnce, async ({ path, bytes }) => {
+  await inLanes(unsure, filesAtOnce, async ({ path, bytes }) => {
     signal?.throwIfAborted();
     if (isWhole && (await sizeOf(copy, path)) !== bytes) isWhole = false;
   });

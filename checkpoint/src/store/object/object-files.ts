@@ -1,5 +1,6 @@
 import { StorageUnavailableError, type StoredCheckpoint, type StoredEntry, type StoredFile } from "../store.ts";
 import type { ObjectClient } from "./object-client.ts";
+import type { ListedKey } from "./s3-xml.ts";
 
 /** A checkpoint below a prefix of a bucket, for reading. `prefix` ends with a slash. */
 export function objectCheckpoint(client: ObjectClient, prefix: string): StoredCheckpoint {
@@ -7,7 +8,7 @@ export function objectCheckpoint(client: ObjectClient, prefix: string): StoredCh
     location: `${client.endpoint}/${client.bucket}/${prefix}`,
     entries: async (limit) => {
       const keys = await client.list(prefix, limit);
-      return keys.length === 0 ? null : keys.map(({ key }) => entryOf(key.slice(prefix.length)));
+      return keys.length === 0 ? null : keys.map((listed) => entryOf(listed, prefix));
     },
     open: async (path) => {
       const key = `${prefix}${path}`;
@@ -18,8 +19,10 @@ export function objectCheckpoint(client: ObjectClient, prefix: string): StoredCh
 }
 
 /** An object whose name ends with a slash is what some tools put in the place of a folder: nothing of ours. */
-function entryOf(path: string): StoredEntry {
-  return { path, kind: path === "" || path.endsWith("/") ? "other" : "file" };
+function entryOf({ key, bytes }: ListedKey, prefix: string): StoredEntry {
+  const path = key.slice(prefix.length);
+  const kind = path === "" || path.endsWith("/") ? "other" : "file";
+  return Number.isSafeInteger(bytes) ? { path, kind, bytes } : { path, kind };
 }
 
 function objectFile(client: ObjectClient, { key, bytes }: { key: string; bytes: number }): StoredFile {
