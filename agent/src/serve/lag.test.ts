@@ -27,6 +27,14 @@ test.each<[string, readonly Look[]]>([
     ],
   ],
   [
+    "that of the second save of a step whose first is there",
+    [
+      [0, 10, [10], 0],
+      [7, 10, [10], 7],
+      [9, 10, [], 0],
+    ],
+  ],
+  [
     "not less for one that retention has removed",
     [
       [0, null, [10], 0],

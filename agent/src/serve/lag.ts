@@ -18,7 +18,8 @@ export class Lag {
 
   /** Takes in what is lacking at this moment; answers in the unit of `now`, 0 where nothing is. */
   at({ ahead, latestStep, now }: Moment): number {
-    const before = this.#lacked.filter(({ step }) => step > (latestStep ?? -1));
+    // The newest step there may be lacking all the same, where it was saved twice.
+    const before = this.#lacked.filter(({ step }) => step > (latestStep ?? -1) || ahead.includes(step));
     const steps = ahead.toSorted((a, b) => a - b);
     this.#lacked = steps.map((step, index) => {
       const lower = steps[index - 1] ?? -1;

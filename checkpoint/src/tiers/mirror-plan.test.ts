@@ -125,3 +125,18 @@ describe("The lag", () => {
     expect(plan(scene)).toMatchObject(lag);
   });
 });
+
+test("a step that is saved again by the attempt that resumed at it is ahead of what the object store has of it", () => {
+  const again = { ...refOf(40), digest: digestOf(4000), attempt: 2, directory: directoryName(40, 2) };
+  const planned = planMirror({
+    attempt: 2,
+    volume: volumeOf([refOf(40), again]),
+    policy: keepAll,
+    verified: new Set([digestOf(40), again.digest]),
+    mirrored: digestsOf([40]),
+    removed: new Set(),
+    pausing: new Set(),
+    turn: "Newest",
+  });
+  expect(planned).toMatchObject({ next: [again], ahead: [again], latest: { attempt: 1 }, lagSteps: 0, lagBytes: 100 });
+});

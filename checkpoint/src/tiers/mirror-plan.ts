@@ -57,7 +57,8 @@ export function planMirror(input: MirrorInput): MirrorPlan {
     next: missing.filter(({ digest }) => !pausing.has(digest)),
     missing,
     latest,
-    ahead: sound.filter(({ step }) => latest === null || step > latest.step),
+    // By its place in the lineage: an attempt may save the very step again that it resumed at.
+    ahead: latest === null ? sound : sound.slice(0, sound.indexOf(latest)),
     lagSteps: Math.max(0, (sound[0]?.step ?? 0) - (latest?.step ?? 0)),
     lagBytes: missing.reduce((sum, { bytes }) => sum + bytes, 0),
   };

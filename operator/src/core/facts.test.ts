@@ -52,18 +52,24 @@ describe("the final checkpoint of a pod without a volume", () => {
   });
 });
 
-test("of two accounts of one checkpoint the one that knows of more copies is taken", () => {
+const again = { ...checkpoint(10, 2, "b"), tiers: ["Volume" as const] };
+
+test.each([
+  ["of one checkpoint the one that knows of more copies", ten, both, both],
+  ["of one step the later save of it, though it has fewer copies", again, both, again],
+  ["of one step the later save of it, which was seen", both, again, again],
+])("of two accounts %s is taken", (_, record, polled, latest) => {
   const restarted = podWith({
     status: {
       containerStatuses: [running("trainer")],
       initContainerStatuses: [
         {
           ...running("agent"),
-          lastState: ended("agent", 1, { message: JSON.stringify(served({ latestVerified: ten })) }).state,
+          lastState: ended("agent", 1, { message: JSON.stringify(served({ latestVerified: record })) }).state,
         },
       ],
     },
   });
-  const report = { podUid: "pod-1", receivedAt: start, state: answer({ latestVerified: both }) };
-  expect(factsOf(restarted, report).latestVerified?.tiers).toEqual(["Volume", "ObjectStore"]);
+  const report = { podUid: "pod-1", receivedAt: start, state: answer({ latestVerified: polled }) };
+  expect(factsOf(restarted, report).latestVerified).toEqual(latest);
 });

@@ -96,12 +96,13 @@ function highest(steps: readonly (number | undefined)[]): number | null {
 }
 
 /**
- * Of one attempt's two accounts the later one; a higher step is newer because both speak of one lineage, and of the
- * same step the one that knows of more copies.
+ * Of one attempt's two accounts the later one; a higher step is newer because both speak of one lineage, of the same step
+ * the save of the higher attempt, and of the same checkpoint the account that knows of more copies.
  */
 function newest(record: CheckpointSummary | null | undefined, polled: CheckpointSummary | null | undefined) {
   if (!record || !polled) return record ?? polled ?? null;
   if (polled.step !== record.step) return polled.step > record.step ? polled : record;
+  if (polled.attempt !== record.attempt) return polled.attempt > record.attempt ? polled : record;
   return polled.tiers.length > record.tiers.length ? polled : record;
 }
 

@@ -97,6 +97,18 @@ describe("CheckpointsHealthy", () => {
     expect(health).toMatchObject({ status: "True", message: expect.stringMatching(/has the newest of it\.$/) });
   });
 
+  test.each([
+    [600, "True", "lacks the newest save, of step 10."],
+    [601, "False", "has been behind for more than 10 minutes"],
+  ])(
+    "tells a second save of a step from the first, which alone is mirrored since %i s",
+    (lagSeconds, status, words) => {
+      const latestVerified = { ...checkpoint(10, 2, "b"), tiers: ["Volume" as const] };
+      const health = healthOf({ latestVerified, mirror: mirror({ lagSeconds }) });
+      expect(health).toMatchObject({ status, message: expect.stringContaining(words) });
+    },
+  );
+
   test("without a volume tells that what is verified is not mirrored yet", () => {
     const latestVerified = { ...checkpoint(10, 1, "a"), tiers: ["ObjectStore" as const] };
     const health = healthOf({ latestVerified, mirror: mirror({ lagSteps: 30 }) }, ephemeral);

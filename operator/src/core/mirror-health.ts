@@ -37,14 +37,17 @@ export function mirrorWords(status: TrainingRunStatus, mirror: MirrorState): str
   const { lagSteps, latestStep } = mirror;
   if (hasCaughtUp(status, mirror)) return "The object store has the newest of it.";
   if (latestStep === null) return "The object store has no copy yet.";
+  if (lagSteps === 0)
+    return `The object store lacks the newest save, of step ${status.latestVerified?.step ?? latestStep}.`;
   return `The object store is ${lagSteps} steps behind, at step ${latestStep}.`;
 }
 
 /** An agent's last answer may be older than the record that it left at its end, which says where the newest one lies. */
 function hasCaughtUp({ latestVerified }: TrainingRunStatus, { lagSteps, latestStep }: MirrorState): boolean {
-  if (lagSteps === 0 && latestStep !== null) return true;
   const newestStep = (latestStep ?? 0) + lagSteps;
-  return latestVerified?.tiers.includes("ObjectStore") === true && latestVerified.step >= newestStep;
+  const isThere = latestVerified?.tiers.includes("ObjectStore") === true;
+  if (latestVerified !== undefined && latestVerified.step >= newestStep) return isThere;
+  return lagSteps === 0 && latestStep !== null;
 }
 
 /** The newest checkpoint on record that the object store has; null where none is known to be there. */
