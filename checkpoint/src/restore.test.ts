@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { flipBit } from "../test/damage.ts";
@@ -349,6 +349,19 @@ describe("a restore", () => {
     expect(resumedAt(await restore(store, 2))).toBe(30);
     const names = [10, 20, 30].map((step) => directoryName(step, 1));
     expect((await readdir(data)).sort()).toEqual([basename(aside(20)), ...names]);
+  });
+
+  test("mends a damaged checkpoint from the whole copy that a killed repair left aside", async () => {
+    const { store } = await savedRun([10, 20]);
+    await cp(pathIn(store, directoryName(20, 1)), pathIn(store, `.settling-${directoryName(20, 1)}`), {
+      recursive: true,
+    });
+    await flipBit(model(store, 20), 4000);
+    const outcome = await restore(store, 2);
+    expect(resumedAt(outcome)).toBe(20);
+    expect(outcome.warnings).toEqual([
+      expect.stringMatching(/^Repaired step-000000000020-a0001 from what a repair left aside: .*model\.safetensors/),
+    ]);
   });
 
   test("passes over a damaged record of the log", async () => {

@@ -1,4 +1,4 @@
-import { open, stat } from "node:fs/promises";
+import { mkdir, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runUid, temporaryDirectory } from "../../test/fixture.ts";
@@ -11,6 +11,16 @@ test("A store makes the names of all directories durable that it has made", asyn
   for (const name of ["", "volume", "volume/runs", "volume/runs/one"]) {
     expect(synced.has((await stat(join(base, name))).ino), `sync of ${name}`).toBe(true);
   }
+});
+
+test("A store settles a checkpoint beside what an earlier release left aside under its name", async () => {
+  const base = await temporaryDirectory();
+  const store = await openDirectoryStore(base, { runUid });
+  const [name, aside] = ["step-000000000010-a0001", ".settling-step-000000000010-a0001"];
+  for (const directory of [name, aside]) await mkdir(join(base, "data", directory, directory), { recursive: true });
+  await store.settle(name);
+  expect((await readdir(join(base, "data"))).sort()).toEqual([aside, name]);
+  expect(await readdir(join(base, "data", name))).toEqual([name]);
 });
 
 /** The numbers of all files and directories that are synced from now on. */

@@ -15,6 +15,8 @@ type Options = Readonly<{
   to: Store;
   /** Tiers that may have it, in the order in which they are asked. */
   from: readonly Store[];
+  /** Copies under other names, which are asked before those. */
+  aside?: readonly StoredCheckpoint[];
   checkpoint: Readonly<{ digest: Digest; directory: string }>;
   signal?: AbortSignal | undefined;
   /** Hears of bytes as they are handed to the writer. */
@@ -29,8 +31,15 @@ const smallAtOnce = 16;
  * in one. Nothing is handed on but chunks that match the manifest of that digest, and what was written is published only
  * when all of it was; until then a reader finds what was there before. Throws where a tier itself fails, or aborted.
  */
-export async function assembleCheckpoint({ to, from, checkpoint, signal, onBytes }: Options): Promise<Assembled> {
-  const copies = from.map((store) => store.checkpoint(checkpoint.directory));
+export async function assembleCheckpoint({
+  to,
+  from,
+  aside = [],
+  checkpoint,
+  signal,
+  onBytes,
+}: Options): Promise<Assembled> {
+  const copies = [...aside, ...from.map((store) => store.checkpoint(checkpoint.directory))];
   const found = await findManifest(copies, checkpoint.digest);
   if (found === null) {
     return { kind: "impossible", message: `no copy of ${checkpoint.directory} has the manifest ${checkpoint.digest}` };

@@ -1,4 +1,5 @@
 import type { Digest, Tier } from "../contract/digest.ts";
+import { parseSettlingName } from "../directory-name.ts";
 import type { Store } from "../store/store.ts";
 import { type Verdict, verifyCheckpoint } from "../verify.ts";
 import { assembleCheckpoint } from "./assemble.ts";
@@ -13,7 +14,8 @@ type Options = Readonly<{
 
 /**
  * Looks for a checkpoint whose every byte matches and puts it on the volume, where the trainer reads it: the volume's
- * copy where that is whole, one repaired with chunks of the object store's, or one downloaded. Each is looked at once.
+ * copy where that is whole, one repaired with chunks of what a repair left aside or of the object store's, or one
+ * downloaded. Each is looked at once.
  */
 export class VerifiedCopies {
   readonly #options: Options;
@@ -27,8 +29,8 @@ export class VerifiedCopies {
   /** The verdict on the volume's copy, after everything that could be done for it. */
   async verify(checkpoint: { directory: string; digest: Digest }): Promise<Verdict> {
     const known = await this.look(checkpoint);
-    if (known.ok || this.#options.objectStore === null) return known;
-    const verdict = await this.#mend(checkpoint, known, this.#options.objectStore);
+    if (known.ok) return known;
+    const verdict = await this.#mend(checkpoint, known);
     this.#verdicts.set(checkpoint.directory, verdict);
     return verdict;
   }
@@ -52,13 +54,22 @@ export class VerifiedCopies {
     return [...this.#verdicts.values()].reduce((sum, verdict) => sum + (verdict.ok ? verdict.bytes : 0), 0);
   }
 
-  async #mend(checkpoint: { directory: string; digest: Digest }, found: Verdict, objectStore: Store): Promise<Verdict> {
-    if (found.ok) return found;
-    const { volume, warn } = this.#options;
+  async #mend(
+    checkpoint: { directory: string; digest: Digest },
+    found: Extract<Verdict, { ok: false }>,
+  ): Promise<Verdict> {
+    const { volume, objectStore, warn } = this.#options;
     const isMissing = found.reason === "Missing";
+    const aside = (await volume.names()).filter((name) => parseSettlingName(name) === checkpoint.directory);
+    if (objectStore === null && aside.length === 0) return found;
+    const source = [
+      ...(aside.length === 0 ? [] : ["what a repair left aside"]),
+      ...(objectStore === null ? [] : ["the object store"]),
+    ].join(" and ");
     const assembled = await assembleCheckpoint({
       to: volume,
-      from: isMissing ? [objectStore] : [volume, objectStore],
+      from: [...(isMissing ? [] : [volume]), ...(objectStore === null ? [] : [objectStore])],
+      aside: aside.map((name) => volume.checkpoint(name)),
       checkpoint,
       ...this.#signal(),
     });
@@ -66,13 +77,14 @@ export class VerifiedCopies {
     if (assembled.kind === "impossible") {
       return {
         ...found,
-        message: `${found.message}; the object store does not help: ${assembled.message}`.slice(0, 512),
+        message: `${found.message}; ${source} does not help: ${assembled.message}`.slice(0, 512),
       };
     }
-    if (isMissing) this.#downloaded.add(checkpoint.directory);
-    const what = isMissing ? "Downloaded" : "Repaired";
-    const why = isMissing ? "" : `: ${found.message}`;
-    warn(`${what} ${checkpoint.directory} from the object store${why}`);
+    const isDownload = isMissing && aside.length === 0;
+    if (isDownload) this.#downloaded.add(checkpoint.directory);
+    const what = isDownload ? "Downloaded" : "Repaired";
+    const why = isDownload ? "" : `: ${found.message}`;
+    warn(`${what} ${checkpoint.directory} from ${source}${why}`);
     return verifyCheckpoint(volume, checkpoint, this.#signal());
   }
 
