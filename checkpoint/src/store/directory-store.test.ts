@@ -1,7 +1,9 @@
-import { mkdir, open, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import fs, { mkdir, open, readdir, stat } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { basename, join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runUid, temporaryDirectory } from "../../test/fixture.ts";
+import { directoryName } from "../directory-name.ts";
 import { openDirectoryStore } from "./directory-store.ts";
 
 test("A store makes the names of all directories durable that it has made", async () => {
@@ -21,6 +23,26 @@ test("A store settles a checkpoint beside what an earlier release left aside und
   await store.settle(name);
   expect((await readdir(join(base, "data"))).sort()).toEqual([aside, name]);
   expect(await readdir(join(base, "data", name))).toEqual([name]);
+});
+
+test("A store that is opened gives the names of all that are aside but what cannot have its own", async () => {
+  const base = await temporaryDirectory();
+  await openDirectoryStore(base, { runUid });
+  const [stuck, free] = [10, 20].map((step) => directoryName(step, 1));
+  const data = join(base, "data");
+  for (const name of ["", "other", stuck, free]) await mkdir(join(data, `.settling-${name}`));
+  const { rename } = fs;
+  const watched = vi.spyOn(fs, "rename").mockImplementation((from, to) => {
+    return basename(String(to)) === stuck
+      ? Promise.reject(Object.assign(new Error("EUCLEAN"), { code: "EUCLEAN" }))
+      : rename(from, to);
+  });
+  syncBuiltinESMExports();
+  await openDirectoryStore(base, { runUid }).finally(() => {
+    watched.mockRestore();
+    syncBuiltinESMExports();
+  });
+  expect((await readdir(data)).sort()).toEqual([".settling-", ".settling-other", `.settling-${stuck}`, free]);
 });
 
 /** The numbers of all files and directories that are synced from now on. */
