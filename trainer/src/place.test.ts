@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { expect, test } from "vitest";
-import { readPlace } from "./place.ts";
+import { bestAt, readPlace } from "./place.ts";
 
 const pod = {
   TRAININGRUN_NAME: "digits",
@@ -34,6 +34,14 @@ test("a pod is what its variables say, and the script's own wishes do not count 
 
 test("a pod is told whether what it saves outlives it", () => {
   expect(readPlace({ ...pod, TRAININGRUN_VOLUME: "Ephemeral" }, {})).toMatchObject({ volume: "Ephemeral" });
+});
+
+test("a script that names no best of its own goes by what retention ranks by, and only in a pod that is told", () => {
+  const best = { metric: "accuracy", mode: "Max" } as const;
+  const own = { metric: "loss", mode: "Min" } as const;
+  const told = readPlace({ ...pod, TRAININGRUN_BEST: JSON.stringify(best) }, {});
+  expect([bestAt(told, undefined), bestAt(told, own)]).toEqual([best, own]);
+  expect([bestAt(readPlace(pod, {}), undefined), bestAt(readPlace({}, {}), own)]).toEqual([undefined, own]);
 });
 
 test("without any of the variables a script trains at hand, in ./checkpoints", () => {

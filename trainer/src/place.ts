@@ -1,11 +1,13 @@
 import { join, resolve } from "node:path";
 import {
+  type BestMetric,
   type Interval,
   PodEnvironment,
   type VolumeDurability,
 } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { ResumePolicy } from "@trainingrun/checkpoint/contract/resume.ts";
 import { z } from "zod";
+import type { BestPolicy } from "./best.ts";
 
 /** Where a script trains: in a pod of a TrainingRun, where an agent restores, or at hand, where it restores itself. */
 export type Place = PodPlace | LocalPlace;
@@ -25,6 +27,8 @@ export type PodPlace = Common & {
   readonly worker: number;
   /** Whether what is saved outlives the pod. */
   readonly volume: VolumeDurability;
+  /** What retention ranks by; undefined where it ranks nothing. */
+  readonly best?: BestMetric | undefined;
   readonly control: string;
   readonly terminationLog: string;
 };
@@ -69,11 +73,20 @@ export function readPlace(environment: NodeJS.ProcessEnv, local: LocalOptions): 
     worker: pod.TRAININGRUN_WORKER,
     checkpoints: pod.TRAININGRUN_CHECKPOINTS,
     volume: pod.TRAININGRUN_VOLUME,
+    best: pod.TRAININGRUN_BEST,
     control: pod.TRAININGRUN_CONTROL,
     terminationLog: pod.TRAININGRUN_TERMINATION_LOG,
     interval: pod.TRAININGRUN_INTERVAL,
     graceSeconds: pod.TRAININGRUN_GRACE_SECONDS,
   };
+}
+
+/**
+ * Which evaluation is best, and is saved at its step: by the script's own words, else by what retention ranks by, which
+ * only the checkpoints of evaluated steps can be.
+ */
+export function bestAt(place: Place, own: BestPolicy | undefined): BestPolicy | undefined {
+  return own ?? (place.kind === "pod" ? place.best : undefined);
 }
 
 /** Where `progress.json` goes: the control directory, or beside the checkpoints of a run at hand. */

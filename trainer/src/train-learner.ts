@@ -16,7 +16,7 @@ import { type HurriedSave, isFinal, type StoppedRun, saveBefore, saveLastStep } 
 import { IncompatibleError, type Learner } from "./learner.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
-import { type LocalOptions, type Place, readPlace } from "./place.ts";
+import { bestAt, type LocalOptions, type Place, readPlace } from "./place.ts";
 import { ProgressFile } from "./progress-file.ts";
 import { leaveRecordOnStop, type Standing } from "./provisional-record.ts";
 import { derivedSeed, isSeed } from "./random.ts";
@@ -163,7 +163,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
     data: options.data,
     steps: options.steps,
     every: options.every,
-    best: options.best,
+    best: bestAt(place, options.best),
     minStepMilliseconds: options.minStepMilliseconds ?? 0,
     interval: place.interval,
     saver,

@@ -10,10 +10,14 @@ export const Interval = z.union([
 ]);
 export type Interval = z.infer<typeof Interval>;
 
+/** By which metric of an evaluation one checkpoint is better than another. */
+export const BestMetric = z.object({ metric: z.string().min(1).max(63), mode: z.enum(["Min", "Max"]) });
+export type BestMetric = z.infer<typeof BestMetric>;
+
 /** What retention keeps. `best.count` checkpoints by metric, the `last` newest, and every multiple of `everySteps`. */
 export const RetentionPolicy = z.object({
   last: z.int().min(2),
-  best: z.object({ metric: z.string().min(1).max(63), mode: z.enum(["Min", "Max"]), count: z.int().min(1) }).nullable(),
+  best: BestMetric.extend({ count: z.int().min(1) }).nullable(),
   everySteps: z.int().min(1).nullable(),
   maxBytes: z.int().min(1).nullable(),
 });
@@ -98,6 +102,8 @@ export const PodEnvironment = z.object({
   TRAININGRUN_TERMINATION_LOG: z.string().min(1),
   TRAININGRUN_GRACE_SECONDS: z.coerce.number().pipe(z.number().positive()),
   TRAININGRUN_INTERVAL: json(Interval),
+  /** What retention ranks by, which a script that names no `best` of its own goes by; absent where it ranks nothing. */
+  TRAININGRUN_BEST: json(BestMetric).optional(),
   /** Absent in the pods of an operator that does not know it: then the defaults hold. */
   TRAININGRUN_RESUME_POLICY: json(ResumePolicy).optional(),
 });

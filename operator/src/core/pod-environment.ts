@@ -1,4 +1,5 @@
 import {
+  type BestMetric,
   credentialsDirectory,
   type Expected,
   type Interval,
@@ -47,6 +48,7 @@ export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: 
       TRAININGRUN_GRACE_SECONDS: String(graceSecondsOf(run)),
       TRAININGRUN_INTERVAL: JSON.stringify(intervalOf(run)),
       TRAININGRUN_RESUME_POLICY: JSON.stringify(resumePolicyOf(run)),
+      ...bestOf(run),
       ...imageOf(run),
     }),
     ...(spec.workers > 1 ? plain(rendezvous(run, entry, worker)) : []),
@@ -108,6 +110,14 @@ function resumePolicyOf({ spec }: TrainingRun): ResumePolicy {
 function imageOf({ spec }: TrainingRun): Record<string, string> {
   const image = trainerOf(spec.template)?.image;
   return typeof image === "string" ? { TRAININGRUN_IMAGE: image } : {};
+}
+
+/** Only an evaluation that is saved at its step can be ranked: the trainer has to know which is the best so far. */
+function bestOf({ spec }: TrainingRun): Record<string, string> {
+  const { best } = spec.checkpoint.retention;
+  if (best === undefined) return {};
+  const { metric, mode } = best;
+  return { TRAININGRUN_BEST: JSON.stringify({ metric, mode } satisfies BestMetric) };
 }
 
 function retentionOf(run: TrainingRun): RetentionPolicy {

@@ -142,6 +142,15 @@ test.each(Object.entries(cases))("trainer and agent of %s can read what they are
   for (const container of ours) expect(AgentEnvironment.parse(variablesOf(container))).toMatchObject(told);
 });
 
+test("the trainer is told what retention ranks by, for only what is saved at its step can be ranked", () => {
+  const given = cases["pod-small.json"];
+  const retention = { last: 3, best: { metric: "accuracy", mode: "Max", count: 2 } };
+  const run = runWith({ spec: { checkpoint: { volume, interval: { steps: 500 }, retention } } });
+  const [trainer] = containersOf({ ...given, run }).theirs;
+  const { TRAININGRUN_BEST } = PodEnvironment.parse(variablesOf(trainer ?? { name: "" }));
+  expect(TRAININGRUN_BEST).toEqual({ metric: "accuracy", mode: "Max" });
+});
+
 test("the agent learns where the objects lie, and whether what is saved outlives the pod", () => {
   const [agent] = containersOf(cases["pod-mirrored-lightning.json"]).ours;
   const [alone] = containersOf(cases["pod-without-volume.json"]).ours;
