@@ -69,13 +69,9 @@ describe.each(storeKinds)("on %s", (kind) => {
       "small.bin": large.subarray(0, 16 * mebibyte),
       "empty.bin": Buffer.alloc(0),
     });
-    expect(proxy.log.filter(({ operation }) => operation === "UploadPart").map((one) => one.requestBytes)).toEqual([
-      1,
-      1,
-      16 * mebibyte,
-      16 * mebibyte,
-      5 * mebibyte,
-    ]);
+    const parts = proxy.log.filter(({ operation }) => operation === "UploadPart").map((one) => one.requestBytes);
+    // On their way at once, parts arrive in any order.
+    expect(parts.sort((a, b) => a - b)).toEqual([1, 1, 5 * mebibyte, 16 * mebibyte, 16 * mebibyte]);
     expect((await download(store, "large.bin"))?.equals(large)).toBe(true);
     expect((await download(store, "small.bin"))?.equals(large.subarray(0, 16 * mebibyte))).toBe(true);
     expect(await download(store, "empty.bin")).toEqual(Buffer.alloc(0));
