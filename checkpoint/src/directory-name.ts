@@ -1,5 +1,3 @@
-import { randomUUID } from "node:crypto";
-
 /** The name of a checkpoint's directory: a step and the attempt that saved it; unique, for an attempt saves a step once. */
 export function directoryName(step: number, attempt: number): string {
   return `step-${String(step).padStart(12, "0")}-a${String(attempt).padStart(4, "0")}`;
@@ -19,9 +17,12 @@ export function parseSavingName(name: string): { attempt: number } | null {
   return attempt === undefined ? null : { attempt: Number(attempt) };
 }
 
-/** A name of its own for a complete checkpoint's directory, for the moment in which its own name is given anew. */
-export function settlingName(name: string): string {
-  return `.settling-${randomUUID().replaceAll("-", "")}-${name}`;
+/**
+ * A name for a complete checkpoint's directory, for the moment in which its own is given anew; `nonce`, of hex digits,
+ * makes it nobody else's.
+ */
+export function settlingName(name: string, nonce: string): string {
+  return `.settling-${nonce}-${name}`;
 }
 
 /** The checkpoint's name that a directory under such a name is to get, or null where it is under another. */

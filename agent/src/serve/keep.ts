@@ -43,10 +43,12 @@ export async function keep(environment: AgentEnvironment, serving: Keeping): Pro
     });
   const learned = async () => {
     mirror?.wake();
+    const progress = await reporter.progress.read();
     const durability = environment.TRAININGRUN_VOLUME;
     const problems = [...keeper.findings.problems, ...care.problems];
+    // Told and on record in one turn: nobody hears of a verdict that a kill at this moment would take back.
     reporter.knowledge = knowledgeFrom({ ...keeper.findings, problems, mirror, durability });
-    log.write(servedRecord(environment, reporter.knowledge, await reporter.progress.read()));
+    log.write(servedRecord(environment, reporter.knowledge, progress));
   };
   const settled = () => keeper.settled && (mirror === null || mirror.settled);
   for (;;) {

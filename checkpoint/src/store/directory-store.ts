@@ -7,7 +7,15 @@ import { directoryCheckpoint } from "./directory-files.ts";
 import { DirectoryLog } from "./directory-log.ts";
 import { pointName, temporaryName } from "./directory-names.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
-import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
+import {
+  absentAsNull,
+  accessing,
+  errorCode,
+  makeDirectory,
+  newNonce,
+  syncDirectory,
+  writeNewFile,
+} from "./file-system.ts";
 import { removeStale } from "./stale.ts";
 import {
   type AnnouncedOpen,
@@ -98,8 +106,7 @@ export class DirectoryStore implements Store {
   }
 
   async begin({ step, attempt }: { step: number; attempt: number }): Promise<CheckpointWriter> {
-    const nonce = randomUUID().replaceAll("-", "");
-    const saving = `.saving-${step}-a${attempt}-${nonce}`;
+    const saving = `.saving-${step}-a${attempt}-${newNonce()}`;
     const writer = new DirectoryWriter({ data: this.#data, saving, final: directoryName(step, attempt) });
     await writer.begin();
     return writer;
@@ -108,7 +115,7 @@ export class DirectoryStore implements Store {
   async settle(directory: string): Promise<void> {
     const path = this.#path(directory);
     await accessing("settle a checkpoint", path, async () => {
-      const aside = this.#path(settlingName(directory));
+      const aside = this.#path(settlingName(directory, newNonce()));
       const isAside = await absentAsNull(() => rename(path, aside).then(() => true));
       // Where a settling was cut off it is aside already; and whoever opens the volume just now gives it its name.
       if (isAside === null) await finishSettling(this.#data, directory);

@@ -4,7 +4,15 @@ import { basename, dirname, join } from "node:path";
 import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
 import { withDefects } from "./directory-files.ts";
-import { absentAsNull, accessing, errorCode, makeDirectory, syncDirectory, writeNewFile } from "./file-system.ts";
+import {
+  absentAsNull,
+  accessing,
+  errorCode,
+  makeDirectory,
+  newNonce,
+  syncDirectory,
+  writeNewFile,
+} from "./file-system.ts";
 import type { CheckpointWriter } from "./store.ts";
 
 /** How often another process's repair of the same checkpoint may come between. */
@@ -84,7 +92,7 @@ export class DirectoryWriter implements CheckpointWriter {
    * made way goes for good only when something has the final name.
    */
   async #takePlace(directory: string): Promise<void> {
-    const aside = join(this.#data, settlingName(basename(this.#final)));
+    const aside = join(this.#data, settlingName(basename(this.#final), newNonce()));
     await rename(directory, aside);
     // From here on whoever opens the volume may give it its name.
     this.#current = null;

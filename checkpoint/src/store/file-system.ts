@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, type FileHandle, mkdir, open } from "node:fs/promises";
 import { NewFileWriter } from "./direct-io-writer.ts";
@@ -11,6 +12,11 @@ export const fileMode = 0o640;
 export function errorCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+}
+
+/** What makes a temporary name nobody else's: 32 hex digits. */
+export function newNonce(): string {
+  return randomUUID().replaceAll("-", "");
 }
 
 /** The value, or null where the path does not exist. */
