@@ -16,7 +16,8 @@ const going = new AbortController().signal;
 /** A pod whose agent has said nothing yet, on a volume that is there or cannot be used. */
 async function pod(volume: "usable" | "broken"): Promise<PodPlace> {
   const directory = await mkdtemp(join(tmpdir(), "starting-point-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  // The volume is opened beside the wait, and a process that gives up does not wait for it.
+  onTestFinished(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
   const checkpoints = join(directory, "volume");
   const control = join(directory, "control");
   await mkdir(control);
