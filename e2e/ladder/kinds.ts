@@ -23,10 +23,10 @@ export const kinds: readonly Kind[] = [
     usually: "1 s",
     run: command("node", ["operator/generate.ts", "--check"]),
   },
-  { name: "unit", what: "tables, properties, golden, attacks, kills", usually: "3 min", run: vitest("unit") },
-  { name: "apiserver", what: "against a real API server", usually: "3 min", run: vitest("apiserver") },
-  { name: "store", what: "against real object stores", usually: "7 min", run: vitest("store") },
-  { name: "cluster", what: "end to end on a real cluster", usually: "10 min", run: vitest("cluster") },
+  { name: "unit", what: "tables, properties, golden, attacks, kills", usually: "4 min", run: vitest("unit") },
+  { name: "apiserver", what: "against a real API server", usually: "5 min", run: vitest("apiserver") },
+  { name: "store", what: "against real object stores", usually: "6 min", run: vitest("store") },
+  { name: "cluster", what: "end to end on a real cluster", usually: "6 min", run: vitest("cluster") },
 ];
 
 /** The longest a kind may take, so that a hang ends as a failure with a name. */
