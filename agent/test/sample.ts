@@ -1,18 +1,14 @@
 /** Builders of contract values for the agent's tests; each shows only what a test is about. */
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import type { Expected, RetentionPolicy } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import {
+  type Expected,
+  nothingExpected,
+  type RetentionPolicy,
+} from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 
-export const nothingRecorded: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Accept",
-  environmentMismatch: "Ignore",
-};
+export const nothingRecorded: Expected = { ...nothingExpected, unhealthy: "Accept" };
 
 export const keepTwo: RetentionPolicy = { last: 2, best: null, everySteps: null, maxBytes: null };
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { Expected } from "../src/contract/pod-environment.ts";
+import { type Expected, nothingExpected as nothingRecorded } from "../src/contract/pod-environment.ts";
 import { jsonFile } from "../src/file-source.ts";
 import { healthy } from "../src/health.ts";
 import { type RestoreOutcome, type RestoreRequest, restoreRun } from "../src/restore.ts";
@@ -14,15 +14,7 @@ import type { Store } from "../src/store/store.ts";
 export const runUid = "0b6f1c1e-7f3c-4c52-9d2e-3f1f3f0d9a11";
 
 /** What an operator without memory passes. */
-export const nothingExpected: Expected = {
-  latestVerified: null,
-  recorded: [],
-  refused: [],
-  base: null,
-  noneVerified: "Fail",
-  unhealthy: "Skip",
-  environmentMismatch: "Warn",
-};
+export const nothingExpected: Expected = { ...nothingRecorded, environmentMismatch: "Warn" };
 
 /** An empty directory that goes with the test. */
 export async function temporaryDirectory(): Promise<string> {

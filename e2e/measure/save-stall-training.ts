@@ -3,6 +3,7 @@
  * `node save-stall-training.ts DIRECTORY WIDTH ROUNDS`. A process of its own, for a process has only one TensorFlow.
  */
 import type * as tfjs from "@tensorflow/tfjs";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { batches } from "@trainingrun/trainer/batches.ts";
@@ -87,17 +88,8 @@ type LoopStart = ConstructorParameters<typeof TrainingLoop>[1];
 
 async function newSaver(pacer: Pacer): Promise<Saver> {
   const store = await openDirectoryStore(directory, { runUid });
-  const expected = {
-    latestVerified: null,
-    recorded: [],
-    refused: [],
-    base: null,
-    noneVerified: "Fail" as const,
-    unhealthy: "Skip" as const,
-    environmentMismatch: "Ignore" as const,
-  };
   const who = { runUid, attempt: 1, podUid: "pod-1", node: "node", generation: 1 };
-  const outcome = await restoreRun(store, { ...who, expected });
+  const outcome = await restoreRun(store, { ...who, expected: nothingExpected });
   if (outcome.kind === "failed") throw new Error(outcome.message);
   const writer = writerThread({ root: directory, runUid });
   return new Saver({ store, writer, attempt: 1, parent: null, nonFiniteBefore: [], environment: {}, pacer }, null);

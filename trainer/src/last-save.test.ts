@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -45,15 +46,7 @@ async function stoppedRun({
     podUid: "pod-1",
     node: "node",
     generation: 1,
-    expected: {
-      latestVerified: null,
-      recorded: [],
-      refused: [],
-      base: null,
-      noneVerified: "Fail",
-      unhealthy: "Skip",
-      environmentMismatch: "Ignore",
-    },
+    expected: nothingExpected,
   });
   let left = failures;
   store.createRecord = async (number, bytes) => {

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
@@ -19,17 +20,8 @@ async function openedStore(): Promise<DirectoryStore> {
   const directory = await mkdtemp(join(tmpdir(), "saver-"));
   onTestFinished(() => rm(directory, { recursive: true, force: true }));
   const store = await openDirectoryStore(directory, { runUid });
-  const expected = {
-    latestVerified: null,
-    recorded: [],
-    refused: [],
-    base: null,
-    noneVerified: "Fail",
-    unhealthy: "Skip",
-    environmentMismatch: "Ignore",
-  } as const;
   const request = { runUid, attempt: 1, podUid: "pod-1", node: "node", generation: 1 };
-  const outcome = await restoreRun(store, { ...request, expected: { ...expected, recorded: [], refused: [] } });
+  const outcome = await restoreRun(store, { ...request, expected: nothingExpected });
   if (outcome.kind === "failed") throw new Error(outcome.message);
   return store;
 }

@@ -2,6 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as tfjs from "@tensorflow/tfjs";
+import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -205,17 +206,9 @@ async function attempt({ makeOptimizer, steps, seed, directory: volume, forget, 
 async function open(directory: string) {
   const store = await openDirectoryStore(directory, { runUid });
   const number = ((await readLog(store)).state.opened?.attempt ?? 0) + 1;
-  const expected = {
-    latestVerified: null,
-    recorded: [],
-    refused: [],
-    base: null,
-    noneVerified: "Fail",
-    unhealthy: "Accept",
-    environmentMismatch: "Ignore",
-  } as const;
+  const expected = { ...nothingExpected, unhealthy: "Accept" as const };
   const request = { runUid, attempt: number, podUid: `pod-${number}`, node: "node", generation: 1 };
-  const outcome = await restoreRun(store, { ...request, expected: { ...expected, recorded: [], refused: [] } });
+  const outcome = await restoreRun(store, { ...request, expected });
   if (outcome.kind === "failed") throw new Error(outcome.message);
   return { store, number, resume: outcome.restored.resume };
 }

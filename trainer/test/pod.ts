@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
-import type { Interval } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { type Interval, nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { TrainerRecord } from "@trainingrun/checkpoint/contract/termination.ts";
@@ -86,15 +86,7 @@ export class TestRun implements Disposable {
       podUid: `pod-${attempt}`,
       node: "test-node",
       generation: 1,
-      expected: {
-        latestVerified: null,
-        recorded: [],
-        refused: [],
-        base: null,
-        noneVerified: "Fail",
-        unhealthy: "Skip",
-        environmentMismatch: "Ignore",
-      },
+      expected: nothingExpected,
     });
     if (outcome.kind === "failed") throw new Error(outcome.message);
     return outcome.restored;

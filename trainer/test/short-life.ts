@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as tfjs from "@tensorflow/tfjs";
-import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { type Expected, nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { type ReplayVerdict, ResumePolicy, type ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import { jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
@@ -156,10 +156,7 @@ export async function live(life: Life): Promise<Lived> {
 async function open(directory: string) {
   const store = await openDirectoryStore(directory, { runUid });
   const attempt = ((await readLog(store)).state.opened?.attempt ?? 0) + 1;
-  const expected: Expected = {
-    ...{ latestVerified: null, recorded: [], refused: [], base: null },
-    ...{ noneVerified: "Fail", unhealthy: "Accept", environmentMismatch: "Ignore" },
-  };
+  const expected: Expected = { ...nothingExpected, unhealthy: "Accept" };
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "node", generation: 1 };
   const outcome = await restoreRun(store, { ...who, expected });
   if (outcome.kind === "failed") throw new Error(outcome.message);

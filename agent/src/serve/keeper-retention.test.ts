@@ -15,6 +15,16 @@ const stepsOf = (pod: ServingPod) => pod.keeper.findings.state.checkpoints.map((
 const pauseOf = (pod: ServingPod) => pod.keeper.findings.plan?.pauseSaving ?? null;
 const problemsOf = (pod: ServingPod) => pod.knowledge.problems.map(({ reason }) => reason);
 
+/** Tiers whose volume is a file system of 1 MiB, which only root can mount. */
+async function onSmallVolume() {
+  const tiers = await Tiers.make();
+  const volume = join(tiers.root, "checkpoints");
+  mkdirSync(volume);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1048576", "tmpfs", volume]);
+  onTestFinished(() => void execFileSync("umount", [volume]));
+  return { tiers, volume };
+}
+
 test("evidence that has expired gives back the room that it took from the byte budget, though nothing is saved", async () => {
   vi.useFakeTimers({ toFake: ["Date"] });
   onTestFinished(() => void vi.useRealTimers());
@@ -52,11 +62,7 @@ test("a volume without room for the next save waits for no object store, and say
   skip,
 }) => {
   skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
-  const tiers = await Tiers.make();
-  const volume = join(tiers.root, "checkpoints");
-  mkdirSync(volume);
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1048576", "tmpfs", volume]);
-  onTestFinished(() => void execFileSync("umount", [volume]));
+  const { tiers, volume } = await onSmallVolume();
   tiers.away = "the store is away";
   const pod = await ServingPod.start(tiers, 1);
   for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 100_000);
@@ -84,11 +90,7 @@ test("a volume without room for the next save waits for no object store, and say
 
 test("in the pod itself, the room ends before that of its node, where a kubelet would evict it", async ({ skip }) => {
   skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
-  const tiers = await Tiers.make();
-  const volume = join(tiers.root, "checkpoints");
-  mkdirSync(volume);
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=1048576", "tmpfs", volume]);
-  onTestFinished(() => void execFileSync("umount", [volume]));
+  const { tiers } = await onSmallVolume();
   const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_VOLUME: "Ephemeral" });
   for (const step of [10, 20, 30]) await pod.trainer.save(step, [], 200_000);
   await pod.look();

@@ -56,11 +56,7 @@ export async function assembleCheckpoint({
     // Of large files some chunks are on their way at once; of small ones it is the files.
     const isSmall = ({ bytes }: ManifestFile) => bytes <= smallBytes;
     await inLanes(manifest.files.filter(isSmall), smallAtOnce, write);
-    await inLanes(
-      manifest.files.filter((file) => !isSmall(file)),
-      1,
-      write,
-    );
+    for (const file of manifest.files) if (!isSmall(file)) await write(file);
     signal?.throwIfAborted();
     await writer.publish(text, { replace: true });
     return { kind: "assembled", manifest, damages };
