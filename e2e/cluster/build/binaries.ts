@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { run } from "../processes/command.ts";
 import { cacheDirectory, cached } from "./cache.ts";
@@ -124,8 +125,15 @@ async function ensureProgram(program: GoProgram, report: Report, signal: AbortSi
   return join(directory, program.name);
 }
 
-// Whatever the user set for their own Go work must not change what is built here.
-const goEnvironment = { GOFLAGS: "-mod=readonly -trimpath -buildvcs=false", GOWORK: "off" };
+const goEnvironment = {
+  // Whatever the user set for their own Go work must not change what is built here.
+  GOFLAGS: "-mod=readonly -trimpath -buildvcs=false",
+  GOWORK: "off",
+  // A compiler that collects its garbage less often takes a fifth less time (CoreDNS: 2 min 4 s, not 2 min 38 s), as
+  // long as there is memory: one compiler works per processor, and the linker beside them.
+  GOGC: "400",
+  GOMEMLIMIT: String(Math.floor(totalmem() / (availableParallelism() + 1))),
+};
 
 async function entryName(program: GoProgram): Promise<string> {
   return `${program.name}-${await contentHash(program)}`;
