@@ -27,7 +27,6 @@ export function settlingName(name: string, nonce: string): string {
 
 /** The checkpoint's name that a directory under such a name is to get, or null where it is under another. */
 export function parseSettlingName(aside: string): string | null {
-  // Earlier releases wrote no nonce.
-  const name = /^\.settling-(?:[0-9a-f]{1,64}-)?(.+)$/.exec(aside)?.[1];
+  const name = /^\.settling-[0-9a-f]{1,64}-(.+)$/.exec(aside)?.[1];
   return name !== undefined && parseDirectoryName(name) !== null ? name : null;
 }

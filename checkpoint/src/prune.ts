@@ -3,6 +3,7 @@ import { appendRecordAfter, FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
 import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, type RetentionPlan, retain } from "./retention.ts";
+import { hadNoRoom } from "./store/file-system.ts";
 import type { StorageUnavailableError, Store } from "./store/store.ts";
 
 /** What retention decides from, without the log, which is read afresh. */
@@ -29,6 +30,7 @@ const tombstonesPerRecord = 256;
  */
 export async function prune(store: Store, { attempt, signal, ...input }: PruneRequest): Promise<Pruned> {
   const options = signal === undefined ? {} : { signal };
+  await store.reserve?.keep();
   for (let round = 0; ; round += 1) {
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
@@ -41,16 +43,25 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
     if (removed.length === 0 || round === maxRounds) return { plan, state, removed: [], warning: left };
     const manifests = removed.map(({ digest }) => digest);
     const why = (plan.remove[0]?.why ?? "").slice(0, 512);
-    const outcome = await appendRecordAfter(
-      store,
-      { kind: "delete", attempt, manifests, why },
-      { after: state.last, ...options },
+    const outcome = await usingReserve(store, () =>
+      appendRecordAfter(store, { kind: "delete", attempt, manifests, why }, { after: state.last, ...options }),
     );
     if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
     if (outcome.kind !== "appended") continue;
     const directories = removed.map(({ directory }) => directory);
     const warning = await removeDeleted(store, directories, remover);
+    await store.reserve?.keep();
     return { plan, state: outcome.state, removed, warning: left ?? warning };
+  }
+}
+
+/** A full volume has no room for the tombstone that would make some: there the reserve is given up for it. */
+async function usingReserve<T>({ reserve }: Store, append: () => Promise<T>): Promise<T> {
+  try {
+    return await append();
+  } catch (error) {
+    if (!hadNoRoom(error) || !(await reserve?.release())) throw error;
+    return await append();
   }
 }
 

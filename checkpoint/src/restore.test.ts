@@ -15,7 +15,7 @@ import {
 import { seal } from "../test/seal.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import type { Expected } from "./contract/pod-environment.ts";
-import { directoryName } from "./directory-name.ts";
+import { directoryName, settlingName } from "./directory-name.ts";
 import { hashBytes } from "./hash.ts";
 import { readLog } from "./log/read.ts";
 import { prune } from "./prune.ts";
@@ -342,7 +342,7 @@ describe("a restore", () => {
   test("gives a checkpoint its name whose settling was cut off, and keeps what a repair left beside one", async () => {
     const { store } = await savedRun([10, 20, 30]);
     const data = join(store.root, "data");
-    const aside = (step: number) => join(data, `.settling-${directoryName(step, 1)}`);
+    const aside = (step: number) => join(data, settlingName(directoryName(step, 1), "0a"));
     await rename(join(data, directoryName(10, 1)), aside(10));
     await mkdir(aside(20));
     await mkdir(aside(15));
@@ -353,9 +353,8 @@ describe("a restore", () => {
 
   test("mends a damaged checkpoint from the whole copy that a killed repair left aside", async () => {
     const { store } = await savedRun([10, 20]);
-    await cp(pathIn(store, directoryName(20, 1)), pathIn(store, `.settling-${directoryName(20, 1)}`), {
-      recursive: true,
-    });
+    const name = directoryName(20, 1);
+    await cp(pathIn(store, name), pathIn(store, settlingName(name, "0a")), { recursive: true });
     await flipBit(model(store, 20), 4000);
     const outcome = await restore(store, 2);
     expect(resumedAt(outcome)).toBe(20);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { describe, expect, test, vi } from "vitest";
 import { pathIn, restore, runUid, save, savedRun, temporaryStore } from "../test/fixture.ts";
+import { directoryName, settlingName } from "./directory-name.ts";
 import { bytesFile, type FileSource } from "./file-source.ts";
 import { FinishRefusedError, finishRun } from "./finish.ts";
 import { healthy } from "./health.ts";
@@ -217,7 +218,8 @@ describe("a save", () => {
     breakAppends(store, { stands: false });
     await expect(save(store, 1, 10)).rejects.toThrow(SaveFailedError);
     const data = join(store.root, "data");
-    await rename(join(data, "step-000000000010-a0001"), join(data, ".settling-step-000000000010-a0001"));
+    const name = directoryName(10, 1);
+    await rename(join(data, name), join(data, settlingName(name, "0a")));
     const opened = await openDirectoryStore(store.root, { runUid });
     expect(await restore(opened, 2)).toMatchObject({ kind: "restored", restored: { resume: { step: 10 } } });
   });

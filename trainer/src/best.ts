@@ -1,10 +1,17 @@
 import { z } from "zod";
 
-/** Which of the evaluation's metrics counts, and after how many evaluations without a better one to stop early. */
-export type BestPolicy = { readonly metric: string; readonly mode: "Min" | "Max"; readonly patience?: number };
+const Mode = z.enum(["Min", "Max"]);
 
-/** The best value so far and how long ago it was; part of `state.json`, so that a resume counts on. */
+/** Which of the evaluation's metrics counts, and after how many evaluations without a better one to stop early. */
+export type BestPolicy = { readonly metric: string; readonly mode: z.infer<typeof Mode>; readonly patience?: number };
+
+/**
+ * The best value so far, of which metric, and how long ago it was; part of `state.json`, so that a resume counts on. A
+ * run can be edited to go by another metric, and its values say nothing about those of the one before.
+ */
 export const BestState = z.object({
+  metric: z.string(),
+  mode: Mode,
   value: z.number(),
   step: z.int().min(0),
   evaluationsSince: z.int().min(0),
@@ -17,17 +24,24 @@ export function recordEvaluation(
   state: BestState | null,
   evaluation: { step: number; metrics: Readonly<Record<string, number>> },
 ): BestState | null {
-  const value = evaluation.metrics[policy.metric];
+  const { metric, mode } = policy;
+  const best = goesBy(policy, state) ? state : null;
+  const value = evaluation.metrics[metric];
   const usable = value !== undefined && Number.isFinite(value);
-  if (usable && (state === null || isBetter(policy.mode, value, state.value))) {
-    return { value, step: evaluation.step, evaluationsSince: 0 };
+  if (usable && (best === null || isBetter(mode, value, best.value))) {
+    return { metric, mode, value, step: evaluation.step, evaluationsSince: 0 };
   }
-  return state === null ? null : { ...state, evaluationsSince: state.evaluationsSince + 1 };
+  return best === null ? null : { ...best, evaluationsSince: best.evaluationsSince + 1 };
 }
 
 /** Whether patience has run out: the run ends as done, before its last step. */
 export function shouldStopEarly(policy: BestPolicy, state: BestState | null): boolean {
-  return policy.patience !== undefined && state !== null && state.evaluationsSince >= policy.patience;
+  const { patience } = policy;
+  return patience !== undefined && goesBy(policy, state) && state.evaluationsSince >= patience;
+}
+
+function goesBy(policy: BestPolicy, state: BestState | null): state is BestState {
+  return state?.metric === policy.metric && state.mode === policy.mode;
 }
 
 function isBetter(mode: BestPolicy["mode"], value: number, than: number): boolean {

@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { basename, join } from "node:path";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { runUid, temporaryDirectory } from "../../test/fixture.ts";
-import { directoryName } from "../directory-name.ts";
+import { directoryName, settlingName } from "../directory-name.ts";
 import { openDirectoryStore } from "./directory-store.ts";
 
 test("A store makes the names of all directories durable that it has made", async () => {
@@ -15,10 +15,11 @@ test("A store makes the names of all directories durable that it has made", asyn
   }
 });
 
-test("A store settles a checkpoint beside what an earlier release left aside under its name", async () => {
+test("A store settles a checkpoint beside what another process left aside under its name", async () => {
   const base = await temporaryDirectory();
   const store = await openDirectoryStore(base, { runUid });
-  const [name, aside] = ["step-000000000010-a0001", ".settling-step-000000000010-a0001"];
+  const name = directoryName(10, 1);
+  const aside = settlingName(name, "0a");
   for (const directory of [name, aside]) await mkdir(join(base, "data", directory, directory), { recursive: true });
   await store.settle(name);
   expect((await readdir(join(base, "data"))).sort()).toEqual([aside, name]);
@@ -28,9 +29,11 @@ test("A store settles a checkpoint beside what an earlier release left aside und
 test("A store that is opened gives the names of all that are aside but what cannot have its own", async () => {
   const base = await temporaryDirectory();
   await openDirectoryStore(base, { runUid });
-  const [stuck, free] = [10, 20].map((step) => directoryName(step, 1));
+  const stuck = directoryName(10, 1);
+  const free = directoryName(20, 1);
   const data = join(base, "data");
-  for (const name of ["", "other", stuck, free]) await mkdir(join(data, `.settling-${name}`));
+  for (const name of ["", "other", stuck, free]) await mkdir(join(data, settlingName(name, "0a")));
+  await mkdir(join(data, `.settling-${directoryName(30, 1)}`));
   const { rename } = fs;
   const watched = vi.spyOn(fs, "rename").mockImplementation((from, to) => {
     return basename(String(to)) === stuck
@@ -42,7 +45,13 @@ test("A store that is opened gives the names of all that are aside but what cann
     watched.mockRestore();
     syncBuiltinESMExports();
   });
-  expect((await readdir(data)).sort()).toEqual([".settling-", ".settling-other", `.settling-${stuck}`, free]);
+  expect((await readdir(data)).sort()).toEqual([
+    ".settling-0a-",
+    ".settling-0a-other",
+    `.settling-0a-${stuck}`,
+    `.settling-${directoryName(30, 1)}`,
+    free,
+  ]);
 });
 
 /** The numbers of all files and directories that are synced from now on. */

@@ -6,6 +6,7 @@ import type { CheckpointRef } from "../log/state.ts";
 import { directoryCheckpoint } from "./directory-files.ts";
 import { DirectoryLog } from "./directory-log.ts";
 import { pointName, temporaryName } from "./directory-names.ts";
+import { DirectoryReserve } from "./directory-reserve.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import {
   absentAsNull,
@@ -49,6 +50,7 @@ export class DirectoryStore implements Store {
   readonly runUid: string;
   /** Absolute path of the run's directory. */
   readonly root: string;
+  readonly reserve: DirectoryReserve;
   readonly #log: DirectoryLog;
   readonly #data: string;
 
@@ -56,6 +58,7 @@ export class DirectoryStore implements Store {
   constructor(root: string, runUid: string) {
     this.root = root;
     this.runUid = runUid;
+    this.reserve = new DirectoryReserve(join(root, "log", ".reserve"));
     this.#log = new DirectoryLog(join(root, "log"));
     this.#data = join(root, "data");
   }

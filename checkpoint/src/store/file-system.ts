@@ -29,6 +29,12 @@ export async function absentAsNull<T>(read: () => Promise<T>): Promise<T | null>
   }
 }
 
+/** Whether the volume had no room, of whatever kind. */
+export function hadNoRoom(error: unknown): boolean {
+  const code = errorCode(error instanceof StorageUnavailableError ? error.cause : error);
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
 /** Runs an access to the tier and says in its error what was tried, where, and what to look at. */
 export async function accessing<T>(what: string, path: string, access: () => Promise<T>): Promise<T> {
   try {

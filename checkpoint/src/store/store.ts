@@ -69,6 +69,14 @@ export interface CheckpointWriter {
   abandon(): Promise<void>;
 }
 
+/** Room that is kept back, so that a full tier has some left for the tombstone that makes room. */
+export interface Reserve {
+  /** Takes it where it is not taken yet and there is some. Never throws for what the tier refuses. */
+  keep(): Promise<void>;
+  /** Gives it back; false where there was none, or none could be given back. */
+  release(): Promise<boolean>;
+}
+
 /**
  * One tier of a run: its log and its checkpoints. Every method throws {@link StorageUnavailableError} where the tier
  * itself fails, and returns only after what it says is durable.
@@ -76,6 +84,8 @@ export interface CheckpointWriter {
 export interface Store {
   readonly tier: Tier;
   readonly runUid: string;
+  /** Absent where a tier has no such bounds. */
+  readonly reserve?: Reserve;
   /** Numbers of the log's records, ascending. */
   recordNumbers(): Promise<number[]>;
   /** The bytes of a record, null where the number is free. At most `limit` bytes and one more are read. */

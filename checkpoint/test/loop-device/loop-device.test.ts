@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { candidates } from "../../src/candidates.ts";
 import { readLog } from "../../src/log/read.ts";
 import { DirectoryStore } from "../../src/store/directory-store.ts";
+import { errorCode } from "../../src/store/file-system.ts";
 import { verifyCheckpoint } from "../../src/verify.ts";
 import { openAttempt, pruneOld, restoreAttempt, runUid } from "../crash-grid/operations.ts";
 import { canCutPower, LoopVolume, whyNoLoopDevice } from "./loop-volume.ts";
@@ -43,6 +44,17 @@ async function linesOf(child: ChildProcess, onLine: (line: string) => void = () 
   return lines;
 }
 
+/** Somebody else's files: the last inode and the last block of the volume. */
+async function takeWhatIsLeft(path: string): Promise<void> {
+  // What ext4 has set aside for a write that failed is free once more when the next sync is over.
+  for (let count = 0, refused = 0; refused < 5; count += 1) {
+    const bytes = new Uint8Array(count === 0 ? 32 * MiB : 1);
+    const code = await writeFile(join(path, `other-${count}`), bytes, { flush: true }).then(() => null, errorCode);
+    if (code !== null) expect(code).toBe("ENOSPC");
+    refused = code === null ? 0 : refused + 1;
+  }
+}
+
 const steps = (count: number) => Array.from({ length: count }, (_, index) => 10 * (index + 1));
 const savedSteps = (lines: readonly string[]) =>
   lines.flatMap((line) => /^saved (\d+)$/.exec(line)?.[1] ?? []).map(Number);
@@ -65,24 +77,17 @@ async function resumedStep(root: string): Promise<number | string> {
 }
 
 describe("a run on a real ext4", { timeout: 120_000 }, () => {
-  const ballast = (root: string) => join(root, "../ballast");
   const full = [
-    { what: "that fills up", size: { bytes: 32 * MiB }, bytes: 3 * MiB, makeRoom: pruneOld },
-    // A tombstone needs an inode itself, so here a person has to make room.
-    {
-      what: "that has no inode left",
-      size: { bytes: 32 * MiB, inodes: 64 },
-      bytes: 100,
-      makeRoom: (root: string) => rm(ballast(root), { recursive: true }).then(() => pruneOld(root)),
-    },
+    { what: "that fills up", size: { bytes: 32 * MiB }, bytes: 3 * MiB },
+    { what: "that has no inode left", size: { bytes: 32 * MiB, inodes: 64 }, bytes: 100 },
   ];
   test.for(full)(
     "$what keeps what was saved, says what to do, and goes on once there is room",
-    async ({ size, bytes, makeRoom }, context) => {
+    async ({ size, bytes }, context) => {
       context.skip(impossible !== null, impossible ?? "");
       await using volume = await LoopVolume.create(size);
       const root = await runOn(volume);
-      for (const name of ["a", "b", "c", "d", "e", "f"]) await mkdir(join(ballast(root), name), { recursive: true });
+      await pruneOld(root);
       const lines = await linesOf(saver(root, { steps: steps(20), bytes }));
       const saved = savedSteps(lines);
       expect(saved.length).toBeGreaterThan(2);
@@ -91,7 +96,9 @@ describe("a run on a real ext4", { timeout: 120_000 }, () => {
       );
       expect((await wholeSteps(root)).toSorted((a, b) => a - b)).toEqual(saved);
       expect((await readdir(join(root, "data"))).filter((name) => name.startsWith("."))).toEqual([]);
-      await makeRoom(root);
+      await takeWhatIsLeft(volume.path);
+      await pruneOld(root);
+      expect(await readdir(join(root, "log"))).toContain(".reserve");
       expect(savedSteps(await linesOf(saver(root, { steps: [500], bytes })))).toEqual([500]);
       expect(await resumedStep(root)).toBe(500);
     },
