@@ -15,10 +15,13 @@ export class AgentClient {
   readonly #timeoutMs: number;
   readonly #port: number;
 
-  constructor(options: Readonly<{ timeoutMs: number; port?: number }>) {
-    this.#timeoutMs = options.timeoutMs;
-    this.#port = options.port ?? agentPort;
-    this.#dispatcher = new Agent({ connections: 1, keepAliveTimeout: 10_000, connect: { timeout: options.timeoutMs } });
+  /** Where a dispatcher is given, its connections are used instead of ones of its own. It is closed with the client. */
+  constructor(options: Readonly<{ timeoutMs: number; port?: number; dispatcher?: Dispatcher }>) {
+    const { timeoutMs, port = agentPort, dispatcher } = options;
+    this.#timeoutMs = timeoutMs;
+    this.#port = port;
+    this.#dispatcher =
+      dispatcher ?? new Agent({ connections: 1, keepAliveTimeout: 10_000, connect: { timeout: timeoutMs } });
   }
 
   /** What the agent knows now. */

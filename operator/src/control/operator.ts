@@ -1,3 +1,4 @@
+import type { Dispatcher } from "undici";
 import type { AttemptEntry } from "../api/status.ts";
 import type { Decision } from "../core/decision.ts";
 import type { Observed } from "../core/observed.ts";
@@ -35,6 +36,8 @@ export type OperatorOptions = Readonly<{
   onWatchError: (error: unknown, about: string) => void;
   timing?: Partial<ReflectorTiming>;
   agentPort?: number;
+  /** How agents are reached; by connections of the operator's own where absent. Closed with the operator. */
+  agentDispatcher?: Dispatcher;
 }>;
 
 /** The controller with everything it works on; nothing runs before {@link run}. */
@@ -64,6 +67,7 @@ export class Operator {
     this.#agents = new AgentClient({
       timeoutMs: 2_000,
       ...(options.agentPort === undefined ? {} : { port: options.agentPort }),
+      ...(options.agentDispatcher === undefined ? {} : { dispatcher: options.agentDispatcher }),
     });
     this.#recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: options.instance });
     this.#problems = new Problems({ client, log: options.log, now: Date.now });

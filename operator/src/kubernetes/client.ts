@@ -21,7 +21,7 @@ export type RequestObserver = (
 ) => void;
 
 export type ApiClientOptions = Readonly<{
-  credentials: Credentials;
+  credentials: Pick<Credentials, "current" | "expire">;
   limit: RequestLimit;
   retry: RetryOptions;
   /** For one try of one request, its body included; watches have none. */
@@ -30,8 +30,14 @@ export type ApiClientOptions = Readonly<{
   observe?: RequestObserver;
 }>;
 
-/** A request's bound besides the client's own timeout. */
-export type Bound = Readonly<{ signal: AbortSignal }>;
+/** A request's bounds: when its caller leaves, and where it is less patient than the client itself. */
+export type Bound = Readonly<{
+  signal: AbortSignal;
+  /** How often it is sent before the caller hears of an error. One who repeats by himself asks for 1. */
+  tries?: number;
+  /** For one try, its body included. */
+  timeoutMs?: number;
+}>;
 
 /** An open watch: its bytes as they come. */
 export type WatchBody = AsyncIterable<Uint8Array>;
@@ -112,7 +118,8 @@ export class ApiClient {
   }
 
   async #json<T>(request: Request, bound: Bound): Promise<T> {
-    const { retry, limit, timeoutMs } = this.#options;
+    const { retry, limit } = this.#options;
+    const { tries = retry.tries, timeoutMs = this.#options.timeoutMs } = bound;
     const send = async (): Promise<T> => {
       const slot = await limit.acquire(bound.signal);
       try {
@@ -123,7 +130,7 @@ export class ApiClient {
         slot.release();
       }
     };
-    return await withRetries(send, { ...retry, repeat: request.repeat, signal: bound.signal });
+    return await withRetries(send, { ...retry, tries, repeat: request.repeat, signal: bound.signal });
   }
 
   async #send(request: Request, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
