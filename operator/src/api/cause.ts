@@ -1,7 +1,8 @@
 import { z } from "zod";
 
-/** What an end costs the run: nothing, one of its disruptions, or one of its failures. */
-export type Charge = "Nothing" | "Disruption" | "Failure" | "Terminal";
+/** What an end costs the run: nothing, one of its disruptions, one of its failures, or the run itself. */
+export const Charge = z.enum(["Nothing", "Disruption", "Failure", "Terminal"]);
+export type Charge = z.infer<typeof Charge>;
 
 /**
  * Why an attempt ended, and what that costs. `Terminal` ends the run; `ByRule` is charged as the rule says,

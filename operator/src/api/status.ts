@@ -3,7 +3,7 @@ import { AttemptNumber, Decimal, Digest, Metrics, Step, Tier } from "@trainingru
 import { EnvironmentVerdict, PartialLoad, ReplayVerdict } from "@trainingrun/checkpoint/contract/resume.ts";
 import { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { z } from "zod";
-import { Cause } from "./cause.ts";
+import { Cause, Charge } from "./cause.ts";
 import { Condition } from "./conditions.ts";
 
 /**
@@ -30,6 +30,7 @@ export type RunState = z.infer<typeof RunState>;
 export const Stop = z.object({
   attempt: AttemptNumber.describe("The attempt that is being ended."),
   cause: Cause.describe("Why; the attempt's ledger entry takes it over."),
+  charge: Charge.optional().describe("What the end costs, where the trainer had ended before the stop."),
   reason: z.string().max(63).describe("A stable CamelCase word.").optional(),
   message: z.string().max(1024).describe("What happened, in words.").optional(),
   exitCode: z.int().describe("The trainer's exit code, where it had ended before the stop.").optional(),
@@ -81,7 +82,7 @@ export const AttemptEntry = z.object({
   startTime: Time.describe("When the number was written."),
   endTime: Time.optional().describe("When the kubelet reported the last container's end; absent while it lives."),
   cause: Cause.optional(),
-  charge: z.enum(["Nothing", "Disruption", "Failure", "Terminal"]).optional().describe("What the end cost."),
+  charge: Charge.optional().describe("What the end cost."),
   reason: z.string().max(63).optional().describe("The cluster's or kubelet's own word for the end."),
   message: z
     .string()

@@ -13,7 +13,7 @@ import {
   text,
 } from "../../test/ended-pods.ts";
 import { at, ended, waiting } from "../../test/pod-builder.ts";
-import type { Fields } from "../../test/run-builder.ts";
+import { type Fields, start } from "../../test/run-builder.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import { classify, type EndedAttempt, type Member, rows } from "./cause.ts";
 
@@ -309,22 +309,36 @@ describe("how an attempt ended", () => {
     attempt,
   }));
 
+  const unstopped = {
+    number: 1,
+    stop: undefined,
+    entry,
+    earlier: [],
+    rules: [],
+    noneVerified: "Fail",
+    durability: "Durable",
+  } as const;
+
   test.each(named)("row $row: $title", ({ row, members, expected, attempt }) => {
-    const unstopped = {
-      number: 1,
-      members,
-      stop: undefined,
-      entry,
-      earlier: [],
-      rules: [],
-      noneVerified: "Fail",
-      durability: "Durable",
-    } as const;
-    const whole: EndedAttempt = { ...unstopped, ...attempt };
+    const whole: EndedAttempt = { ...unstopped, members, ...attempt };
     expect(classify(whole)).toMatchObject(expected);
     const first = rows.findIndex(({ match }) => members.some((member) => match(member, whole) !== null));
     expect(first + 1).toBe(row);
   });
+
+  test.each(named.filter(({ attempt }) => attempt.stop === undefined))(
+    "row $row, $title: costs the same once we have stopped what was left of the pod",
+    ({ members, attempt }) => {
+      const whole: EndedAttempt = { ...unstopped, members, ...attempt };
+      const before = classify(whole);
+      const stop = { attempt: 1, ...before, reason: before.reason || before.cause, time: at(110) };
+      const deleted = members.map((member) =>
+        member.kind === "Gone" ? member : { ...member, pod: { ...member.pod, deletionRequestedAt: start + 110_000 } },
+      );
+      const after = classify({ ...whole, members: deleted, stop });
+      expect([after.cause, after.charge, after.exitCode]).toEqual([before.cause, before.charge, before.exitCode]);
+    },
+  );
 
   test("every row has a case", () => {
     expect([...new Set(cases.map(([row]) => row))]).toEqual(rows.map((_, index) => index + 1));

@@ -86,7 +86,8 @@ export const rows: readonly Row[] = [
         ? null
         : {
             ...ending(stop.cause, stop.reason ?? stop.cause, stop.message ?? ""),
-            charge: chargeOf(stop.cause, { entry, noneVerified }),
+            // A rule's own charge is not known by its cause.
+            charge: stop.charge ?? chargeOf(stop.cause, { entry, noneVerified }),
             ...(stop.exitCode === undefined ? {} : { exitCode: stop.exitCode }),
           },
   },

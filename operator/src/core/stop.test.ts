@@ -50,6 +50,34 @@ describe("a wish that comes while the agent finishes", () => {
   });
 });
 
+describe("a trainer whose pod a second container keeps alive", () => {
+  const trainer = ended("trainer", 42, { finishedAt: at(50) });
+  const beside = (shipper: Record<string, unknown>, rest: Record<string, unknown>) =>
+    podWith({
+      spec: { containers: [{ name: "trainer" }, { name: "shipper" }] },
+      ...rest,
+      status: { ...(rest.status as object), containerStatuses: [trainer, shipper] },
+    });
+  const shipping = beside(running("shipper"), { status: { initContainerStatuses: [running("agent")] } });
+  const stopped = beside(ended("shipper", 143), {
+    metadata: { deletionTimestamp: at(150), deletionGracePeriodSeconds: 30 },
+    status: { phase: "Failed", initContainerStatuses: [ended("agent", 0)] },
+  });
+
+  test.each([
+    ["Fail", "Terminal", { state: "Failed" }],
+    ["Retry", "Failure", { state: "Backoff", retry: { failures: 1 } }],
+    ["Ignore", "Disruption", { state: "Backoff", retry: { failures: 0, disruptions: 1 } }],
+  ])("is charged as the rule %s says after our stop as well", (action, charge, status) => {
+    const run = living({ spec: { retry: { rules: [{ exitCodes: [42], action }] } } });
+    const first = decideOn({ run, pods: [shipping] });
+    expect(first.status.stop).toMatchObject({ cause: "ByRule", charge, exitCode: 42 });
+    expect(kinds(first)).toEqual(["DeletePod"]);
+    const second = decideOn({ run: { ...run, status: first.status }, pods: [stopped] });
+    expect(second.status).toMatchObject({ ...status, attempts: [{ cause: "ByRule", charge, exitCode: 42 }] });
+  });
+});
+
 describe("a restore that failed in an earlier life of the agent", () => {
   const agent = (state: Record<string, unknown>) => ({
     ...state,

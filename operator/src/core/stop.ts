@@ -55,9 +55,10 @@ function hasEnded({ members }: Survey): boolean {
 
 function asItEnded(observed: Observed, status: TrainingRunStatus, scene: Survey): Why {
   const attempt = endedAttempt(observed.run, status, membersOf(scene, observed));
-  const { cause, reason, message, exitCode } = classify(attempt);
+  const { cause, charge, reason, message, exitCode } = classify(attempt);
   return {
     cause,
+    charge,
     ...(reason === "" ? {} : { reason: reason.slice(0, 63) }),
     ...(message === "" ? {} : { message }),
     ...(exitCode === undefined ? {} : { exitCode }),
