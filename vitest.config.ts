@@ -7,8 +7,8 @@ const honest = { allowOnly: false, retry: 0 } as const;
 
 /**
  * Four projects, by what a test needs: nothing (unit), a real API server (apiserver), a real object store (store), a
- * whole cluster (cluster). The last three run one file at a time: on two cores, servers beside each other only slow
- * each other down.
+ * whole cluster (cluster). The last three run one file at a time: on two cores, servers of many files beside each other
+ * only slow each other down.
  */
 export default defineConfig({
   test: {

@@ -21,6 +21,28 @@ describe("the ladder", () => {
     expect(exitCode).toBe(1);
   });
 
+  test("runs the kinds of one rung beside each other, and waits for all before the next", async () => {
+    const met = new Barrier(2);
+    const begun: string[] = [];
+    const kind = (name: string, run: () => Promise<unknown>): Kind => ({
+      ...rung(name, passing(1)),
+      run: async () => {
+        begun.push(name);
+        await run();
+        return passing(1);
+      },
+    });
+    const beside = [kind("apiserver", () => met.arrive()), kind("store", () => met.arrive())];
+    const { lines } = await climbed([beside, kind("cluster", async () => expect(met.arrived).toBe(2))]);
+    expect(begun).toEqual(["apiserver", "store", "cluster"]);
+    expect(lines.map((line) => line.split(",")[0])).toEqual([
+      "apiserver: 1 ok",
+      "store: 1 ok",
+      "cluster: 1 ok",
+      "3 passed",
+    ]);
+  });
+
   test("that is stopped fails the rung it was on, and counts those above as left out", async () => {
     const stop = new AbortController();
     const interrupted = async () => {
@@ -53,9 +75,29 @@ describe("the ladder", () => {
   });
 });
 
-async function climbed(kinds: readonly Kind[], signal: AbortSignal = new AbortController().signal) {
-  const rows = await climb(kinds, { signal, say: () => {} });
+async function climbed(kinds: readonly (Kind | readonly Kind[])[], signal: AbortSignal = new AbortController().signal) {
+  const rows = await climb(
+    kinds.map((kind) => [kind].flat()),
+    { signal, say: () => {} },
+  );
   return { lines: summary(rows), exitCode: allPassed(rows, signal) ? 0 : 1 };
+}
+
+/** Lets nobody on before all have come. */
+class Barrier {
+  arrived = 0;
+  readonly #all = Promise.withResolvers<void>();
+  readonly #count: number;
+
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  arrive(): Promise<void> {
+    this.arrived += 1;
+    if (this.arrived === this.#count) this.#all.resolve();
+    return this.#all.promise;
+  }
 }
 
 function rung(name: string, count: Count): Kind {
