@@ -6,12 +6,13 @@ import { ApiClient, type RequestObserver } from "./kubernetes/client.ts";
 import { Credentials } from "./kubernetes/credentials.ts";
 import { RequestLimit } from "./kubernetes/request-limit.ts";
 import { release } from "./release.ts";
-import { healthFaults, readyFaults } from "./serve/health.ts";
+import { healthFaults, readyFaults, unservedNotes } from "./serve/health.ts";
 import { serveHttp } from "./serve/http.ts";
 import { type MetricsSink, operatorMetrics } from "./serve/operator-metrics.ts";
 import { MetricsRegistry } from "./serve/registry.ts";
 
 const hardStopMs = 15_000;
+const passResult = { Settled: "settled", Held: "held", Again: "again" } as const;
 const log = jsonLog((line) => process.stderr.write(line));
 const stopSignal = stopOnSignals();
 
@@ -37,6 +38,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
     runs: () => operator.caches.runs.all(),
     queue: () => operator.queue,
     watches: () => operator.caches.reflectors,
+    refused: () => [...operator.caches.refused.keys()],
   }));
   const credentials = new Credentials(config.credentials);
   const operator = makeOperator(config, { credentials, metrics });
@@ -46,7 +48,8 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
     metrics: () => registry.text(),
     healthy: () =>
       healthFaults({ watches: watches(), longestPassMs: operator.queue.longestRunningMs, now: performance.now() }),
-    ready: () => readyFaults({ watches: watches(), now: performance.now() }),
+    ready: () => readyFaults({ watches: operator.caches.needed, now: performance.now() }),
+    notes: () => unservedNotes(operator.caches.refused),
   });
   log("info", "the operator has started", {
     address: config.listen.address,
@@ -86,7 +89,7 @@ function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials
     probeIntervalMs: config.probeIntervalSeconds * 1000,
     log,
     onPass: (run, { seconds, outcome, error }) => {
-      metrics.pass(outcome === undefined ? "error" : outcome.kind === "Again" ? "again" : "settled", seconds);
+      metrics.pass(outcome === undefined ? "error" : passResult[outcome.kind], seconds);
       if (error !== undefined) log("error", "a pass failed and will be repeated", { run, error });
       else if (outcome?.kind === "Again") log("info", "a pass will be repeated", { run, why: outcome.why });
     },

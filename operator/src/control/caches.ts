@@ -1,6 +1,7 @@
 import { group, labels, plural, version } from "../api/names.ts";
 import { parseTrainingRun } from "../api/training-run.ts";
 import { claimNameOf } from "../core/names.ts";
+import { ApiError } from "../kubernetes/api-error.ts";
 import { ObjectCache } from "../kubernetes/cache.ts";
 import type { ApiClient } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
@@ -37,7 +38,7 @@ export class Caches {
   /** Undefined where nodes are not watched. */
   readonly nodes: ObjectCache<KubeObject> | undefined;
   readonly reflectors: readonly Reflector<KubeObject>[];
-  readonly #scopes = new Map<string, Reflector<KubeObject>>();
+  readonly #scopes = new Map<string, Scope>();
   readonly #options: CachesOptions;
 
   constructor(options: CachesOptions) {
@@ -52,7 +53,7 @@ export class Caches {
       this.#reflect(claims, this.claims, { namespace });
     }
     if (this.nodes !== undefined) this.#reflect(nodes, this.nodes, { trim: onlyWhatTellsOfLoss });
-    this.reflectors = [...this.#scopes.values()];
+    this.reflectors = [...this.#scopes.values()].map(({ reflector }) => reflector);
   }
 
   /** Keeps the copy up to date until the signal is aborted. */
@@ -60,15 +61,42 @@ export class Caches {
     await Promise.all(this.reflectors.map((reflector) => reflector.run(signal)));
   }
 
-  /** Whether each kind has been listed whole once; before, nothing may be decided. */
+  /** Whether each kind has been listed whole once, in every namespace. */
   get hasSynced(): boolean {
     return this.reflectors.every((reflector) => reflector.hasSynced);
+  }
+
+  /** Whether what concerns runs of this namespace has been listed whole once; before, nothing may be decided there. */
+  isSyncedFor(namespace: string): boolean {
+    const scopes = [...this.#scopes.values()].filter((scope) => (scope.namespace ?? namespace) === namespace);
+    return scopes.every(({ reflector }) => reflector.hasSynced);
+  }
+
+  /**
+   * The namespaces that the server refuses to show, with its words: their Role is gone, with its namespace perhaps, or
+   * was never there. Not served, and no reason not to serve the others.
+   */
+  get refused(): ReadonlyMap<string, string> {
+    const refused = [...this.#scopes.values()].filter(isRefused);
+    return new Map(
+      refused.flatMap(({ namespace, refusal }) => (namespace && refusal ? [[namespace, refusal.words]] : [])),
+    );
+  }
+
+  /** The watches that this process must have to be of use: all of them but those of refused namespaces, if any is shown. */
+  get needed(): readonly Reflector<KubeObject>[] {
+    const { refused } = this;
+    if (refused.size === this.#options.namespaces.length) return this.reflectors;
+    const scopes = [...this.#scopes.values()].filter(
+      ({ namespace }) => namespace === undefined || !refused.has(namespace),
+    );
+    return scopes.map(({ reflector }) => reflector);
   }
 
   /** Whether the copy holds what a write with this version did. A kind that is not watched never waits. */
   hasSeen(resource: Resource, namespace: string, resourceVersion: string): boolean {
     const scope = this.#scopes.get(`${resource.plural}/${namespace}`) ?? this.#scopes.get(`${resource.plural}/`);
-    return scope?.hasSeen(resourceVersion) ?? true;
+    return scope?.reflector.hasSeen(resourceVersion) ?? true;
   }
 
   #reflect(
@@ -88,11 +116,30 @@ export class Caches {
       namespace: how.namespace,
       labelSelector: how.labelSelector,
       trim: how.trim ?? withoutManagedFields,
-      onError,
+      onError: (error, about) => {
+        scope.refusal = isForbidden(error) ? { words: error.detail, heardAt: reflector.lastEventAt } : undefined;
+        onError(error, about);
+      },
       ...(timing === undefined ? {} : { timing }),
     });
-    this.#scopes.set(`${resource.plural}/${how.namespace ?? ""}`, reflector);
+    const scope: Scope = { reflector, namespace: how.namespace, refusal: undefined };
+    this.#scopes.set(`${resource.plural}/${how.namespace ?? ""}`, scope);
   }
+}
+
+/** What one reflector keeps. `refusal` is the last answer where that was one, and when anything was heard before it. */
+type Scope = {
+  readonly reflector: Reflector<KubeObject>;
+  readonly namespace: string | undefined;
+  refusal: Readonly<{ words: string; heardAt: number }> | undefined;
+};
+
+function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 403;
+}
+
+function isRefused({ reflector, refusal }: Scope): boolean {
+  return refusal !== undefined && refusal.heardAt === reflector.lastEventAt;
 }
 
 function withoutManagedFields(object: KubeObject): KubeObject {

@@ -20,6 +20,7 @@ import { reconcile } from "./reconcile.ts";
 import { Refusals } from "./refusals.ts";
 import { RunEvents } from "./run-events.ts";
 import { SaveRequests } from "./save-requests.ts";
+import { SyncGate } from "./sync-gate.ts";
 import { wakeOnChanges } from "./wake.ts";
 
 export type OperatorOptions = Readonly<{
@@ -52,6 +53,7 @@ export class Operator {
   readonly #runEvents = new RunEvents();
   readonly #problems: Problems;
   readonly #saves = new SaveRequests();
+  readonly #gate: SyncGate;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -72,7 +74,8 @@ export class Operator {
     this.#recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: options.instance });
     this.#problems = new Problems({ client, log: options.log, now: Date.now });
     this.#probe = this.#makeProbe();
-    wakeOnChanges(this.caches, (key) => this.queue.add(key));
+    this.#gate = new SyncGate({ caches: this.caches, queue: this.queue, log: options.log });
+    wakeOnChanges(this.caches, this.queue);
     this.#forgetWhatIsGone();
   }
 
@@ -85,7 +88,8 @@ export class Operator {
     const passes = new AbortController();
     const loops = Promise.all([
       this.caches.run(watching.signal),
-      this.#decideOnceSynced(watching.signal, passes.signal),
+      this.#gate.run(watching.signal),
+      this.#decide(passes.signal),
       this.#probe.run(watching.signal),
     ]);
     try {
@@ -101,12 +105,7 @@ export class Operator {
     }
   }
 
-  async #decideOnceSynced(watching: AbortSignal, passes: AbortSignal): Promise<void> {
-    while (!this.caches.hasSynced) {
-      if (watching.aborted) return;
-      await sleep(syncCheckMs, watching).catch(() => undefined);
-    }
-    this.#options.log("info", "the caches are synced", { runs: this.caches.runs.size, pods: this.caches.pods.size });
+  async #decide(passes: AbortSignal): Promise<void> {
     const { client, decide, log, onAttemptEnded, onPass, workers } = this.#options;
     const reconciler = {
       sources: {
@@ -117,6 +116,7 @@ export class Operator {
         problems: this.#problems,
         now: Date.now,
       },
+      gate: this.#gate,
       ownWrites: new OwnWrites(this.caches),
       decide,
       recorder: this.#recorder,
@@ -124,8 +124,9 @@ export class Operator {
       log,
       onAttemptEnded,
     };
-    const pass = (key: string) => reconcile(key, reconciler, { signal: passes });
-    await runController({ queue: this.queue, workers, reconcile: pass, onPass });
+    const pass = (key: string, limit: AbortSignal) =>
+      reconcile(key, reconciler, { ...passPatience, signal: AbortSignal.any([passes, limit]) });
+    await runController({ queue: this.queue, workers, reconcile: pass, passLimitMs, onPass });
   }
 
   #makeProbe(): Probe {
@@ -165,7 +166,9 @@ export class Operator {
 
 const drainMs = 8_000;
 const flushMs = 2_000;
-const syncCheckMs = 20;
+/** A pass is repeated as a whole, and meanwhile its worker serves others; it waits itself only where that is cheaper. */
+const passPatience = { tries: 2, longestPauseMs: 1_000 } as const;
+const passLimitMs = 120_000;
 
 function stopping(): Error {
   return new Error("the operator is stopping");

@@ -14,11 +14,13 @@ import { observe, type Sources } from "./observe.ts";
 import type { OwnWrites } from "./own-writes.ts";
 import type { RunEvents } from "./run-events.ts";
 import { releaseStrays } from "./strays.ts";
+import type { SyncGate } from "./sync-gate.ts";
 import { refusalWords } from "./write-status.ts";
 
 /** What one pass needs besides what it observes. */
 export type Reconciler = Readonly<{
   sources: Sources;
+  gate: Pick<SyncGate, "isOpenFor">;
   ownWrites: OwnWrites;
   decide: (observed: Observed) => Decision;
   recorder: EventRecorder;
@@ -30,9 +32,10 @@ export type Reconciler = Readonly<{
 
 /** One pass: observe, decide, write. */
 export async function reconcile(key: string, reconciler: Reconciler, bound: Bound): Promise<PassOutcome> {
-  const { sources, ownWrites, decide } = reconciler;
+  const { sources, gate, ownWrites, decide } = reconciler;
+  if (!gate.isOpenFor(key)) return { kind: "Held", requeueAfterMs: unsyncedRecheckMs };
   // The write's own event brings the run back here; the delay only covers an event that is never told.
-  if (!ownWrites.areSeen(key)) return { kind: "Settled", requeueAfterMs: unseenRecheckMs };
+  if (!ownWrites.areSeen(key)) return { kind: "Held", requeueAfterMs: unseenRecheckMs };
   await releaseStrays(key, { ...sources, written: (resource, object) => ownWrites.note(key, resource, object) }, bound);
   const observation = await observe(key, sources, bound);
   if (observation.kind === "Absent") return { kind: "Settled" };
@@ -50,6 +53,7 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
 }
 
 const unseenRecheckMs = 1_000;
+const unsyncedRecheckMs = 60_000;
 
 /** Every run is looked at now and then without a cause: a change that woke nobody costs minutes, not the run. */
 function lookAgainMs(): number {

@@ -1,10 +1,20 @@
+import type { Change } from "../kubernetes/cache.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { keyOf } from "../kubernetes/kube-object.ts";
+import type { WorkQueue } from "../kubernetes/work-queue.ts";
 import { type Caches, trainingRuns } from "./caches.ts";
 
-/** Calls `wake` with the key of every run that a change of the caches may concern. */
-export function wakeOnChanges(caches: Caches, wake: (key: string) => void): void {
-  caches.runs.listen(({ object }) => wake(keyOf(object)));
+type Watched = Pick<Caches, "runs" | "pods" | "claims" | "nodes">;
+
+/** Queues every run that a change of the caches may concern. */
+export function wakeOnChanges(caches: Watched, queue: Pick<WorkQueue, "add" | "forget">): void {
+  const wake = (key: string) => queue.add(key);
+  caches.runs.listen((change) => {
+    const key = keyOf(change.object);
+    // What was asked for before is what failed: whoever mends his run does not wait for its back-off.
+    if (isAnotherMatter(change)) queue.forget(key);
+    wake(key);
+  });
   caches.pods.listen(({ object }) => wakeOwner(object, wake));
   caches.claims.listen(({ object }) => {
     for (const run of caches.runs.find("claim", keyOf(object))) wake(keyOf(run));
@@ -13,6 +23,11 @@ export function wakeOnChanges(caches: Caches, wake: (key: string) => void): void
     if (change.kind === "Updated" && tellsTheSame(change.before, change.object)) return;
     for (const pod of caches.pods.find("node", change.object.metadata.name)) wakeOwner(pod, wake);
   });
+}
+
+/** A run that came, went, or is asked for something else than before. */
+function isAnotherMatter(change: Change<KubeObject>): boolean {
+  return change.kind !== "Updated" || change.before.metadata.generation !== change.object.metadata.generation;
 }
 
 function wakeOwner(pod: KubeObject, wake: (key: string) => void): void {

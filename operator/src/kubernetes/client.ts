@@ -37,6 +37,8 @@ export type Bound = Readonly<{
   tries?: number;
   /** For one try, its body included. */
   timeoutMs?: number;
+  /** Where a repeat would have to wait longer, as after a long `Retry-After`, the caller hears of the error at once. */
+  longestPauseMs?: number;
 }>;
 
 /** An open watch: its bytes as they come. */
@@ -130,7 +132,13 @@ export class ApiClient {
         slot.release();
       }
     };
-    return await withRetries(send, { ...retry, tries, repeat: request.repeat, signal: bound.signal });
+    return await withRetries(send, {
+      ...retry,
+      tries,
+      repeat: request.repeat,
+      signal: bound.signal,
+      longestPauseMs: bound.longestPauseMs,
+    });
   }
 
   async #send(request: Request, signal: AbortSignal): Promise<Dispatcher.ResponseData> {

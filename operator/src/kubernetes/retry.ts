@@ -15,8 +15,9 @@ export type RetryOptions = Readonly<{ tries: number; backoff: BackoffOptions; lo
 /** Sends until there is an answer to pass on. The last error is thrown as it came. */
 export async function withRetries<T>(
   send: () => Promise<T>,
-  options: RetryOptions & Readonly<{ repeat: Repeat; signal: AbortSignal }>,
+  options: RetryOptions & Readonly<{ repeat: Repeat; signal: AbortSignal; longestPauseMs?: number | undefined }>,
 ): Promise<T> {
+  const { longestPauseMs = Number.POSITIVE_INFINITY } = options;
   for (let tried = 1; ; tried += 1) {
     try {
       return await send();
@@ -24,10 +25,9 @@ export async function withRetries<T>(
       if (tried >= options.tries || options.signal.aborted || !mayRepeat(error, options.repeat)) throw error;
       const asked = error instanceof ApiError ? error.retryAfterMs : undefined;
       const own = backoffMs(tried, options.backoff);
-      await sleep(
-        asked === undefined ? own : Math.max(own, Math.min(asked, options.longestRetryAfterMs)),
-        options.signal,
-      );
+      const pauseMs = asked === undefined ? own : Math.max(own, Math.min(asked, options.longestRetryAfterMs));
+      if (pauseMs > longestPauseMs) throw error;
+      await sleep(pauseMs, options.signal);
     }
   }
 }

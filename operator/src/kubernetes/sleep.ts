@@ -1,7 +1,4 @@
-/**
- * Waits, or rejects with the signal's reason as soon as it is aborted. The timer does not keep the process
- * alive.
- */
+/** Waits, or rejects with the signal's reason as soon as it is aborted. */
 export function sleep(waitMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {

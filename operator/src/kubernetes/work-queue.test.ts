@@ -78,6 +78,48 @@ describe("the work queue", () => {
     expect(queue.addBackedOff("a")).toBe(100);
   });
 
+  it("keeps a key that failed back until its back-off is over, however often it is added", () => {
+    for (let failed = 0; failed < 5; failed += 1) queue.addBackedOff("a");
+    for (let elapsed = 0; elapsed < 999; elapsed += 1) {
+      queue.add("a");
+      queue.addAfter("a", 1);
+      vi.advanceTimersByTime(1);
+    }
+    expect(queue.depth).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(queue.depth).toBe(1);
+  });
+
+  it("keeps a key back that was added while its run failed", async () => {
+    queue.add("a");
+    await queue.take();
+    queue.add("a");
+    queue.addBackedOff("a");
+    queue.done("a");
+    expect(queue.depth).toBe(0);
+    vi.advanceTimersByTime(100);
+    expect(queue.depth).toBe(1);
+  });
+
+  it("runs a key at once whose failures are forgotten", () => {
+    queue.addBackedOff("a");
+    queue.forget("a");
+    queue.add("a");
+    expect(queue.depth).toBe(1);
+  });
+
+  it.each([
+    ["waits as long as a failure asks for", { atLeastMs: 5_000 }, 5_000],
+    ["waits no longer than a failure is worth", { atMostMs: 60 }, 60],
+    ["waits as long as is asked for in any case", { atLeastMs: 5_000, atMostMs: 60 }, 5_000],
+  ])("%s", (_, bounds, delayMs) => {
+    expect(queue.addBackedOff("a", bounds)).toBe(delayMs);
+    vi.advanceTimersByTime(delayMs - 1);
+    expect(queue.depth).toBe(0);
+    vi.advanceTimersByTime(1);
+    expect(queue.depth).toBe(1);
+  });
+
   it("at shutdown lets go of its takers, drops what waits, and drains what runs", async () => {
     queue.add("running");
     await queue.take();

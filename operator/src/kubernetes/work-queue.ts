@@ -7,6 +7,12 @@ import { type BackoffOptions, backoffMs } from "./backoff.ts";
 //      └───────── add ───────────────▲              │ add       │
 //                                    │              ▼           │
 //                                    └── done ── Running, dirty ┘
+//
+// A key whose last run failed is Delayed until its back-off is over, whoever adds it and however often: only
+// forgetting its failures brings it forward.
+
+/** What a failure knows of how long to wait: what the server asked for, or how long it is worth waiting. */
+export type BackOffBounds = Readonly<{ atLeastMs?: number; atMostMs?: number }>;
 
 /** Keys waiting for their turn: each at most once, one run per key, delayed and backed off where asked. */
 export class WorkQueue {
@@ -15,7 +21,7 @@ export class WorkQueue {
   readonly #running = new Map<string, number>();
   readonly #dirty = new Set<string>();
   readonly #delayed = new Map<string, Readonly<{ timer: NodeJS.Timeout; dueAt: number }>>();
-  readonly #failures = new Map<string, number>();
+  readonly #failures = new Map<string, Readonly<{ count: number; notBefore: number }>>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
   readonly #drained: (() => void)[] = [];
   readonly #now: () => number;
@@ -26,9 +32,14 @@ export class WorkQueue {
     this.#now = now;
   }
 
-  /** Asks for a run of the key as soon as possible; a delayed one is brought forward. */
+  /** Asks for a run of the key as soon as possible; a delayed one is brought forward, a backed off one is not. */
   add(key: string): void {
     if (this.#shutDown) return;
+    const heldForMs = this.#heldForMs(key);
+    if (heldForMs > 0) {
+      this.addAfter(key, heldForMs);
+      return;
+    }
     this.#cancelDelay(key);
     if (this.#running.has(key)) {
       this.#dirty.add(key);
@@ -46,12 +57,13 @@ export class WorkQueue {
   /** Asks for a run of the key after a while; of two delays the earlier one counts. */
   addAfter(key: string, delayMs: number): void {
     if (this.#shutDown) return;
-    if (delayMs <= 0) {
+    const askedMs = Math.max(delayMs, this.#heldForMs(key));
+    if (askedMs <= 0) {
       this.add(key);
       return;
     }
     // A longer timer would overflow and fire at once; whoever asks for it is asked again when this one fires.
-    const waitMs = Math.min(delayMs, longestTimerMs);
+    const waitMs = Math.min(askedMs, longestTimerMs);
     const dueAt = this.#now() + waitMs;
     const delayed = this.#delayed.get(key);
     if (this.#queued.has(key) || (delayed !== undefined && delayed.dueAt <= dueAt)) return;
@@ -63,16 +75,20 @@ export class WorkQueue {
     this.#delayed.set(key, { timer, dueAt });
   }
 
-  /** Asks for a run after a failure: later each time in a row, until {@link forget}. Returns the delay. */
-  addBackedOff(key: string): number {
-    const failures = (this.#failures.get(key) ?? 0) + 1;
-    this.#failures.set(key, failures);
-    const delayMs = backoffMs(failures, this.#backoff);
+  /**
+   * Asks for a run after a failure: later each time in a row, until {@link forget}, within the bounds given.
+   * Returns the delay.
+   */
+  addBackedOff(key: string, { atLeastMs = 0, atMostMs = Number.POSITIVE_INFINITY }: BackOffBounds = {}): number {
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const delayMs = Math.max(atLeastMs, Math.min(atMostMs, backoffMs(count, this.#backoff)));
+    this.#failures.set(key, { count, notBefore: this.#now() + delayMs });
+    this.#cancelDelay(key);
     this.addAfter(key, delayMs);
     return delayMs;
   }
 
-  /** Ends the key's row of failures. */
+  /** Ends the key's row of failures; what is added from now on waits for none of them. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
@@ -119,6 +135,10 @@ export class WorkQueue {
   get longestRunningMs(): number {
     const oldest = Math.min(...this.#running.values());
     return Number.isFinite(oldest) ? this.#now() - oldest : 0;
+  }
+
+  #heldForMs(key: string): number {
+    return (this.#failures.get(key)?.notBefore ?? 0) - this.#now();
   }
 
   #cancelDelay(key: string): void {

@@ -33,6 +33,11 @@ export function readyFaults(seen: Readonly<{ watches: readonly WatchHealth[]; no
   });
 }
 
+/** What is to be known of a process that is ready: the namespaces that it may not see, and why. */
+export function unservedNotes(refused: ReadonlyMap<string, string>): readonly string[] {
+  return [...refused].map(([namespace, words]) => `the runs of namespace ${namespace} are not served: ${words}`);
+}
+
 const blindLimitMs = 60_000;
 const staleLimitMs = 5 * 60_000;
 const passLimitMs = 10 * 60_000;

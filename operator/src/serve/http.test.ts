@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
+import { unservedNotes } from "./health.ts";
 import { serveHttp } from "./http.ts";
 import { operatorMetrics } from "./operator-metrics.ts";
 import { MetricsRegistry } from "./registry.ts";
@@ -22,6 +23,7 @@ describe("the operator's server", () => {
       metrics: async () => ({ contentType: "text/plain", body: "up 1\n" }),
       healthy: () => [],
       ready: () => [],
+      notes: () => [],
       ...over,
     });
     close = server.close;
@@ -37,6 +39,9 @@ describe("the operator's server", () => {
     );
     await close?.();
     expect(await get("/healthz", { healthy: () => ["a", "b"] })).toBe("503 a\nb\n");
+    await close?.();
+    const notes = () => unservedNotes(new Map([["b", "pods is forbidden"]]));
+    expect(await get("/readyz", { notes })).toBe("200 ok\nthe runs of namespace b are not served: pods is forbidden\n");
   });
 
   it("serves the metrics, and survives ones that cannot be collected", async () => {

@@ -12,6 +12,8 @@ export type HttpOptions = Readonly<{
   healthy: Check;
   /** Whether it sees the cluster as it is. */
   ready: Check;
+  /** What is to be known of a process that is ready. */
+  notes: Check;
 }>;
 
 /** Serves `/metrics`, `/healthz` and `/readyz`; resolves once it listens. */
@@ -29,9 +31,9 @@ async function answer(options: HttpOptions, request: IncomingMessage, response: 
   if (request.method !== "GET" && request.method !== "HEAD") {
     send(response, 405, "only GET is answered\n");
   } else if (path === "/healthz") {
-    check(response, options.healthy());
+    check(response, options.healthy(), []);
   } else if (path === "/readyz") {
-    check(response, options.ready());
+    check(response, options.ready(), options.notes());
   } else if (path === "/metrics") {
     try {
       const { contentType, body } = await options.metrics();
@@ -44,8 +46,8 @@ async function answer(options: HttpOptions, request: IncomingMessage, response: 
   }
 }
 
-function check(response: ServerResponse, faults: readonly string[]): void {
-  if (faults.length === 0) send(response, 200, "ok\n");
+function check(response: ServerResponse, faults: readonly string[], notes: readonly string[]): void {
+  if (faults.length === 0) send(response, 200, ["ok", ...notes, ""].join("\n"));
   else send(response, 503, `${faults.join("\n")}\n`);
 }
 

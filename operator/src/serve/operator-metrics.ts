@@ -9,12 +9,14 @@ export type MetricsView = Readonly<{
   runs: () => readonly KubeObject[];
   queue: () => Readonly<{ depth: number; running: number; longestRunningMs: number }>;
   watches: () => readonly Reflector<KubeObject>[];
+  /** Namespaces that the API server does not let this process see. */
+  refused: () => readonly string[];
 }>;
 
 /** What is told to the metrics as it happens. */
 export type MetricsSink = Readonly<{
   request: RequestObserver;
-  pass: (result: "settled" | "again" | "error", seconds: number) => void;
+  pass: (result: "settled" | "held" | "again" | "error", seconds: number) => void;
   attemptEnded: (entry: AttemptEntry) => void;
   watchError: (about: string) => void;
 }>;
@@ -77,6 +79,17 @@ function defineLoopMetrics(registry: MetricsRegistry, view: () => MetricsView): 
   registry.sampledGauge(
     { name: "workqueue_longest_running_processor_seconds", help: "Age of the oldest pass under way." },
     () => [[{}, view().queue().longestRunningMs / 1000]],
+  );
+  registry.sampledGauge(
+    {
+      name: "trainingrun_namespace_refused",
+      help: "1 for each watched namespace that the API server refuses to show; its runs are not served.",
+      labels: ["namespace"],
+    },
+    () =>
+      view()
+        .refused()
+        .map((namespace): Sample => [{ namespace }, 1]),
   );
   registry.sampledGauge(
     { name: "trainingrun_watch_state", help: "1 for the state each watch is in.", labels: ["watch", "state"] },

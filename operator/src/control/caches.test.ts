@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { scriptedClient, until } from "../../test/scripted-client.ts";
+import { Caches } from "./caches.ts";
+
+const denied = 'pods is forbidden: User "operator" cannot list resource "pods" in the namespace "b"';
+
+const kinds = {
+  trainingruns: "TrainingRun",
+  pods: "Pod",
+  persistentvolumeclaims: "PersistentVolumeClaim",
+  nodes: "Node",
+};
+const kindOf = (path: string) => Object.entries(kinds).find(([plural]) => path.includes(`/${plural}?`))?.[1];
+
+describe("the caches of several namespaces", () => {
+  let isDenied: (path: string) => boolean;
+  let caches: Caches;
+  let stop: AbortController;
+  let running: Promise<void>;
+  let asked: string[];
+
+  function begin(namespaces: readonly string[]): void {
+    const client = scriptedClient(({ path }) => {
+      asked.push(path);
+      if (isDenied(path)) return { status: 403, body: { kind: "Status", reason: "Forbidden", message: denied } };
+      if (path.includes("watch=true")) return "Open";
+      return { status: 200, body: { kind: `${kindOf(path)}List`, metadata: { resourceVersion: "7" }, items: [] } };
+    });
+    const timing = { backoff: { firstMs: 1, maxMs: 5 } };
+    caches = new Caches({ client, namespaces, watchNodes: true, onError: () => undefined, timing });
+    running = caches.run(stop.signal);
+  }
+
+  beforeEach(() => {
+    stop = new AbortController();
+    asked = [];
+    isDenied = (path) => path.includes("/namespaces/b/");
+  });
+  afterEach(async () => {
+    stop.abort();
+    await running;
+  });
+
+  it("are whole for one namespace while another is refused, and say so", async () => {
+    begin(["a", "b"]);
+    await until(() => caches.isSyncedFor("a") && caches.refused.size > 0);
+    expect([caches.isSyncedFor("b"), caches.hasSynced]).toEqual([false, false]);
+    expect([...caches.refused]).toEqual([["b", denied]]);
+    expect(caches.needed.map(({ about }) => about)).toEqual([
+      "trainingruns a",
+      "pods a",
+      "persistentvolumeclaims a",
+      "nodes",
+    ]);
+  });
+
+  it("serve a namespace from when it is shown", async () => {
+    begin(["a", "b"]);
+    await until(() => caches.refused.size > 0);
+    isDenied = () => false;
+    await until(() => caches.hasSynced);
+    expect([caches.isSyncedFor("b"), caches.refused.size, caches.needed.length]).toEqual([true, 0, 7]);
+  });
+
+  it("are of no use where every namespace is refused", async () => {
+    isDenied = (path) => path.includes("/namespaces/");
+    begin(["a", "b"]);
+    await until(() => caches.refused.size === 2);
+    expect(caches.needed).toEqual(caches.reflectors);
+  });
+
+  it("wait for the nodes in every namespace", async () => {
+    isDenied = (path) => path.includes("/nodes");
+    begin(["a", "b"]);
+    await until(() => asked.filter((path) => path.includes("watch=true")).length >= 6);
+    expect([caches.isSyncedFor("a"), caches.refused.size, caches.needed.length]).toEqual([false, 0, 7]);
+  });
+});

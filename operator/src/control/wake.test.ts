@@ -1,0 +1,51 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { ObjectCache } from "../kubernetes/cache.ts";
+import type { KubeObject } from "../kubernetes/kube-object.ts";
+import { wakeOnChanges } from "./wake.ts";
+
+const run = (version: number, generation: number, uid = "u1"): KubeObject => ({
+  metadata: { name: "mnist", namespace: "a", uid, resourceVersion: String(version), generation },
+});
+const pod = (version: number): KubeObject => ({
+  metadata: {
+    name: "mnist-1-0",
+    namespace: "a",
+    uid: "p1",
+    resourceVersion: String(version),
+    ownerReferences: [{ apiVersion: "", kind: "TrainingRun", name: "mnist", uid: "u1", controller: true }],
+  },
+});
+
+describe("a change wakes its run", () => {
+  let runs: ObjectCache<KubeObject>;
+  let pods: ObjectCache<KubeObject>;
+  let told: string[];
+
+  beforeEach(() => {
+    told = [];
+    runs = new ObjectCache({ claim: () => [] });
+    pods = new ObjectCache({ node: () => [] });
+    runs.put(run(1, 1));
+    const queue = {
+      add: (key: string) => told.push(`add ${key}`),
+      forget: (key: string) => told.push(`forget ${key}`),
+    };
+    wakeOnChanges({ runs, pods, claims: new ObjectCache(), nodes: undefined }, queue);
+  });
+
+  const rows: readonly [name: string, change: () => void, told: string[]][] = [
+    ["a pod that came, within its back-off", () => pods.put(pod(2)), ["add a/mnist"]],
+    ["our own write of its status, within its back-off", () => runs.put(run(2, 1)), ["add a/mnist"]],
+    ["an edit, at once", () => runs.put(run(2, 2)), ["forget a/mnist", "add a/mnist"]],
+    ["its end, at once", () => runs.remove(run(2, 1)), ["forget a/mnist", "add a/mnist"]],
+    [
+      "a run made anew under the name, at once",
+      () => runs.put(run(2, 1, "u2")),
+      ["forget a/mnist", "add a/mnist", "forget a/mnist", "add a/mnist"],
+    ],
+  ];
+  it.each(rows)("%s", (_, change, expected) => {
+    change();
+    expect(told).toEqual(expected);
+  });
+});
