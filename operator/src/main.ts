@@ -39,6 +39,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
     queue: () => operator.queue,
     watches: () => operator.caches.reflectors,
     refused: () => [...operator.caches.refused.keys()],
+    events: () => operator.events,
   }));
   const credentials = new Credentials(config.credentials);
   const operator = makeOperator(config, { credentials, metrics });

@@ -45,10 +45,10 @@ export type OperatorOptions = Readonly<{
 export class Operator {
   readonly caches: Caches;
   readonly queue: WorkQueue;
+  readonly events: EventRecorder;
   readonly #options: OperatorOptions;
   readonly #agents: AgentClient;
   readonly #probe: Probe;
-  readonly #recorder: EventRecorder;
   readonly #refusals = new Refusals();
   readonly #runEvents = new RunEvents();
   readonly #problems: Problems;
@@ -71,7 +71,15 @@ export class Operator {
       ...(options.agentPort === undefined ? {} : { port: options.agentPort }),
       ...(options.agentDispatcher === undefined ? {} : { dispatcher: options.agentDispatcher }),
     });
-    this.#recorder = new EventRecorder({ client, controller: "trainingrun.dev/operator", instance: options.instance });
+    this.events = new EventRecorder({
+      client,
+      reporter: { controller: "trainingrun.dev/operator", instance: options.instance },
+      // What an event tells of a run that goes stands nowhere else, and a namespace that goes takes none.
+      onDropped: ({ why, told: { regarding, reason, note } }, error) => {
+        const run = `${regarding.namespace}/${regarding.name}`;
+        options.log("warn", "an event could not be written", { run, why, reason, note, error });
+      },
+    });
     this.#problems = new Problems({ client, log: options.log, now: Date.now });
     this.#probe = this.#makeProbe();
     this.#gate = new SyncGate({ caches: this.caches, queue: this.queue, log: options.log });
@@ -91,11 +99,12 @@ export class Operator {
       this.#gate.run(watching.signal),
       this.#decide(passes.signal),
       this.#probe.run(watching.signal),
+      this.events.run(watching.signal),
     ]);
     try {
       await Promise.race([loops, aborted(signal)]);
       await Promise.race([this.queue.shutDown(), sleep(drainMs, passes.signal)]);
-      await this.#recorder.flush({ signal: AbortSignal.timeout(flushMs) }).catch(() => undefined);
+      await this.events.flush({ signal: AbortSignal.timeout(flushMs) });
     } finally {
       passes.abort(stopping());
       watching.abort(stopping());
@@ -119,7 +128,7 @@ export class Operator {
       gate: this.#gate,
       ownWrites: new OwnWrites(this.caches),
       decide,
-      recorder: this.#recorder,
+      recorder: this.events,
       runEvents: this.#runEvents,
       log,
       onAttemptEnded,

@@ -3,7 +3,7 @@ import type { Decision, RunEvent } from "../core/decision.ts";
 import type { Observed } from "../core/observed.ts";
 import { isConflict, isNotFound, isRefusal } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
-import type { EventRecorder } from "../kubernetes/event-recorder.ts";
+import type { EventSink } from "../kubernetes/event-recorder.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import type { Resource } from "../kubernetes/resource.ts";
 import { type Applied, apply } from "./apply.ts";
@@ -23,7 +23,7 @@ export type Reconciler = Readonly<{
   gate: Pick<SyncGate, "isOpenFor">;
   ownWrites: OwnWrites;
   decide: (observed: Observed) => Decision;
-  recorder: EventRecorder;
+  recorder: EventSink;
   runEvents: RunEvents;
   log: Log;
   /** Told of each attempt whose end was recorded just now. */
@@ -42,11 +42,11 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
   if (observation.kind === "Unreadable") {
     reconciler.log("warn", observation.message, { run: key });
     const message = `${observation.message}. Nothing is begun or ended for it until its fields are mended, or until an operator of the version that wrote them serves it.`;
-    await publish({ type: "Warning", reason: "Unreadable", message }, observation.raw, { ...reconciler, bound });
+    publish({ type: "Warning", reason: "Unreadable", message }, observation.raw, reconciler);
     return { kind: "Settled", requeueAfterMs: lookAgainMs() };
   }
   const { observed, raw, doubt, statusIsRead } = observation;
-  if (doubt !== undefined) await publish(doubt, raw, { ...reconciler, bound });
+  if (doubt !== undefined) publish(doubt, raw, reconciler);
   const decided = decide(observed);
   const decision = statusIsRead ? decided : { ...decided, status: observed.run.status };
   return await write(key, { observed, raw, decision }, { ...reconciler, bound });
@@ -76,7 +76,7 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
   };
   try {
     const applied = await apply({ run, raw, decision }, writers, place.bound);
-    await tell(applied, pass, place);
+    tell(applied, pass, place);
     if (applied.stopped?.refusal !== undefined) refusals.note(run.metadata.uid, applied.stopped.refusal);
     return outcomeOf(applied, decision);
   } catch (error) {
@@ -85,17 +85,17 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
 }
 
 /** Publishes what the pass has made true, and what the API server would not have. */
-async function tell(applied: Applied, { raw, decision }: Pass, place: Place): Promise<void> {
+function tell(applied: Applied, { raw, decision }: Pass, place: Place): void {
   const { status, done, stopped } = applied;
   if (status.kind !== "Whole") {
     const event = { type: "Warning", reason: "StatusRefused", message: refusalWords(status) } as const;
-    await publish(event, raw, place);
+    publish(event, raw, place);
   }
   const pass = { events: decision.events, statusStands: status.kind !== "Refused", decided: decision.actions, done };
-  for (const event of place.runEvents.due(raw.metadata.uid, pass)) await publish(event, raw, place);
+  for (const event of place.runEvents.due(raw.metadata.uid, pass)) publish(event, raw, place);
   // A refused creation is observed, so the next decision tells of it in its own words.
   if (stopped?.refusal === undefined && isRefusal(stopped?.error)) {
-    await publish({ type: "Warning", reason: "WriteRefused", message: stopped.error.message }, raw, place);
+    publish({ type: "Warning", reason: "WriteRefused", message: stopped.error.message }, raw, place);
   }
 }
 
@@ -116,16 +116,8 @@ function outcomeOfError(error: unknown): PassOutcome {
   throw error;
 }
 
-async function publish(event: RunEvent, raw: KubeObject, place: Place): Promise<void> {
-  const { type, reason, message } = event;
-  try {
-    const occurrence = { regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message };
-    await place.recorder.record(occurrence, place.bound);
-  } catch (error) {
-    // Nothing depends on an event. What it tells of a run that goes stands nowhere else, and a namespace that goes takes none.
-    const { namespace = "", name } = raw.metadata;
-    place.log("warn", "an event could not be written", { run: `${namespace}/${name}`, reason, note: message, error });
-  }
+function publish({ type, reason, message }: RunEvent, raw: KubeObject, { recorder }: Reconciler): void {
+  recorder.tell({ regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message });
 }
 
 function newlyEnded(before: TrainingRunStatus, after: TrainingRunStatus): readonly AttemptEntry[] {

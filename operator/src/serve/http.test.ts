@@ -71,12 +71,21 @@ describe("the operator's metrics", () => {
       runs: () => runs,
       queue: () => ({ depth: 3, running: 1, longestRunningMs: 2_500 }),
       watches: () => [],
+      events: () => ({ backlog: 0, dropped: new Map([["Refused", 2]]) }),
+      refused: () => [],
     }));
     sink.request({ method: "GET", resource: "pods", code: 404, seconds: 0.1 });
     sink.pass("again", 0.2);
     sink.attemptEnded({ number: 1, generation: 1, pods: [], startTime: "", cause: "Preempted", charge: "Disruption" });
     return (await registry.text()).body.split("\n").filter((line) => pattern.test(line) && !line.startsWith("#"));
   }
+
+  it("count what was told and stands in no event, by the reason", async () => {
+    expect(await lines(/^trainingrun_events/)).toEqual([
+      "trainingrun_events_waiting 0",
+      'trainingrun_events_dropped_total{why="Refused"} 2',
+    ]);
+  });
 
   it("count what this process did", async () => {
     expect(

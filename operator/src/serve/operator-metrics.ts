@@ -11,6 +11,7 @@ export type MetricsView = Readonly<{
   watches: () => readonly Reflector<KubeObject>[];
   /** Namespaces that the API server does not let this process see. */
   refused: () => readonly string[];
+  events: () => Readonly<{ backlog: number; dropped: ReadonlyMap<string, number> }>;
 }>;
 
 /** What is told to the metrics as it happens. */
@@ -26,6 +27,7 @@ export function operatorMetrics(registry: MetricsRegistry, view: () => MetricsVi
   registry.addProcessMetrics();
   defineRunMetrics(registry, () => view().runs());
   defineLoopMetrics(registry, view);
+  defineEventMetrics(registry, () => view().events());
   const requests = registry.counter({
     name: "rest_client_requests_total",
     help: "Requests to the API server, by the answer's status code; 0 where none came.",
@@ -108,6 +110,17 @@ function defineLoopMetrics(registry: MetricsRegistry, view: () => MetricsView): 
       view()
         .watches()
         .map(({ about, lastEventAt }): Sample => [{ watch: about }, (performance.now() - lastEventAt) / 1000]),
+  );
+}
+
+function defineEventMetrics(registry: MetricsRegistry, events: () => ReturnType<MetricsView["events"]>): void {
+  registry.sampledGauge(
+    { name: "trainingrun_events_waiting", help: "Things told that no event stands for yet." },
+    () => [[{}, events().backlog]],
+  );
+  registry.sampledCounter(
+    { name: "trainingrun_events_dropped_total", help: "Things told that no event counts, by why.", labels: ["why"] },
+    () => [...events().dropped].map(([why, times]): Sample => [{ why }, times]),
   );
 }
 
