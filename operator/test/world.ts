@@ -1,4 +1,3 @@
-import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import { parseTrainingRun } from "../src/api/training-run.ts";
 import { decide } from "../src/core/decide.ts";
@@ -6,37 +5,17 @@ import type { Action, Decision } from "../src/core/decision.ts";
 import { claimNameOf } from "../src/core/names.ts";
 import { observeClaim } from "../src/core/observe-cluster.ts";
 import { observePod } from "../src/core/observe-pod.ts";
-import type { AgentReport, Observed, ObservedPod, ObservedVolume } from "../src/core/observed.ts";
+import type { Observed, ObservedPod, ObservedVolume } from "../src/core/observed.ts";
+import { type End, type ModelPod, preempted, renderPod, reportOf, summary, targetStep } from "./model-pod.ts";
 import { RemovalModel } from "./removal-model.ts";
-import { type Fields, runOf, runUid, start, storedRun } from "./run-builder.ts";
+import { type Fields, runOf, start, storedRun } from "./run-builder.ts";
 
 /*
  * A model of the cluster around one run: API server, kubelet, trainer and agent, as small as the properties
  * allow. It applies decisions as the real operator does: status first, then the actions in their order.
  */
 
-type End = Readonly<{ exitCode: number; reason?: string; message: string }>;
-
-/** A pod of the model. Containers end together, the trainer first. */
-type ModelPod = {
-  name: string;
-  uid: string;
-  attempt: number;
-  labels: Fields;
-  finalizers: readonly string[];
-  deletedAt: number | null;
-  disruption: string | null;
-  started: boolean;
-  step: number;
-  resumedFrom: CheckpointSummary | null;
-  trainerEnd: End | null;
-  done: string | null;
-  finishedAt: number | null;
-};
-
 export const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
-export const targetStep = 100;
-const grace = 30;
 
 export type World = ReturnType<typeof createWorld>;
 
@@ -87,14 +66,14 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       reports: polls
         ? alive()
             .filter(({ started }) => started)
-            .map(report)
+            .map((pod) => reportOf(pod, { disk, now }))
         : [],
       refusals: [],
     };
   }
 
   function podsNow(): ObservedPod[] {
-    return [...pods.values()].flatMap((pod) => observePod(render(pod)) ?? []);
+    return [...pods.values()].flatMap((pod) => observePod(renderPod(pod, disk[0] ?? null)) ?? []);
   }
 
   /** One pass of the operator; it dies after `limit` writes. Returns whether it had anything to write. */
@@ -166,6 +145,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       disruption: null,
       started: false,
       step: 0,
+      steppedAt: now,
       resumedFrom: null,
       trainerEnd: null,
       done: null,
@@ -194,18 +174,6 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     if (pod.step > (disk[0]?.step ?? 0)) disk = [summary(pod.step, pod.attempt), ...disk].slice(0, 4);
   }
 
-  function preempted(pod: ModelPod): End {
-    const message = {
-      kind: "preempted",
-      attempt: pod.attempt,
-      step: pod.step,
-      finalCheckpoint: "Saved",
-      checkpoint: null,
-      graceUsedSeconds: 1,
-    };
-    return { exitCode: 143, message: pod.started ? JSON.stringify(message) : "" };
-  }
-
   function deleteRun(): void {
     if (stored === null || metadata().deletionTimestamp) return;
     if ((metadata().finalizers ?? []).length === 0) stored = null;
@@ -226,8 +194,11 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       }
     },
     train: () => {
-      for (const pod of alive())
-        if (pod.started && pod.deletedAt === null) pod.step = Math.min(targetStep, pod.step + 17);
+      for (const pod of alive()) {
+        if (!pod.started || pod.deletedAt !== null) continue;
+        pod.step = Math.min(targetStep, pod.step + 17);
+        pod.steppedAt = now;
+      }
     },
     save: () => {
       for (const pod of alive()) if (pod.started) save(pod);
@@ -292,101 +263,15 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     });
   }
 
-  function render(pod: ModelPod): Fields {
-    const time = (instant: number | null) => (instant === null ? undefined : new Date(instant).toISOString());
-    const finished = pod.finishedAt !== null;
-    const state = (exit: End) =>
-      finished && pod.started
-        ? { terminated: { ...exit, startedAt: time(start), finishedAt: time(pod.finishedAt) } }
-        : pod.started
-          ? { running: { startedAt: time(start) } }
-          : {};
-    const agentEnd = {
-      kind: "served",
-      attempt: pod.attempt,
-      ...(pod.started ? { resumedFrom: pod.resumedFrom ? resumeOf(pod.resumedFrom) : null, lastStep: pod.step } : {}),
-      latestVerified: disk[0] ?? null,
-      best: null,
-      done: pod.done,
-      refused: [],
-      verificationFailures: 0,
-    };
-    return {
-      metadata: {
-        name: pod.name,
-        uid: pod.uid,
-        resourceVersion: "1",
-        creationTimestamp: time(start),
-        labels: pod.labels,
-        finalizers: pod.finalizers,
-        ownerReferences: [{ uid: runUid, controller: true }],
-        ...(pod.deletedAt === null
-          ? {}
-          : { deletionTimestamp: time(pod.deletedAt + grace * 1000), deletionGracePeriodSeconds: grace }),
-      },
-      spec: {
-        nodeName: "node-a",
-        initContainers: [{ name: "agent" }],
-        containers: [{ name: "trainer" }],
-        terminationGracePeriodSeconds: grace,
-      },
-      status: {
-        phase: finished
-          ? pod.trainerEnd?.exitCode === 0
-            ? "Succeeded"
-            : "Failed"
-          : pod.started
-            ? "Running"
-            : "Pending",
-        conditions: pod.disruption ? [{ type: "DisruptionTarget", status: "True", reason: pod.disruption }] : [],
-        containerStatuses: [{ name: "trainer", state: state(pod.trainerEnd ?? { exitCode: 0, message: "" }) }],
-        initContainerStatuses: [{ name: "agent", state: state({ exitCode: 0, message: JSON.stringify(agentEnd) }) }],
-      },
-    };
-  }
-
-  function report(pod: ModelPod): AgentReport {
-    const time = new Date(start).toISOString();
-    const latest = disk[0] ?? null;
-    const state: AgentState = {
-      version: 1,
-      runUid,
-      podUid: pod.uid,
-      attempt: pod.attempt,
-      worker: 0,
-      node: "node-a",
-      phase: "Serving",
-      restored: {
-        version: 1,
-        run: runUid,
-        attempt: pod.attempt,
-        podUid: pod.uid,
-        resume: pod.resumedFrom
-          ? { ...resumeOf(pod.resumedFrom), attempt: pod.resumedFrom.attempt, directory: "/d" }
-          : null,
-        refused: [],
-        verifiedBytes: 0,
-        seconds: 0,
-        time,
-      },
-      progress: null,
-      checkpoints: disk.map((entry) => ({ ...entry, verified: true, kept: [] })),
-      latestVerified: latest,
-      best: null,
-      refused: [],
-      done: pod.done,
-      verificationFailures: 0,
-      problems: [],
-      mirror: null,
-    };
-    return { podUid: pod.uid, receivedAt: now, state };
-  }
-
   return {
     events,
     pass,
     podsNow,
     deleteRun,
+    /** Lets time go by in which nothing happens. */
+    wait: (milliseconds: number) => {
+      now += milliseconds;
+    },
     alive,
     creates,
     deletes,
@@ -413,13 +298,4 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
 
 function absence(claimName: string | null): ObservedVolume {
   return claimName === null ? { kind: "None" } : { kind: "Absent", claimName };
-}
-
-function resumeOf({ step, digest }: CheckpointSummary) {
-  return { step, digest, tier: "Volume" as const };
-}
-
-function summary(step: number, attempt: number): CheckpointSummary {
-  const digest = `sha256:${(step * 1000 + attempt).toString(16).padStart(64, "0")}`;
-  return { step, attempt, digest, bytes: 1, time: new Date(start).toISOString(), tiers: ["Volume"], metrics: [] };
 }

@@ -101,6 +101,11 @@ export const AttemptEntry = z.object({
     .describe("What the attempt started from; absent on a fresh start."),
   firstStepTime: Time.optional(),
   lastStep: Step.optional().describe("The last step the attempt reported."),
+  lastStepSlack: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Steps that it may have done beyond that without reporting them, at the pace it had."),
   lostSteps: z.int().min(0).optional().describe("lastStep minus the step the next attempt resumed from."),
   finalCheckpoint: FinalCheckpoint.optional(),
   graceUsedSeconds: Decimal.optional(),
@@ -123,11 +128,11 @@ export const RetryStatus = z.object({
   failures: z.int().min(0).describe("Failures since the last newly verified checkpoint."),
   failuresLeft: z.int().min(0).describe("How many more the run survives."),
   disruptions: z.int().min(0).describe("Ends that the program did not cause."),
-  fruitless: z
-    .int()
-    .min(0)
-    .describe("Attempts in a row that ended without a new step; the back-off doubles with them."),
+  fruitless: z.int().min(0).describe("Attempts in a row that ended without advancing; the back-off doubles with them."),
   verifiedStep: Step.optional().describe("The highest verified step of this lineage. Only a higher one refills."),
+  furthestStep: Step.optional().describe(
+    "The highest step that an attempt of this lineage has reported or resumed from. Only a higher one is an advance.",
+  ),
   nextAttemptTime: Time.optional().describe("No attempt starts before."),
 });
 export type RetryStatus = z.infer<typeof RetryStatus>;
@@ -177,7 +182,9 @@ export const TrainingRunStatus = z.object({
     .array(z.object({ step: Step, digest: Digest, stuckAt: Step }))
     .max(statusLimits.suspects)
     .optional()
-    .describe("Whole checkpoints after which the run crashed twice at the same step; not resumed from any more."),
+    .describe(
+      "Whole checkpoints after which the run crashed twice at the same step; resumed from only where resume.from chooses one. A choice that is taken clears the list.",
+    ),
   attempts: z.array(AttemptEntry).max(statusLimits.attempts).optional().describe("Ledger, newest first."),
   retry: RetryStatus.optional(),
   totals: Totals.optional(),

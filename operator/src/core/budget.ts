@@ -23,25 +23,43 @@ export function refill(budget: RetryStatus, spec: RetrySpec, verifiedStep: numbe
 
 /** A lineage that begins at an older step counts from there. */
 export function rebase(budget: RetryStatus, baseStep: number): RetryStatus {
-  return { ...budget, verifiedStep: baseStep };
+  return { ...budget, verifiedStep: baseStep, furthestStep: baseStep };
 }
 
-/** The budget after an end, and why the run cannot go on where it is spent. */
-export type Charged = Readonly<{ budget: RetryStatus; spent: "Failures" | "Disruptions" | null }>;
+/** Keeps the furthest step of the lineage. */
+export function reaching(budget: RetryStatus, step: number): RetryStatus {
+  return step > furthest(budget) ? { ...budget, furthestStep: step } : budget;
+}
 
-/** Charges an end. A disruption never spends the failure budget (I9). */
-export function charge(budget: RetryStatus, spec: RetrySpec, end: { charge: Charge; advanced: boolean }): Charged {
-  const { nextAttemptTime: _, ...rest } = budget;
-  const counted = { ...rest, fruitless: end.advanced ? 0 : budget.fruitless + 1 };
+/** The budget after an end, whether that brought a step further than any before, and why the run cannot go on. */
+export type Charged = Readonly<{
+  budget: RetryStatus;
+  advanced: boolean;
+  spent: "Failures" | "Disruptions" | null;
+}>;
+
+/**
+ * Charges the end of an attempt that came as far as the step `reached`. A disruption never spends the failure budget
+ * (I9). An attempt that was disrupted at its start, or that only did again what was lost, has not advanced.
+ */
+export function charge(budget: RetryStatus, spec: RetrySpec, end: { charge: Charge; reached: number }): Charged {
+  const { nextAttemptTime: _, ...rest } = reaching(budget, end.reached);
+  const advanced = end.reached > furthest(budget);
+  const counted = { ...rest, fruitless: advanced ? 0 : budget.fruitless + 1 };
   if (end.charge === "Failure") {
     const failures = budget.failures + 1;
     const failuresLeft = Math.max(0, spec.failures - failures);
-    return { budget: { ...counted, failures, failuresLeft }, spent: failures > spec.failures ? "Failures" : null };
+    const spent = failures > spec.failures ? "Failures" : null;
+    return { budget: { ...counted, failures, failuresLeft }, advanced, spent };
   }
   if (end.charge === "Disruption") {
     const disruptions = budget.disruptions + 1;
     const limited = spec.disruptions > 0 && disruptions > spec.disruptions;
-    return { budget: { ...counted, disruptions }, spent: limited ? "Disruptions" : null };
+    return { budget: { ...counted, disruptions }, advanced, spent: limited ? "Disruptions" : null };
   }
-  return { budget: counted, spent: null };
+  return { budget: counted, advanced, spent: null };
+}
+
+function furthest({ furthestStep = 0 }: RetryStatus): number {
+  return furthestStep;
 }

@@ -51,6 +51,34 @@ function heal(world: World, cut?: () => number): void {
   }
 }
 
+/** Ends the attempt that lives by no fault of its own, and tells how far it had come. */
+function disrupt(world: World, kind: "at its start" | "before it saves" | "having saved"): number {
+  const { events } = world;
+  const act = (...acts: readonly (() => void)[]) => {
+    for (const each of acts) {
+      each();
+      settleOperator(world);
+    }
+  };
+  if (kind !== "at its start") act(events.start, events.train);
+  const reached = Math.max(0, ...world.alive().map(({ step }) => step));
+  if (kind === "having saved") act(events.evict, events.terminate);
+  else act(events.stripFinalizer);
+  return reached;
+}
+
+/** The operator looks again just when it asked to, and half of that time later than it ended, as one that restarts. */
+function awaitNext(world: World): void {
+  for (let looks = 0; world.alive().length === 0; looks += 1) {
+    const due = statusOf(world).retry?.nextAttemptTime;
+    const wait = world.pass().decision?.requeueAfterMs;
+    if (due === undefined || wait === undefined || looks > 3) throw new Error("Nothing wakes the run");
+    world.wait(looks === 0 ? Math.floor(wait / 2) : wait);
+    settleOperator(world);
+    if (looks === 0) expect(statusOf(world).retry?.nextAttemptTime).toBe(due);
+  }
+}
+
 const statusOf = (world: World) => world.status as TrainingRunStatus;
 const isOver = (world: World) => statusOf(world).state === "Complete" || statusOf(world).state === "Failed";
 
@@ -176,6 +204,45 @@ describe("decide, in a model of the cluster", () => {
       runs,
     );
     expect(stale).toBeGreaterThan(100);
+  });
+
+  test("a storm of disruptions backs off unless steps are gained, and spends no failure", () => {
+    const seen = { gained: 0, waited: 0, repeated: 0 };
+    const kinds = ["at its start", "before it saves", "having saved"] as const;
+    const storm = (from: readonly (typeof kinds)[number][]) =>
+      fc.noShrink(fc.array(fc.constantFrom(...from), { minLength: 150, maxLength: 150 }));
+    fc.assert(
+      fc.property(storm(kinds.slice(0, 2)), storm(kinds), (unsaved, later) => {
+        const world = createWorld();
+        settleOperator(world);
+        let furthest = 0;
+        let inARow = 0;
+        for (const kind of [...unsaved, ...later]) {
+          const reached = disrupt(world, kind);
+          const endedAt = world.now;
+          inARow = reached > furthest ? 0 : inARow + 1;
+          furthest = Math.max(furthest, reached);
+          awaitNext(world);
+          const waited = (world.now - endedAt) / 1000;
+          if (inARow === 0) {
+            expect(waited).toBe(0);
+            seen.gained += 1;
+            continue;
+          }
+          expect(waited).toBeGreaterThanOrEqual(0.75 * Math.min(300, 10 * 2 ** (inARow - 1)));
+          expect(waited).toBeLessThanOrEqual(300);
+          if (kind === "before it saves") seen.repeated += 1;
+          seen.waited += 1;
+        }
+        const { retry, totals, attempt } = statusOf(world);
+        expect(retry).toMatchObject({ failures: 0, failuresLeft: 3, disruptions: 300 });
+        expect([totals?.failures, attempt]).toEqual([0, 301]);
+      }),
+      { numRuns: 3 },
+    );
+    expect(seen.gained).toBeGreaterThan(5);
+    expect(seen.waited).toBeGreaterThan(500);
+    expect(seen.repeated).toBeGreaterThan(150);
   });
 
   test("L5: a run deleted at any moment is let go, and so are its pods", () => {

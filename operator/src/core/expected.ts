@@ -14,7 +14,8 @@ export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
     latestVerified: latestVerified ? { step: latestVerified.step, digest: latestVerified.digest } : null,
     recorded: checkpoints.slice(0, maxDigests).map(({ step, digest, tiers }) => ({ step, digest, tiers: [...tiers] })),
     // What was refused for good stands in the log as well; what one node alone could not verify, another one tries.
-    refused: [...suspects, ...(isSuspicionConfirmed(status) ? refused : [])]
+    // A suspect is whole, so a user may choose it all the same.
+    refused: [...(asked === undefined ? suspects : []), ...(isSuspicionConfirmed(status) ? refused : [])]
       .map(({ digest }) => digest)
       .slice(0, maxDigests),
     base: asked?.step === undefined ? null : { step: asked.step },

@@ -152,7 +152,7 @@ describe("the failure budget", () => {
       const ended = endEntry(this.status, { ending, at: start, trainerEndedAt: null });
       const { retry } = runWith({ spec: { retry: { failures: 1000 } } }).spec;
       const budget = ended.retry ?? { failures: 0, failuresLeft: 1000, disruptions: 0, fruitless: 0 };
-      this.status = { ...ended, retry: charge(budget, retry, { charge: "Failure", advanced: false }).budget };
+      this.status = { ...ended, retry: charge(budget, retry, { charge: "Failure", reached: 0 }).budget };
       this.failures += 1;
     }
 
@@ -190,6 +190,32 @@ describe("the failure budget", () => {
       { numRuns: 150 },
     );
     expect(refillsBelow).toBeGreaterThan(10);
+  });
+
+  test.each([
+    ["a choice of the user", '{"step":10}', ten, undefined],
+    [
+      "a start from nothing, which no user has asked for",
+      undefined,
+      null,
+      [{ step: 20, digest: digest("b"), stuckAt: 30 }],
+    ],
+  ])("begins with %s, and so do the suspects or not", (_, from, base, suspects) => {
+    const before: TrainingRunStatus = {
+      latestVerified: twenty,
+      suspects: [{ step: 20, digest: digest("b"), stuckAt: 30 }],
+      base: { sinceAttempt: 1, generation: 1 },
+      retry: { failures: 2, failuresLeft: 998, disruptions: 0, fruitless: 1, furthestStep: 30 },
+      attempt: 4,
+    };
+    const resumedFrom = base && { step: base.step, digest: base.digest, tier: "Volume" as const };
+    const status = learned(
+      beginEntry(before, { generation: 1, from, now: start }),
+      factsFrom(served({ attempt: 5, resumedFrom }), 5),
+      { from: { step: 10 } },
+    );
+    expect(status.suspects).toEqual(suspects);
+    expect(status.retry?.furthestStep).toBe(base?.step ?? 0);
   });
 
   test("starts anew with a run that starts over, and what it left is not called a resume point", () => {

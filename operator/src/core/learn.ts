@@ -7,6 +7,7 @@ import { instantOf, secondsText, timeOf } from "./instant.ts";
 import { bookLostSteps, emptyTotals, openEntry } from "./ledger.ts";
 import { forgetChoice, nextBase } from "./lineage.ts";
 import { nextProgress, progressFromRecord } from "./progress.ts";
+import { slackOf } from "./suspect.ts";
 
 /** The status with everything that the open attempt's pod and agent have told. Decides nothing. */
 export function learn(run: TrainingRun, facts: AttemptFacts | null): TrainingRunStatus {
@@ -29,7 +30,7 @@ function withFacts(
 ): TrainingRunStatus {
   const base = nextBase(status.base, entry, facts);
   const leftBehind = status.base !== undefined && base !== status.base;
-  const known = leftBehind ? onNewLineage(status, facts) : status;
+  const known = leftBehind ? onNewLineage(status, entry, facts) : status;
   const catalogue = nextCatalogue(known, facts);
   const retry = known.retry ?? freshBudget(run.spec.retry);
   const described = bookLostSteps(
@@ -47,15 +48,23 @@ function withFacts(
 }
 
 /** What was newest in the lineage that was left is not newest in the one that begins, and progress counts from its base. */
-function onNewLineage(status: TrainingRunStatus, { resumedFrom }: AttemptFacts): TrainingRunStatus {
+function onNewLineage(
+  status: TrainingRunStatus,
+  { from }: AttemptEntry,
+  { resumedFrom }: AttemptFacts,
+): TrainingRunStatus {
   const chosen = summaryOf(status.checkpoints?.find(({ digest }) => digest === resumedFrom?.digest));
   const fromNothing = resumedFrom === null;
+  // From step 0 again, since nothing was ever saved: a run that is killed before its first save gets nowhere.
+  const isNothingLeft = fromNothing && status.latestVerified === undefined;
   return {
     ...status,
     ...(chosen ? { latestVerified: chosen } : {}),
     // From step 0 nothing of what was on record can be resumed from any more.
     ...(fromNothing ? { latestVerified: undefined, best: undefined, checkpoints: undefined } : {}),
-    ...(status.retry ? { retry: rebase(status.retry, resumedFrom?.step ?? 0) } : {}),
+    // Whoever chose has seen to it: what crashed before may be at fault no more.
+    ...(from === undefined || from === status.base?.from ? {} : { suspects: undefined }),
+    ...(status.retry && !isNothingLeft ? { retry: rebase(status.retry, resumedFrom?.step ?? 0) } : {}),
   };
 }
 
@@ -76,6 +85,7 @@ function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
     ...(facts.resumedFrom ? { resumedFrom: facts.resumedFrom } : {}),
     ...(facts.firstStepAt === null ? {} : { firstStepTime: timeOf(facts.firstStepAt) }),
     ...(facts.lastStep === null ? {} : { lastStep: facts.lastStep }),
+    ...slack(entry, facts),
     ...(facts.finalCheckpoint === null
       ? {}
       : { finalCheckpoint: facts.finalCheckpoint, graceSeconds: facts.graceSeconds }),
@@ -83,6 +93,11 @@ function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
     ...facts.resume,
     ...recovery(entry, facts),
   };
+}
+
+function slack({ lastStepSlack }: AttemptEntry, { progress }: AttemptFacts): Pick<AttemptEntry, "lastStepSlack"> {
+  const now = progress === null ? 0 : slackOf(progress.stepsPerSecond);
+  return progress === null || (now === 0 && lastStepSlack === undefined) ? {} : { lastStepSlack: now };
 }
 
 function recovery(entry: AttemptEntry, facts: AttemptFacts): Pick<AttemptEntry, "recoverySeconds"> {

@@ -86,12 +86,9 @@ function folded(pods: AttemptEntry["pods"]): Pick<AttemptEntry, "pods" | "podCou
   return { pods: pods.slice(0, statusLimits.pods), podCount: pods.length };
 }
 
-/** Whether an attempt brought a step that no attempt from the same checkpoint had brought before. */
-export function advanced(entry: AttemptEntry, before: AttemptEntry | undefined): boolean {
-  const from = entry.resumedFrom?.step ?? 0;
-  if (entry.lastStep === undefined || entry.lastStep <= from) return false;
-  const sameStart = before !== undefined && before.resumedFrom?.digest === entry.resumedFrom?.digest;
-  return !(sameStart && entry.lastStep <= (before.lastStep ?? 0));
+/** How far an attempt is known to have come. What it resumed from an earlier one had done, unheard perhaps. */
+export function reachedStep({ lastStep = 0, resumedFrom }: AttemptEntry): number {
+  return Math.max(lastStep, resumedFrom?.step ?? 0);
 }
 
 /** Once an attempt has opened it is known what the ones before it lost: their last step less the one resumed from. */

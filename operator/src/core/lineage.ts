@@ -1,4 +1,4 @@
-import type { AttemptEntry, Base, TrainingRunStatus } from "../api/status.ts";
+import type { AttemptEntry, Base } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { Member } from "./cause.ts";
 import type { AttemptFacts } from "./facts.ts";
@@ -62,26 +62,4 @@ export function forgetChoice(base: Base | undefined, run: TrainingRun): Base | u
   if (base?.from === undefined || choiceOf(run) !== undefined) return base;
   const { from: _, ...rest } = base;
   return rest;
-}
-
-/**
- * A checkpoint after which two attempts in a row crashed at the same step is suspected: its bytes are whole, but
- * what is in them may not be. The next attempt resumes from the one before.
- */
-export function newSuspect(attempts: readonly AttemptEntry[], status: TrainingRunStatus) {
-  const [last, before] = attempts;
-  if (!last || !before || last.charge !== "Failure" || before.charge !== "Failure") return null;
-  if (last.resumedFrom === undefined || last.lastStep === undefined) return null;
-  const same = last.resumedFrom.digest === before.resumedFrom?.digest && last.lastStep === before.lastStep;
-  const known = status.suspects?.some(({ digest }) => digest === last.resumedFrom?.digest) ?? false;
-  return same && !known
-    ? { step: last.resumedFrom.step, digest: last.resumedFrom.digest, stuckAt: last.lastStep }
-    : null;
-}
-
-/** The step at which the run crashes again although it already resumed from an older checkpoint; null otherwise. */
-export function stuckStep(last: AttemptEntry, status: TrainingRunStatus): number | null {
-  if (last.charge !== "Failure" || last.lastStep === undefined) return null;
-  const suspect = status.suspects?.find(({ stuckAt }) => stuckAt === last.lastStep);
-  return suspect && last.resumedFrom?.digest !== suspect.digest ? suspect.stuckAt : null;
 }

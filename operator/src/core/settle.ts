@@ -1,17 +1,18 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { backoffMs } from "./backoff.ts";
-import { charge, freshBudget, rebase } from "./budget.ts";
+import { charge, freshBudget, reaching, rebase } from "./budget.ts";
 import { classify, type Ending, type Member } from "./cause.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
-import { advanced, endEntry, isWanted } from "./ledger.ts";
-import { assumedBase, choiceOf, newSuspect, stuckStep } from "./lineage.ts";
+import { endEntry, isWanted, reachedStep } from "./ledger.ts";
+import { assumedBase, choiceOf } from "./lineage.ts";
 import { finalNotMirrored } from "./mirror-health.ts";
 import type { Observed } from "./observed.ts";
 import { membersOf, type Survey } from "./survey.ts";
+import { newSuspect, stuckStep } from "./suspect.ts";
 
 /**
  * Closes the open attempt once nothing of it can run: names the cause, counts it once, and says what follows.
@@ -51,7 +52,7 @@ function withChoiceTaken(run: TrainingRun, draft: Draft, members: readonly Membe
   const retry = status.retry && step !== undefined ? { retry: rebase(status.retry, step) } : {};
   const message = `Nothing was heard of attempt ${entry.number}, so the chosen ${base.from} counts as taken: what was trained since is kept. To take it again, remove spec.resume.from and then set it again.`;
   const event: RunEvent = { type: "Warning", reason: "ResumeChoiceUncertain", message: message.slice(0, 1024) };
-  return { ...draft, status: { ...status, base, ...retry }, events: [...draft.events, event] };
+  return { ...draft, status: { ...status, base, ...retry, suspects: undefined }, events: [...draft.events, event] };
 }
 
 function uidOf(member: Member): string {
@@ -59,21 +60,19 @@ function uidOf(member: Member): string {
 }
 
 function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
-  const [entry, before] = draft.status.attempts ?? [];
+  const entry = draft.status.attempts?.[0];
   if (entry === undefined) return draft;
   if (ending.cause === "Complete") return complete(observed, draft, ending.message);
   if (ending.cause === "DeadlineExceeded")
     return fail(observed, draft, { reason: "DeadlineExceeded", message: ending.message });
-  if (isWanted(ending.cause)) return draft;
   const { run } = observed;
-  const gained = advanced(entry, before);
-  const { budget, spent } = charge(draft.status.retry ?? freshBudget(run.spec.retry), run.spec.retry, {
-    charge: ending.charge,
-    advanced: gained,
-  });
+  const before = draft.status.retry ?? freshBudget(run.spec.retry);
+  const reached = reachedStep(entry);
+  if (isWanted(ending.cause)) return { ...draft, status: { ...draft.status, retry: reaching(before, reached) } };
+  const { budget, advanced, spent } = charge(before, run.spec.retry, { charge: ending.charge, reached });
   const wait = backoffMs({
     charge: ending.charge,
-    advanced: gained,
+    advanced,
     fruitless: budget.fruitless,
     failures: budget.failures,
     ...run.spec.retry.backoff,
@@ -99,7 +98,7 @@ function terminalEnd(
   const what = `Attempt ${entry.number} ended${at}: ${ending.cause}${exit}.`;
   const words = ending.message === "" ? "" : ` Last words: ${ending.message}`;
   if (ending.charge === "Terminal") return { reason: ending.cause, message: `${what}${words}` };
-  const stuck = stuckStep(entry, status);
+  const stuck = stuckStep(status);
   if (stuck !== null) {
     return {
       reason: ending.cause,
@@ -122,7 +121,7 @@ function terminalEnd(
 }
 
 function withSuspect(status: TrainingRunStatus): TrainingRunStatus {
-  const suspect = newSuspect(status.attempts ?? [], status);
+  const suspect = newSuspect(status);
   return suspect === null ? status : { ...status, suspects: [suspect, ...(status.suspects ?? [])].slice(0, 4) };
 }
 
