@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,4 +45,32 @@ test("progress that cannot be written stops no training, and is written again on
   rmSync(control);
   file.update(2000, () => progress(3));
   expect(Progress.parse(JSON.parse(readFileSync(join(control, "progress.json"), "utf8"))).step).toBe(3);
+});
+
+/** A process that reports step 1, holds step 7 back because it comes too soon after, and ends so. */
+function reportAndEnd(end: string): { code: number | null; step: number } {
+  const checkpoints = mkdtempSync(join(tmpdir(), "progress-"));
+  onTestFinished(() => rmSync(checkpoints, { recursive: true, force: true }));
+  const place = { kind: "local", runUid: "local", checkpoints, interval: { steps: 1 }, graceSeconds: 30 };
+  const script = `
+    import { ProgressFile } from ${JSON.stringify(new URL("progress-file.ts", import.meta.url).href)};
+    const file = new ProgressFile(${JSON.stringify(place)});
+    file.write(0, ${JSON.stringify(progress(1))});
+    file.update(1, () => (${JSON.stringify(progress(6))}));
+    file.update(2, () => (${JSON.stringify(progress(7))}));
+    ${end}`;
+  const { status } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], { timeout: 60_000 });
+  const written = readFileSync(join(checkpoints, "control", "progress.json"), "utf8");
+  return { code: status, step: Progress.parse(JSON.parse(written)).step };
+}
+
+test.each([
+  ["throws", 'throw new Error("a bad batch")', 1, 7],
+  ["fails in what it awaits", 'await Promise.reject(new Error("a bad batch"))', 1, 7],
+  ["exits", "process.exit(42)", 42, 7],
+  ["comes to its end", "", 0, 7],
+  ["has written it already", "file.writeHeldBack(3); process.exit(0)", 0, 7],
+  ["is killed before it can", 'process.kill(process.pid, "SIGKILL"); await new Promise(() => undefined)', null, 1],
+])("the last report of a process that %s", (_, end, code, step) => {
+  expect(reportAndEnd(end)).toEqual({ code, step });
 });

@@ -18,6 +18,8 @@ export class ProgressFile {
   #failing = false;
   #deaf = false;
   #wasPaused = false;
+  /** What there was to say when the last write was too near; null where nothing has been held back since. */
+  #heldBack: (() => Progress) | null = null;
 
   constructor(place: Place) {
     const directory = progressDirectory(place);
@@ -26,15 +28,27 @@ export class ProgressFile {
     this.#savingPaused = join(directory, controlFiles.savingPaused);
   }
 
-  /** Writes if the last write is a while ago. `progress` is asked only then. */
+  /**
+   * Writes if the last write is a while ago; otherwise at the end of the process, if nothing was written until then.
+   * `progress` is asked only where it is written.
+   */
   update(nowMs: number, progress: () => Progress): void {
-    if (nowMs - this.#writtenAtMs < minMillisecondsBetween) return;
-    this.write(nowMs, progress());
+    if (nowMs - this.#writtenAtMs < minMillisecondsBetween) {
+      this.#heldBack = progress;
+      holdBack(this);
+    } else this.write(nowMs, progress());
+  }
+
+  /** Writes what was held back: whoever looks at a crash must see the step that it came to, not one before. */
+  writeHeldBack(nowMs: number): void {
+    if (this.#heldBack !== null) this.write(nowMs, this.#heldBack());
   }
 
   /** A report that cannot be written, as on a full volume, is said once and stops no training. */
   write(nowMs: number, progress: Progress): void {
     this.#writtenAtMs = nowMs;
+    this.#heldBack = null;
+    holding.delete(this);
     try {
       replaceFile(this.#path, `${JSON.stringify(progress)}\n`);
       this.#failing = false;
@@ -73,3 +87,17 @@ export class ProgressFile {
 
 const pauseBegins =
   "Saving is paused, for the byte budget has no room for another checkpoint; the last save before the end is made.";
+
+/** The files that a process which ends now has yet to write. */
+const holding = new Set<ProgressFile>();
+let isListening = false;
+
+/** A process that throws, or exits, ends with this; one that is killed does not. */
+function holdBack(file: ProgressFile): void {
+  holding.add(file);
+  if (isListening) return;
+  isListening = true;
+  process.on("exit", () => {
+    for (const each of holding) each.writeHeldBack(performance.now());
+  });
+}
