@@ -13,8 +13,8 @@ import {
 
 /**
  * Every mistake of syncs and order that a power cut must bring to light. Not among them are the syncs that buy something
- * else than safety: that of the trash's name, since the tombstone is durable before it; those of the probe; and that of an
- * announcement, which counts only beside a damaged record.
+ * else than safety: that of the trash's name, since the tombstone is durable before it; those of the probe and
+ * of the reserve, which hold nothing; and that of an announcement, which counts only beside a damaged record.
  */
 export async function plantedMistakes(workspace: string): Promise<Mistaken[]> {
   const record = (name: string) => recordChanges(scenarioNamed(name), join(workspace, name));
@@ -30,7 +30,7 @@ export async function plantedMistakes(workspace: string): Promise<Mistaken[]> {
     ...withoutEachSync(save),
     ...withEachRecordTooEarly(save),
     withTheNameAfterTheCommit(save),
-    ...withoutEachSync(retention, /^log/),
+    ...withoutEachSync(retention, /^log(?!\/\.reserve)/),
     ...withEachRecordTooEarly(retention),
     withTheRemovalBeforeTheTombstone(retention),
     ...withoutEachSync(finish),
