@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ObjectCache } from "../src/kubernetes/cache.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
-import { Reflector } from "../src/kubernetes/reflector.ts";
+import { Reflector, type ReflectorTiming } from "../src/kubernetes/reflector.ts";
 import { credentialsOf, testClient, until, useApiServer } from "./api-server.ts";
 import { FaultProxy, type OpenWatch, type Seen } from "./fault-proxy.ts";
 
@@ -10,7 +10,26 @@ const configMaps = { group: "", version: "v1", plural: "configmaps", kind: "Conf
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
 const forever = { signal: new AbortController().signal };
 const isList = (seen: Seen) => seen.path.includes("/configmaps") && !seen.isWatch;
+const isFullList = (seen: Seen) => isList(seen) && !seen.path.includes("limit=1&") && !seen.path.endsWith("limit=1");
 const isWatch = (seen: Seen) => seen.path.includes("/configmaps") && seen.isWatch;
+
+/** In a hurry, but for the watch itself, which no test shall see the end of unless it is about that. */
+const hurried: Partial<ReflectorTiming> = {
+  watchSeconds: { least: 60, most: 60 },
+  blindLimitMs: 120_000,
+  overdueMs: 500,
+  livedMs: 0,
+  openTimeoutMs: 1_000,
+  pageSize: 7,
+  spacingMs: 10,
+  backoff: { firstMs: 10, maxMs: 100 },
+};
+/** Watches that a test sees the end of. */
+const brief = { watchSeconds: { least: 1, most: 1 } };
+const bookmark = (resourceVersion: string) => ({
+  type: "BOOKMARK",
+  object: { kind: "ConfigMap", metadata: { resourceVersion } },
+});
 
 const api = useApiServer();
 let drawn = 0;
@@ -37,22 +56,7 @@ describe("a reflector between which and a real API server things break", () => {
     errors = [];
     cache.listen((change) => told.push(`${change.kind} ${change.object.metadata.name}`));
     stop = new AbortController();
-    reflector = new Reflector<KubeObject>({
-      client: testClient(proxied),
-      cache,
-      resource: configMaps,
-      namespace,
-      labelSelector: "kept=yes",
-      trim: (object) => object,
-      timing: {
-        idleMs: 1_500,
-        openTimeoutMs: 1_000,
-        pageSize: 7,
-        backoff: { firstMs: 10, maxMs: 100 },
-        watchSeconds: 60,
-      },
-      onError: (error) => errors.push(error instanceof Error ? error.name : String(error)),
-    });
+    running = Promise.resolve();
   });
 
   afterEach(async () => {
@@ -81,15 +85,25 @@ describe("a reflector between which and a real API server things break", () => {
     await api.direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
   }
 
-  /** Starts the reflector and waits until its watch is open. */
-  async function start(): Promise<OpenWatch> {
+  /** Starts a reflector and waits until its watch is open. */
+  async function start(timing: Partial<ReflectorTiming> = {}): Promise<OpenWatch> {
+    reflector = new Reflector<KubeObject>({
+      client: testClient(proxied),
+      cache,
+      resource: configMaps,
+      namespace,
+      labelSelector: "kept=yes",
+      trim: (object) => object,
+      timing: { ...hurried, ...timing },
+      onError: (error) => errors.push(error instanceof Error ? error.name : String(error)),
+    });
     running = reflector.run(stop.signal);
     return await watchOpen();
   }
 
   function watchOpen(): Promise<OpenWatch> {
     return until("a watch is open and the reflector sees", () =>
-      reflector.blindSince === undefined ? proxy.watches("/configmaps")[0] : undefined,
+      reflector.lostAt === undefined ? proxy.watches("/configmaps")[0] : undefined,
     );
   }
 
@@ -112,7 +126,6 @@ describe("a reflector between which and a real API server things break", () => {
 
   it("reads a list of many pages and then follows the watch", async () => {
     await add(...manyNames);
-    expect(reflector.hasSynced).toBe(false);
     await start();
     expect(reflector.hasSynced).toBe(true);
     expect(proxy.seen.filter(isList).length).toBe(Math.ceil(manyNames.length / 7));
@@ -128,14 +141,65 @@ describe("a reflector between which and a real API server things break", () => {
     const [watch] = proxy.seen.filter(isWatch);
     expect(watch?.path).toContain("allowWatchBookmarks=true");
     expect(Number(/timeoutSeconds=(\d+)/.exec(watch?.path ?? "")?.[1])).toBeGreaterThanOrEqual(60);
-    proxy.watches("/configmaps")[0]?.say({ type: "BOOKMARK", object: { metadata: { resourceVersion: "999999999" } } });
-    await until("the bookmark is taken in", () => reflector.hasSeen("999999999") || undefined);
+    expect(reflector.hasSeen("999999999", performance.now())).toBe(false);
+    proxy.watches("/configmaps")[0]?.say(bookmark("999999999"));
+    await until("the bookmark is taken in", () => reflector.hasSeen("999999999", performance.now()) || undefined);
   });
 
-  const breaks: readonly [name: string, act: (watch: OpenWatch) => void, errors: string[], lists: number][] = [
+  it("lives on watches that the server ends by itself, without an error and without another list", async () => {
+    await start(brief);
+    const completeAt = reflector.completeAt;
+    await until("several have ended", () => proxy.seen.filter(isWatch).length >= 4 || undefined);
+    await add("a");
+    await until("the addition is told", () => told.includes("Added a") || undefined);
+    expect([errors, proxy.seen.filter(isFullList).length]).toEqual([[], 1]);
+    expect(reflector.completeAt - completeAt).toBeGreaterThan(2_000);
+  });
+
+  it("notices a watch that falls silent and stays open when its end is overdue", async () => {
+    await add("a");
+    const watch = await start(brief);
+    watch.stall();
+    await add("b");
+    await until("the addition is told", () => told.includes("Added b") || undefined);
+    expect([errors, proxy.seen.filter(isFullList).length]).toEqual([["OverdueWatchError"], 1]);
+    await expectEqualToServer();
+  });
+
+  // A server takes watches of versions that it has yet to reach, and says nothing until then.
+  const poisons: readonly [name: string, timing: Partial<ReflectorTiming>, act: () => Promise<void>][] = [
+    ["by the next event", {}, () => add("b")],
+    ["in the quiet, when a watch has ended without a word", brief, async () => undefined],
+  ];
+  it.each(poisons)("recovers from a version that never was, found out %s", async (_, timing, act) => {
+    await add("a");
+    const watch = await start({ ...timing, doubtMs: 1_000 });
+    watch.say(bookmark("999999999"));
+    await until("it is taken in", () => reflector.hasSeen("999999999", performance.now()) || undefined);
+    await act();
+    await until("the server's state is taken as it is", () => errors.includes("ReplacedHistoryError") || undefined);
+    await watchOpen();
+    await add("c");
+    await expectEqualToServer();
+    expect(reflector.hasSeen("999999999", performance.now())).toBe(false);
+  });
+
+  it("gives a fresh list to who asks for one, however its watch is", async () => {
+    const watch = await start();
+    watch.stall();
+    await add("a");
+    await reflector.refresh(stop.signal);
+    expect([told, errors]).toEqual([["Added a"], []]);
+  });
+
+  const breaks: readonly [
+    name: string,
+    act: (watch: OpenWatch, namespace: string) => void,
+    errors: string[],
+    lists: number,
+  ][] = [
     ["resets the connection", (watch) => watch.reset(), [], 0],
     ["ends within a line", (watch) => watch.truncate(), ["TruncatedWatchError"], 0],
-    ["falls silent and stays open", (watch) => watch.stall(), ["IdleWatchError"], 0],
     ["sends a line that is no JSON", (watch) => watch.garble(), ["UnreadableWatchError"], 1],
     [
       "says that its history is gone",
@@ -153,20 +217,26 @@ describe("a reflector between which and a real API server things break", () => {
     ],
     [
       "goes back in time",
-      (watch) =>
+      (watch, namespace) =>
         watch.say({
           type: "MODIFIED",
-          object: { metadata: { name: "a", namespace: "n", uid: "u", resourceVersion: "1" } },
+          object: { kind: "ConfigMap", metadata: { name: "a", namespace, uid: "u", resourceVersion: "1" } },
         }),
       ["StaleServerError"],
-      0,
+      1,
+    ],
+    [
+      "tells of an object that is nobody",
+      (watch) => watch.say({ type: "MODIFIED", object: { metadata: { resourceVersion: "999999999" } } }),
+      ["UnreadableWatchError"],
+      1,
     ],
   ];
   it.each(breaks)("misses nothing when the watch %s", async (_, act, expectedErrors, lists) => {
     await add("a", "b");
     const watch = await start();
     const listsBefore = proxy.seen.filter(isList).length;
-    act(watch);
+    act(watch, namespace);
     // What happens while nobody looks: an addition, a deletion, and a deletion with a new object under the name.
     await add("c");
     await remove("a");
@@ -206,7 +276,7 @@ describe("a reflector between which and a real API server things break", () => {
     ["500 to the list", isList, 500, {}],
     ["429 with Retry-After to the list", isList, 429, { "retry-after": "1" }],
     ["410 to a page of the list", (seen) => isList(seen) && seen.path.includes("continue="), 410, {}],
-    ["nonsense to the list", isList, 200, {}],
+    ["with a Status to the list", isList, 200, {}],
   ];
   it.each(answers)("comes through when the server answers %s", async (_, matches, status, headers) => {
     await add(...manyNames);
@@ -231,15 +301,15 @@ describe("a reflector between which and a real API server things break", () => {
     await expectEqualToServer();
   });
 
-  it("is blind while it is broken, and says since when", async () => {
+  it("says since when it has had no watch, and up to when it has seen everything by its lists", async () => {
     const watch = await start();
-    expect(reflector.blindSince).toBeUndefined();
+    expect(reflector.lostAt).toBeUndefined();
     proxy.fail(isWatch, { kind: "Reset" }, 1_000);
     watch.reset();
-    await until("it is blind", () => reflector.blindSince !== undefined || undefined);
-    const since = reflector.blindSince;
+    await until("it has lost its watch", () => reflector.lostAt !== undefined || undefined);
+    const { lostAt, completeAt } = reflector;
     await until("it has tried more than once", () => errors.length > 3 || undefined);
-    expect(reflector.blindSince).toBe(since);
+    expect([reflector.lostAt, reflector.completeAt > completeAt]).toEqual([lostAt, true]);
     proxy.heal();
     await watchOpen();
   });
@@ -252,15 +322,15 @@ describe("a reflector between which and a real API server things break", () => {
     const old = { kind: "ConfigMapList", metadata: { resourceVersion: "2" }, items: [] };
     proxy.fail(isList, { kind: "Answer", status: 200, body: old }, 2);
     watch.garble();
-    await until("it refused", () => reflector.staleSince !== undefined || undefined);
-    await until("it caught up", () => (reflector.staleSince === undefined ? true : undefined));
+    await until("it refused", () => errors.includes("StaleServerError") || undefined);
+    await until("it caught up", () => reflector.lostAt === undefined || undefined);
     expect(told).toEqual(["Added a", "Added b"]);
     expect(errors).toEqual(["UnreadableWatchError", "StaleServerError", "StaleServerError"]);
     await expectEqualToServer();
   });
 
   it("does not ask again at once, for ever, a server that ends every watch at once", async () => {
-    await start();
+    await start({ livedMs: 1_000 });
     const before = proxy.seen.length;
     proxy.fail(isWatch, { kind: "Answer", status: 200 }, 1_000);
     proxy.watches("/configmaps")[0]?.end();
@@ -271,9 +341,9 @@ describe("a reflector between which and a real API server things break", () => {
     await watchOpen();
   });
 
-  it("lists again when resuming leads nowhere", async () => {
+  it("lists before it watches again where a server was away: it may be back with another history", async () => {
     await start();
-    proxy.fail(isWatch, { kind: "Answer", status: 500 }, 6);
+    proxy.fail(isWatch, { kind: "Answer", status: 500 });
     proxy.watches("/configmaps")[0]?.reset();
     await until("it listed again", () => proxy.seen.filter(isList).length === 2 || undefined);
     await watchOpen();

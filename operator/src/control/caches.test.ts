@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { scriptedClient, until } from "../../test/scripted-client.ts";
+import { labels } from "../api/names.ts";
+import { claims, pods } from "../kubernetes/resource.ts";
 import { Caches } from "./caches.ts";
 
 const denied = 'pods is forbidden: User "operator" cannot list resource "pods" in the namespace "b"';
@@ -74,5 +76,26 @@ describe("the caches of several namespaces", () => {
     begin(["a", "b"]);
     await until(() => asked.filter((path) => path.includes("watch=true")).length >= 6);
     expect([caches.isSyncedFor("a"), caches.refused.size, caches.needed.length]).toEqual([false, 0, 7]);
+  });
+
+  it("are fresh for who takes over, but for a namespace whose Role is gone", async () => {
+    isDenied = () => false;
+    begin(["a", "b"]);
+    await until(() => caches.hasSynced);
+    isDenied = (path) => path.includes("/namespaces/b/");
+    const before = performance.now();
+    const lists = asked.filter((path) => !path.includes("watch=true")).length;
+    await caches.refresh(stop.signal);
+    expect(asked.filter((path) => !path.includes("watch=true")).length - lists).toBeGreaterThanOrEqual(7);
+    expect(caches.hasSeen(pods, "a", { resourceVersion: "999", at: before })).toBe(true);
+    expect(caches.hasSeen(pods, "b", { resourceVersion: "999", at: before })).toBe(false);
+  });
+
+  it("show pods that say whose they are, and everything of the other kinds", () => {
+    begin(["a"]);
+    const metadata = { name: "o", namespace: "a", uid: "u", resourceVersion: "1" };
+    const labelled = { metadata: { ...metadata, labels: { [labels.run]: "r" } } };
+    const kept = [caches.keeps(pods, { metadata }), caches.keeps(pods, labelled), caches.keeps(claims, { metadata })];
+    expect(kept).toEqual([false, true, true]);
   });
 });

@@ -93,10 +93,26 @@ export class Caches {
     return scopes.map(({ reflector }) => reflector);
   }
 
-  /** Whether the copy holds what a write with this version did. A kind that is not watched never waits. */
-  hasSeen(resource: Resource, namespace: string, resourceVersion: string): boolean {
+  /**
+   * Resolves once the copy holds all that was written before this call: who takes over from another process begins
+   * with a fresh picture, however long its own watches were stalled. A namespace that is refused is not waited for.
+   */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#scopes.values()].map((scope) => refreshed(scope, signal)));
+  }
+
+  /** Whether the copy shows an object of this kind. Of pods it shows those of runs, and only while they say so. */
+  keeps(resource: Resource, object: KubeObject): boolean {
+    return resource.plural !== pods.plural || object.metadata.labels?.[labels.run] !== undefined;
+  }
+
+  /**
+   * Whether the copy holds what a write did that was answered with this version, at that instant of the monotonic
+   * clock. A kind that is not watched never waits.
+   */
+  hasSeen(resource: Resource, namespace: string, answer: Readonly<{ resourceVersion: string; at: number }>): boolean {
     const scope = this.#scopes.get(`${resource.plural}/${namespace}`) ?? this.#scopes.get(`${resource.plural}/`);
-    return scope?.reflector.hasSeen(resourceVersion) ?? true;
+    return scope?.reflector.hasSeen(answer.resourceVersion, answer.at) ?? true;
   }
 
   #reflect(
@@ -118,11 +134,12 @@ export class Caches {
       trim: how.trim ?? withoutManagedFields,
       onError: (error, about) => {
         scope.refusal = isForbidden(error) ? { words: error.detail, heardAt: reflector.lastEventAt } : undefined;
+        if (isForbidden(error)) tellRefused(scope, error);
         onError(error, about);
       },
       ...(timing === undefined ? {} : { timing }),
     });
-    const scope: Scope = { reflector, namespace: how.namespace, refusal: undefined };
+    const scope: Scope = { reflector, namespace: how.namespace, refusal: undefined, refused: new AbortController() };
     this.#scopes.set(`${resource.plural}/${how.namespace ?? ""}`, scope);
   }
 }
@@ -132,7 +149,24 @@ type Scope = {
   readonly reflector: Reflector<KubeObject>;
   readonly namespace: string | undefined;
   refusal: Readonly<{ words: string; heardAt: number }> | undefined;
+  /** Aborted by the next refusal. */
+  refused: AbortController;
 };
+
+function tellRefused(scope: Scope, error: ApiError): void {
+  const { refused } = scope;
+  scope.refused = new AbortController();
+  refused.abort(error);
+}
+
+async function refreshed({ reflector, namespace, refused }: Scope, signal: AbortSignal): Promise<void> {
+  const either = namespace === undefined ? signal : AbortSignal.any([signal, refused.signal]);
+  try {
+    await reflector.refresh(either);
+  } catch (error) {
+    if (signal.aborted || !refused.signal.aborted) throw error;
+  }
+}
 
 function isForbidden(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status === 403;

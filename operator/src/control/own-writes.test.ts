@@ -4,17 +4,23 @@ import { pods, services } from "../kubernetes/resource.ts";
 import { OwnWrites } from "./own-writes.ts";
 
 const written = (resourceVersion: string): KubeObject => ({
-  metadata: { name: "p", namespace: "a", uid: "u", resourceVersion },
+  metadata: { name: "p", namespace: "a", uid: "u", resourceVersion, labels: { kept: "yes" } },
 });
 
 describe("own writes", () => {
   let seenUpTo: bigint;
+  let listedAt: number;
   let writes: OwnWrites;
 
   beforeEach(() => {
     seenUpTo = 10n;
+    listedAt = performance.now();
     writes = new OwnWrites({
-      hasSeen: (resource, _, version) => resource.plural === "services" || seenUpTo >= BigInt(version),
+      hasSeen: (resource, _, { resourceVersion, at }) => {
+        if (resource.plural === "services") return true;
+        return seenUpTo >= BigInt(resourceVersion) || listedAt > at;
+      },
+      keeps: (_, { metadata }) => metadata.labels?.kept === "yes",
     });
   });
 
@@ -31,6 +37,19 @@ describe("own writes", () => {
   it("do not wait for a kind that is not watched, or for an answer without a version", () => {
     writes.note("a/r", services, written("99"));
     writes.note("a/r", pods, { metadata: {} } as KubeObject);
+    expect(writes.areSeen("a/r")).toBe(true);
+  });
+
+  it("do not wait for an object that the watch does not show", () => {
+    const { metadata } = written("11");
+    writes.note("a/r", pods, { metadata: { ...metadata, labels: {} } });
+    expect(writes.areSeen("a/r")).toBe(true);
+  });
+
+  it("are seen in a list asked for later, although their version never comes", () => {
+    writes.note("a/r", pods, written("777"));
+    expect(writes.areSeen("a/r")).toBe(false);
+    listedAt = performance.now() + 1;
     expect(writes.areSeen("a/r")).toBe(true);
   });
 });

@@ -7,10 +7,10 @@ import type { Caches } from "./caches.ts";
  * our own last write would have it decided, and done, a second time.
  */
 export class OwnWrites {
-  readonly #caches: Pick<Caches, "hasSeen">;
+  readonly #caches: Pick<Caches, "hasSeen" | "keeps">;
   readonly #unseen = new Map<string, readonly Write[]>();
 
-  constructor(caches: Pick<Caches, "hasSeen">) {
+  constructor(caches: Pick<Caches, "hasSeen" | "keeps">) {
     this.#caches = caches;
   }
 
@@ -19,13 +19,16 @@ export class OwnWrites {
     // The answer to a deletion done at once is a Status, which has no version to wait for.
     const { namespace, resourceVersion } = written.metadata;
     if (namespace === undefined || resourceVersion === undefined) return;
-    this.#unseen.set(run, [...(this.#unseen.get(run) ?? []), { resource, namespace, resourceVersion }]);
+    // An object outside the selector never comes over the watch.
+    if (!this.#caches.keeps(resource, written)) return;
+    const answer = { resourceVersion, at: performance.now() };
+    this.#unseen.set(run, [...(this.#unseen.get(run) ?? []), { resource, namespace, answer }]);
   }
 
   /** Whether the caches show everything that was written for the run. */
   areSeen(run: string): boolean {
     const unseen = (this.#unseen.get(run) ?? []).filter(
-      ({ resource, namespace, resourceVersion }) => !this.#caches.hasSeen(resource, namespace, resourceVersion),
+      ({ resource, namespace, answer }) => !this.#caches.hasSeen(resource, namespace, answer),
     );
     if (unseen.length === 0) this.#unseen.delete(run);
     else this.#unseen.set(run, unseen);
@@ -33,4 +36,8 @@ export class OwnWrites {
   }
 }
 
-type Write = Readonly<{ resource: Resource; namespace: string; resourceVersion: string }>;
+type Write = Readonly<{
+  resource: Resource;
+  namespace: string;
+  answer: Readonly<{ resourceVersion: string; at: number }>;
+}>;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { ObjectCache } from "./cache.ts";
+import { BrokenListenerError, ObjectCache } from "./cache.ts";
 import { controllerUid, type KubeObject } from "./kube-object.ts";
 
 const pod = (name: string, uid: string, version: number, owner?: string, namespace = "a"): KubeObject => ({
@@ -99,5 +99,84 @@ describe("the object cache", () => {
     cache.remove(pod("p2", "u2", 5, "run-1"));
     expect(cache.find("owner", "run-1")).toEqual([]);
     expect(cache.find("owner", "run-2").map((object) => object.metadata.name)).toEqual(["p1", "p3"]);
+  });
+});
+
+describe("a cache of which a part throws", () => {
+  const thrown = (act: () => void): unknown => {
+    try {
+      return act();
+    } catch (error) {
+      return error;
+    }
+  };
+
+  it("tells every listener of every change, and then what broke", () => {
+    const cache = new ObjectCache();
+    const heard: string[] = [];
+    cache.listen(({ object }) => {
+      throw new Error(`cannot hear of ${object.metadata.name}`);
+    });
+    cache.listen(({ kind, object }) => heard.push(`${kind} ${object.metadata.name}`));
+    const error = thrown(() => cache.replace([pod("p", "u1", 1), pod("q", "u2", 2)], undefined));
+    expect(heard).toEqual(["Added p", "Added q"]);
+    expect(error).toBeInstanceOf(BrokenListenerError);
+    expect((error as BrokenListenerError).errors).toEqual([
+      new Error("cannot hear of p"),
+      new Error("cannot hear of q"),
+    ]);
+    expect(cache.size).toBe(2);
+  });
+
+  it("keeps an object that an index cannot read, finds it by its key, and files it once it can", () => {
+    const cache = new ObjectCache<KubeObject>({
+      bad: ({ metadata }) => {
+        if (metadata.resourceVersion === "1") throw new Error("unreadable");
+        return ["v"];
+      },
+      good: () => ["v"],
+    });
+    const heard: string[] = [];
+    cache.listen(({ kind }) => heard.push(kind));
+    expect(thrown(() => cache.put(pod("p", "u1", 1)))).toBeInstanceOf(BrokenListenerError);
+    expect([cache.get("a/p")?.metadata.uid, cache.find("bad", "v"), cache.find("good", "v").length]).toEqual([
+      "u1",
+      [],
+      1,
+    ]);
+    cache.put(pod("p", "u1", 2));
+    expect([heard, cache.find("bad", "v").length]).toEqual([["Added", "Updated"], 1]);
+  });
+
+  it("does not tell a listener any more that was taken off, even while a change is told", () => {
+    const cache = new ObjectCache();
+    const heard: string[] = [];
+    const leave = cache.listen(() => {
+      heard.push("first");
+      leave();
+    });
+    cache.listen(() => heard.push("second"));
+    cache.put(pod("p", "u1", 1));
+    cache.put(pod("q", "u2", 2));
+    expect(heard).toEqual(["first", "second", "second"]);
+  });
+});
+
+describe("a whole list", () => {
+  it("is what counts, even where an older state of an object follows a newer one", () => {
+    const cache = new ObjectCache();
+    cache.put(pod("poisoned", "u1", 7_777));
+    cache.replace([pod("poisoned", "u1", 7)], undefined);
+    expect(cache.get("a/poisoned")?.metadata.resourceVersion).toBe("7");
+  });
+
+  it("of another history is told anew, since an equal version may stand for something else", () => {
+    const cache = new ObjectCache();
+    const heard: string[] = [];
+    cache.put(pod("p", "u1", 7));
+    cache.listen(({ kind }) => heard.push(kind));
+    cache.replace([pod("p", "u1", 7)], undefined);
+    cache.replace([pod("p", "u1", 7)], undefined, "Another");
+    expect(heard).toEqual(["Updated"]);
   });
 });

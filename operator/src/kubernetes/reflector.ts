@@ -1,68 +1,59 @@
 import { ApiError, isExpired } from "./api-error.ts";
-import { type BackoffOptions, backoffMs } from "./backoff.ts";
-import type { ObjectCache } from "./cache.ts";
-import type { ApiClient, Page } from "./client.ts";
-import { atLeastAsNew, type KubeObject } from "./kube-object.ts";
-import { describe, type Resource, type Target } from "./resource.ts";
+import { backoffMs } from "./backoff.ts";
+import { BrokenListenerError, type ObjectCache } from "./cache.ts";
+import type { ApiClient } from "./client.ts";
+import type { KubeObject } from "./kube-object.ts";
+import { type ListBounds, readVersion, readWholeList } from "./list-page.ts";
+import type { Scope } from "./readable-object.ts";
+import { listNow, type Next, nextAfter, type Outcomes, type Task } from "./reflector-state.ts";
+import { defaultTiming, type ReflectorTiming } from "./reflector-timing.ts";
+import { RefreshRequests } from "./refresh-requests.ts";
+import { describe } from "./resource.ts";
+import { Sight, StaleServerError } from "./sight.ts";
 import { sleep } from "./sleep.ts";
-import { UnreadableWatchError, type WatchEvent, watchEvents } from "./watch-stream.ts";
+import { OverdueWatchError, UnreadableWatchError, type WatchEvent, watchEvents } from "./watch-stream.ts";
 
-// Keeps one scope of a cache equal to the server's, however the connection behaves.
+// Keeps one scope of a cache equal to the server's, however the connection behaves. What follows what is one table,
+// in reflector-state.ts; how much is known, and since when, is kept by sight.ts.
 //
-//              every page read                 an event, a bookmark
-//   ┌─────────┐ ─────────────────► ┌──────────┐ ───────┐
-//   │ Listing │                    │ Watching │ ◄──────┘ version moves on
-//   └─────────┘ ◄───────────────── └──────────┘
-//     ▲     │    410, unreadable      │   ▲ │
-//     │     │    line, too many       │   │ │ end of the stream as agreed:
-//     │     │    fruitless resumes    │   └─┘ watch again at once
-//     │     │                         │
-//     │     │ any error               │ any other error: reset, 5xx, 429, nothing heard
-//     │     ▼                         ▼
-//     │  ┌──────────────────────────────┐
-//     └──┤           Waiting            │ then goes on where it was: the same version is
-//        └──────────────────────────────┘ watched again, so that no event is missed
+//                     whole                  accepted
+//   ┌─────────┐ ─────────────► ┌─────────┐ ──────────► ┌──────────┐ ───┐ an event, a bookmark:
+//   │ Listing │                │ Opening │             │ Watching │ ◄──┘ complete until now
+//   └─────────┘                └─────────┘ ◄────────── └──────────┘
+//    ▲       ▲                   ▲  │   ended as agreed:   │  │ ended as agreed,
+//    │       │      not accepted │  │   complete until now │  │ without a closing word
+//    │       └───────────────────┼──┘                      │  ▼
+//    │                           │    the server is   ┌──────────┐
+//    │                           └─────────────────── │ Checking │ is the server past our version?
+//    │                             past it            └──────────┘
+//    │   unreadable, 410, older, a failed list or check,   │ reset, ended within a line or too soon, 5xx in
+//    │   anything overdue or broken that leaves too        │ the stream: the same version is watched again, so
+//    └── little time for one more watch ◄──────────────────┘ that no event is missed
 //
-// A version never goes back: a list or an event older than what was seen comes from a server that lags
-// (or from a restored backup), and is refused until the server has caught up or this process is restarted.
+// Every way back after an error leads through Waiting. Nothing is done twice within a second, and errors in a row
+// are only forgotten after a watch that lived.
+//
+// Never blind for longer than a minute: each watch is asked to end in time for a list before the minute is over
+// that began with the last proof of completeness, and one that does not end by then is given up. Proof is a list,
+// an event, a bookmark, or the agreed end of a watch.
+
+export type { ReflectorTiming } from "./reflector-timing.ts";
 
 /** Which state the reflector is in; shown by /metrics. */
-export type ReflectorState = "Listing" | "Watching" | "Waiting";
+export type ReflectorState = "Listing" | "Opening" | "Watching" | "Checking" | "Waiting";
 
-export type ReflectorOptions<T extends KubeObject> = Readonly<{
-  client: ApiClient;
-  cache: ObjectCache<T>;
-  resource: Resource;
-  /** One namespace, or all where absent. */
-  namespace?: string | undefined;
-  labelSelector?: string | undefined;
-  /** Leaves out what nobody reads, before it is kept. */
-  trim: (object: KubeObject) => T;
-  timing?: Partial<ReflectorTiming>;
-  /** Told of every error that was overcome; the reflector goes on by itself. */
-  onError: (error: unknown, about: string) => void;
-  random?: () => number;
-  now?: () => number;
-}>;
+export type ReflectorOptions<T extends KubeObject> = Scope &
+  Readonly<{
+    client: Pick<ApiClient, "list" | "watch">;
+    cache: ObjectCache<T>;
+    /** Leaves out what nobody reads, before it is kept. */
+    trim: (object: KubeObject) => T;
+    timing?: Partial<ReflectorTiming>;
+    /** Told of every error that was overcome; the reflector goes on by itself. */
+    onError: (error: unknown, about: string) => void;
+  }>;
 
-export type ReflectorTiming = Readonly<{
-  /** A watch is asked to end after this long, or up to twice as long: the draw spreads reconnects. */
-  watchSeconds: number;
-  /** The server sends a bookmark about once a minute; a longer silence is a broken connection. */
-  idleMs: number;
-  openTimeoutMs: number;
-  pageSize: number;
-  backoff: Readonly<{ firstMs: number; maxMs: number }>;
-  /** Resumes without a single event between them before a list is due. */
-  fruitlessResumes: number;
-}>;
-
-/** A state of the server older than one already seen. */
-export class StaleServerError extends Error {
-  override readonly name = "StaleServerError";
-}
-
-/** A watch that the server accepted and ended without a word. */
+/** A watch that the server accepted and ended long before it was asked to. */
 export class ShortWatchError extends Error {
   override readonly name = "ShortWatchError";
 }
@@ -71,48 +62,44 @@ export class ShortWatchError extends Error {
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
   readonly #timing: ReflectorTiming;
-  readonly #backoff: BackoffOptions;
-  readonly #now: () => number;
+  readonly #sight: Sight;
+  readonly #refreshes = new RefreshRequests();
+  readonly #begunAt: Record<Task, number> = { List: never, Watch: never, Check: never };
+  #turn = new AbortController();
   #state: ReflectorState = "Listing";
-  #version: string | undefined;
   #synced = false;
   #failures = 0;
-  #lastEventAt: number;
-  #blindSince: number | undefined;
-  #staleSince: number | undefined;
+  #waitMs = 0;
+  #watchEndedAt = never;
+  #lastEventAt = performance.now();
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
     this.#timing = { ...defaultTiming, ...options.timing };
-    this.#backoff = { ...this.#timing.backoff, random: options.random ?? Math.random };
-    this.#now = options.now ?? (() => performance.now());
-    this.#lastEventAt = this.#now();
-    this.#blindSince = this.#lastEventAt;
+    this.#sight = new Sight(this.#timing.doubtMs);
   }
 
   /** Runs until the signal is aborted; resolves then. Errors are overcome, never thrown. */
   async run(signal: AbortSignal): Promise<void> {
-    let next: "Listing" | "Watching" = "Listing";
-    while (!signal.aborted) {
-      this.#state = next;
-      try {
-        if (next === "Listing") await this.#list(signal);
-        else await this.#watch(signal);
-        next = "Watching";
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#options.onError(error, this.about);
-        this.#blindSince ??= this.#now();
-        if (error instanceof StaleServerError) this.#staleSince ??= this.#now();
-        next = this.#afterError(error);
-        await this.#wait(error, signal);
-      }
-    }
+    let next = listNow;
+    while (!signal.aborted) next = await this.#take(next, signal);
+    this.#refreshes.end(signal.reason);
+  }
+
+  /**
+   * Resolves once the cache holds all that was written before this call, by a consistent list that begins after it.
+   * Waits for as long as the server does not give one; rejects when a signal is aborted, this one or that of the run.
+   */
+  async refresh(signal: AbortSignal): Promise<void> {
+    const listed = this.#refreshes.wait(signal);
+    // A list under way began too early, and is not cut off: it is followed by another.
+    if (this.#state !== "Listing") this.#turn.abort(new Error("a fresh list is asked for"));
+    await listed;
   }
 
   /** What it keeps, in words: `pods team-a`. */
   get about(): string {
-    return describe(this.#target());
+    return describe(this.#options);
   }
 
   get state(): ReflectorState {
@@ -124,131 +111,220 @@ export class Reflector<T extends KubeObject> {
     return this.#synced;
   }
 
-  /** The version of the server's state up to which the cache is complete. */
-  get version(): string | undefined {
-    return this.#version;
-  }
-
-  /** When the server last said anything, on the clock given. */
+  /** When the server last said anything; as all instants here, of the monotonic clock. */
   get lastEventAt(): number {
     return this.#lastEventAt;
   }
 
-  /** Since when no watch has been open, on the clock given; undefined while one is. */
-  get blindSince(): number | undefined {
-    return this.#blindSince;
+  /** The cache holds all that the server had written before this instant. */
+  get completeAt(): number {
+    return this.#sight.completeAt;
   }
 
-  /** Since when the server shows only states older than one already seen; undefined while it does not. */
-  get staleSince(): number | undefined {
-    return this.#staleSince;
+  /** Since when no watch has been open; undefined while one is. */
+  get lostAt(): number | undefined {
+    return this.#sight.lostAt;
   }
 
-  /** Whether the cache holds what a write with this version did, or something newer. */
-  hasSeen(resourceVersion: string): boolean {
-    return this.#version !== undefined && atLeastAsNew(this.#version, resourceVersion);
+  /** Whether the cache holds what a write did that was answered with this version, at that instant. */
+  hasSeen(resourceVersion: string, writtenAt: number): boolean {
+    return this.#sight.hasSeen(resourceVersion, writtenAt);
   }
 
-  #target(): Target {
-    return { resource: this.#options.resource, namespace: this.#options.namespace };
-  }
-
-  async #list(signal: AbortSignal): Promise<void> {
-    const { client, cache, labelSelector, namespace, trim } = this.#options;
-    const items: T[] = [];
-    let page: Page<KubeObject> | undefined;
-    do {
-      const query = { labelSelector, limit: String(this.#timing.pageSize), continue: page?.metadata.continue };
-      page = await client.list<KubeObject>(this.#target(), query, { signal });
-      this.#lastEventAt = this.#now();
-      for (const item of page.items) items.push(trim(item));
-    } while (page.metadata.continue !== undefined && page.metadata.continue !== "");
-    this.#advance(page.metadata.resourceVersion);
-    cache.replace(items, namespace);
-    this.#synced = true;
-    this.#failures = 0;
-  }
-
-  async #watch(signal: AbortSignal): Promise<void> {
-    const { client, labelSelector } = this.#options;
-    const { watchSeconds, idleMs, openTimeoutMs } = this.#timing;
-    const seconds = Math.ceil(watchSeconds * (1 + this.#backoff.random()));
-    // Ended in every case when this function is left: an abandoned half-open connection would last for hours.
-    const connection = new AbortController();
+  async #take(next: Next, signal: AbortSignal): Promise<Next> {
+    this.#turn = new AbortController();
+    this.#state = "Waiting";
+    if (this.#refreshes.isAsked && next.task !== "List") return listNow;
+    const either = AbortSignal.any([signal, this.#turn.signal]);
+    let task: Task = "List";
     try {
-      const body = await client.watch(
-        this.#target(),
-        { labelSelector, resourceVersion: this.#version, allowWatchBookmarks: "true", timeoutSeconds: String(seconds) },
-        { signal: AbortSignal.any([signal, connection.signal]), openTimeoutMs },
-      );
-      const openedAt = this.#now();
-      this.#lastEventAt = openedAt;
-      this.#blindSince = undefined;
-      for await (const event of watchEvents(body, { idleMs, longestLineBytes })) {
-        this.#lastEventAt = this.#now();
-        this.#take(event);
-        this.#failures = 0;
-      }
-      // A server that hangs up at once without a word must not be asked again at once, for ever.
-      if (this.#lastEventAt === openedAt && this.#now() - openedAt < shortestWatchMs) {
-        throw new ShortWatchError(`Cannot watch ${this.about} because the server ended the watch at once`);
-      }
-    } finally {
-      connection.abort();
+      if (next.wait === "BackOff") await sleep(this.#waitMs, either);
+      task = next.task === "Resume" ? this.#resume() : next.task;
+      await this.#space(task, either);
+      return await this.#perform(task, either);
+    } catch (error) {
+      if (signal.aborted || this.#turn.signal.aborted) return listNow;
+      this.#report(error);
+      this.#failures += 1;
+      this.#waitMs = this.#backOffMs(error);
+      return this.#afterError(task, error);
     }
   }
 
-  #take(event: WatchEvent): void {
+  async #perform(task: Task, signal: AbortSignal): Promise<Next> {
+    this.#begunAt[task] = performance.now();
+    if (task === "Watch") return nextAfter("Watch", await this.#watch(signal));
+    if (task === "Check") return nextAfter("Check", await this.#check(signal));
+    return nextAfter("List", await this.#list(signal));
+  }
+
+  async #list(signal: AbortSignal): Promise<"Whole"> {
+    const { client, cache, namespace, trim } = this.#options;
+    this.#state = "Listing";
+    const listed = this.#refreshes.begin();
+    const askedAt = performance.now();
+    const { version, items } = await readWholeList(client, this.#options, this.#listBounds(signal));
+    this.#lastEventAt = performance.now();
+    const replaced = this.#sight.list(version, askedAt);
+    if (replaced !== undefined) this.#report(replaced);
+    this.#tell(() => cache.replace(items.map(trim), namespace, replaced === undefined ? "Same" : "Another"));
+    this.#synced = true;
+    listed();
+    return "Whole";
+  }
+
+  async #watch(signal: AbortSignal): Promise<"Ended" | "Silent"> {
+    this.#state = "Opening";
+    const { livedMs, overdueMs } = this.#timing;
+    const seconds = this.#watchSeconds();
+    // Ended in every case when this function is left: an abandoned half-open connection would last for hours.
+    const connection = new AbortController();
+    const either = AbortSignal.any([signal, connection.signal]);
+    let openedAt = Number.POSITIVE_INFINITY;
+    let lastWordAt = never;
+    try {
+      const body = await this.#open(seconds, either);
+      openedAt = performance.now();
+      this.#state = "Watching";
+      this.#lastEventAt = openedAt;
+      this.#sight.open();
+      const bounds = { scope: this.#options, overdueMs: seconds * 1000 + overdueMs, longestLineBytes, signal: either };
+      for await (const event of watchEvents(body, bounds)) {
+        lastWordAt = performance.now();
+        this.#lastEventAt = lastWordAt;
+        this.#hear(event);
+      }
+      return this.#endAsAgreed({ openedAt, lastWordAt });
+    } finally {
+      connection.abort();
+      this.#sight.lose();
+      if (performance.now() - openedAt >= livedMs) this.#failures = 0;
+    }
+  }
+
+  #open(seconds: number, signal: AbortSignal): ReturnType<ApiClient["watch"]> {
+    const { client, resource, namespace, labelSelector } = this.#options;
+    const query = {
+      labelSelector,
+      resourceVersion: this.#sight.version,
+      allowWatchBookmarks: "true",
+      timeoutSeconds: String(seconds),
+    };
+    return client.watch({ resource, namespace }, query, { signal, openTimeoutMs: this.#timing.openTimeoutMs });
+  }
+
+  #hear(event: WatchEvent): void {
     const { cache, trim, resource } = this.#options;
     if (event.type === "BOOKMARK") {
-      this.#advance(event.resourceVersion);
+      this.#sight.advance(event.resourceVersion);
       return;
     }
     if (event.type === "ERROR") {
       const { status, reason, message } = event;
       throw new ApiError({ method: "WATCH", target: { resource } }, { status, reason, detail: message });
     }
-    const object = trim(event.object);
-    // The same version again is the repeat of an event already taken in.
-    if (object.metadata.resourceVersion === this.#version) return;
-    this.#advance(object.metadata.resourceVersion);
-    if (event.type === "DELETED") cache.remove(object);
-    else cache.put(object);
+    const { object } = event;
+    const isRepeat = object.metadata.resourceVersion === this.#sight.version;
+    this.#sight.advance(object.metadata.resourceVersion);
+    if (isRepeat) return;
+    this.#tell(() => (event.type === "DELETED" ? cache.remove(trim(object)) : cache.put(trim(object))));
   }
 
-  #advance(version: string): void {
-    if (this.#version !== undefined && !atLeastAsNew(version, this.#version)) {
-      throw new StaleServerError(
-        `Cannot take in ${this.about} because the server's state is older than one already seen: ${version} after ${this.#version}`,
-      );
+  #endAsAgreed({ openedAt, lastWordAt }: Readonly<{ openedAt: number; lastWordAt: number }>): "Ended" | "Silent" {
+    const endedAt = performance.now();
+    const livedMs = endedAt - openedAt;
+    if (livedMs < this.#timing.livedMs) {
+      const message = `Cannot watch ${this.about} because the server ended the watch after ${Math.round(livedMs)} ms`;
+      throw new ShortWatchError(message);
     }
-    this.#version = version;
-    this.#staleSince = undefined;
+    this.#watchEndedAt = endedAt;
+    if (endedAt - lastWordAt > closingMs) return "Silent";
+    this.#sight.confirm(endedAt);
+    return "Ended";
   }
 
-  #afterError(error: unknown): "Listing" | "Watching" {
-    this.#failures += 1;
-    if (this.#version === undefined || !this.#synced || this.#state === "Listing") return "Listing";
-    if (isExpired(error) || error instanceof UnreadableWatchError) return "Listing";
-    return this.#failures > this.#timing.fruitlessResumes ? "Listing" : "Watching";
+  async #check(signal: AbortSignal): Promise<"Newer"> {
+    this.#state = "Checking";
+    const version = await readVersion(this.#options.client, this.#options, this.#listBounds(signal));
+    this.#lastEventAt = performance.now();
+    this.#sight.compare(version);
+    this.#sight.confirm(this.#watchEndedAt);
+    return "Newer";
   }
 
-  async #wait(error: unknown, signal: AbortSignal): Promise<void> {
-    this.#state = "Waiting";
-    const asked = error instanceof ApiError ? Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs) : 0;
-    await sleep(Math.max(asked, backoffMs(this.#failures, this.#backoff)), signal).catch(() => undefined);
+  #listBounds(signal: AbortSignal): ListBounds {
+    const { pageSize, pageTimeoutMs } = this.#timing;
+    return { pageSize, pageTimeoutMs, signal };
+  }
+
+  /** A broken listener or index is a defect of this program; the change is taken in, so nothing need be read again. */
+  #tell(change: () => void): void {
+    try {
+      change();
+    } catch (error) {
+      if (!(error instanceof BrokenListenerError)) throw error;
+      this.#report(error);
+    }
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.#options.onError(error, this.about);
+    } catch {
+      // Whoever is told of errors cannot be told of his own, and the cache must not go blind for it.
+    }
+  }
+
+  #afterError(task: Task, error: unknown): Next {
+    if (task === "Watch") return nextAfter("Watch", this.#watchOutcome(error));
+    return nextAfter(task, error instanceof StaleServerError ? "Older" : "Broken");
+  }
+
+  #watchOutcome(error: unknown): Outcomes["Watch"] {
+    if (error instanceof StaleServerError) return "Older";
+    if (isExpired(error) || error instanceof UnreadableWatchError) return "Lost";
+    if (error instanceof OverdueWatchError) return "Overdue";
+    if (error instanceof ShortWatchError) return "Short";
+    const isTurnedAway = error instanceof ApiError && error.status === 429;
+    return this.#state === "Opening" && !isTurnedAway ? "Unopened" : "Broken";
+  }
+
+  #resume(): Task {
+    return this.#roomMs() >= this.#timing.watchSeconds.least * 1000 ? "Watch" : "List";
+  }
+
+  /** How long a watch opened now may last, so that there is time for a list if nothing at all comes of it. */
+  #roomMs(): number {
+    const { blindLimitMs, openTimeoutMs, overdueMs, listMs } = this.#timing;
+    return blindLimitMs - openTimeoutMs - overdueMs - listMs - this.#sight.blindForMs;
+  }
+
+  #watchSeconds(): number {
+    const { least, most } = this.#timing.watchSeconds;
+    const drawn = least + Math.random() * (most - least);
+    // A list that itself took most of the minute is followed by a short watch rather than by a list for ever.
+    return Math.max(Math.min(least, briefestSeconds), Math.floor(Math.min(drawn, this.#roomMs() / 1000)));
+  }
+
+  #backOffMs(error: unknown): number {
+    const own = backoffMs(this.#failures, { ...this.#timing.backoff, random: Math.random });
+    // Asked again no later than the doubt is over: until then the cache is blind.
+    if (error instanceof StaleServerError) return Math.min(own, this.#sight.doubtLeftMs ?? own);
+    if (!(error instanceof ApiError)) return own;
+    return Math.max(own, Math.min(error.retryAfterMs ?? 0, longestRetryAfterMs));
+  }
+
+  /** Lets a second pass between the beginnings of a task, whatever became of the first. */
+  async #space(task: Task, signal: AbortSignal): Promise<void> {
+    const waitMs = this.#begunAt[task] + this.#timing.spacingMs - performance.now();
+    if (waitMs > 0) await sleep(waitMs, signal);
+    signal.throwIfAborted();
   }
 }
 
+const never = Number.NEGATIVE_INFINITY;
 const longestLineBytes = 16 * 1024 * 1024;
-const shortestWatchMs = 1_000;
 const longestRetryAfterMs = 30_000;
-
-const defaultTiming: ReflectorTiming = {
-  watchSeconds: 240,
-  idleMs: 90_000,
-  openTimeoutMs: 30_000,
-  pageSize: 500,
-  backoff: { firstMs: 250, maxMs: 30_000 },
-  fruitlessResumes: 5,
-};
+const briefestSeconds = 10;
+/** The server's closing bookmark comes 2 s before the agreed end. */
+const closingMs = 5_000;

@@ -1,4 +1,6 @@
 import type { KubeObject } from "./kube-object.ts";
+import { LineBuffer } from "./line-buffer.ts";
+import { isVersion, readObject, type Scope } from "./readable-object.ts";
 
 /** One line of a watch. */
 export type WatchEvent =
@@ -11,7 +13,12 @@ export class UnreadableWatchError extends Error {
   override readonly name = "UnreadableWatchError";
 }
 
-/** Nothing came for too long, not even a bookmark: the connection may be half open. */
+/** The server has not ended the watch when it was due to: the connection may be half open, or stalled. */
+export class OverdueWatchError extends Error {
+  override readonly name = "OverdueWatchError";
+}
+
+/** Nothing came for too long where something was bound to come. */
 export class IdleWatchError extends Error {
   override readonly name = "IdleWatchError";
 }
@@ -21,84 +28,128 @@ export class TruncatedWatchError extends Error {
   override readonly name = "TruncatedWatchError";
 }
 
-/** Bounds of one watch. */
-export type WatchBounds = Readonly<{ idleMs: number; longestLineBytes: number }>;
+/** Bounds of one watch, and what it is of. */
+export type WatchBounds = Readonly<{
+  scope: Scope;
+  /** From now to where the server must have ended it. */
+  overdueMs: number;
+  /** The longest silence, where what is watched is known to change more often than that. */
+  idleMs?: number;
+  longestLineBytes: number;
+  signal: AbortSignal;
+}>;
 
 /**
  * The events of a watch's body, in order. Ends when the body ends at the end of a line; everything else is one
  * of the errors above, or the connection's own.
  */
 export async function* watchEvents(body: AsyncIterable<Uint8Array>, bounds: WatchBounds): AsyncGenerator<WatchEvent> {
-  const chunks = body[Symbol.asyncIterator]();
-  let rest: Buffer = Buffer.alloc(0);
+  const { scope, longestLineBytes } = bounds;
+  const reader = new BoundedReader(body, bounds);
+  const lines = new LineBuffer();
   try {
-    for (;;) {
-      const next = await nextWithin(chunks, bounds);
-      if (next.done === true) {
-        if (rest.length === 0) return;
-        throw new TruncatedWatchError(
-          `Cannot read the watch because it ended within a line: ${rest.toString("utf8", 0, 120)}`,
-        );
+    for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
+      for (const line of lines.push(chunk)) {
+        if (line.trim() !== "") yield parseLine(line, scope);
       }
-      rest = rest.length === 0 ? Buffer.from(next.value) : Buffer.concat([rest, next.value]);
-      for (let end = rest.indexOf(newline); end >= 0; end = rest.indexOf(newline)) {
-        const line = rest.toString("utf8", 0, end);
-        rest = rest.subarray(end + 1);
-        if (line.trim() !== "") yield parseLine(line);
-      }
-      if (rest.length > bounds.longestLineBytes) {
-        throw new UnreadableWatchError(
-          `Cannot read the watch because a line is longer than ${bounds.longestLineBytes} bytes`,
-        );
+      if (lines.restBytes > longestLineBytes) {
+        throw new UnreadableWatchError(`Cannot read the watch because a line is longer than ${longestLineBytes} bytes`);
       }
     }
-  } finally {
-    // Not awaited: a stalled connection would never confirm. The caller's signal destroys it.
-    void chunks.return?.().catch(() => undefined);
-  }
-}
-
-const newline = 0x0a;
-
-async function nextWithin(
-  chunks: AsyncIterator<Uint8Array>,
-  bounds: WatchBounds,
-): Promise<IteratorResult<Uint8Array, unknown>> {
-  let timer: NodeJS.Timeout | undefined;
-  const idle = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new IdleWatchError(`Cannot trust the watch because nothing came for ${bounds.idleMs} ms`)),
-      bounds.idleMs,
+    if (lines.restBytes === 0) return;
+    throw new TruncatedWatchError(
+      `Cannot read the watch because it ended within a line: ${lines.rest().slice(0, 120)}`,
     );
-  });
-  try {
-    const next = chunks.next();
-    // Where the deadline wins, the read fails later, when the connection is destroyed, and nobody waits for it.
-    next.catch(() => undefined);
-    return await Promise.race([next, idle]);
   } finally {
-    clearTimeout(timer);
+    reader.close();
   }
 }
 
-function parseLine(line: string): WatchEvent {
-  const event = parsed(line) as {
-    type?: unknown;
-    object?: KubeObject & { code?: number; reason?: string; message?: string };
-  };
-  const { type, object } = event ?? {};
+/** Reads until a deadline or the signal; no read outlives them, whatever becomes of the connection. */
+class BoundedReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #signal: AbortSignal;
+  readonly #idleMs: number | undefined;
+  readonly #overdue: NodeJS.Timeout;
+  #idle: NodeJS.Timeout | undefined;
+  #over: Readonly<{ reason: unknown }> | undefined;
+  #giveUp: (reason: unknown) => void = () => undefined;
+
+  constructor(body: AsyncIterable<Uint8Array>, { overdueMs, idleMs, signal }: WatchBounds) {
+    this.#chunks = body[Symbol.asyncIterator]();
+    this.#signal = signal;
+    this.#idleMs = idleMs;
+    const message = `Cannot trust the watch because it has not ended within ${overdueMs} ms`;
+    this.#overdue = setTimeout(() => this.#end(new OverdueWatchError(message)), overdueMs);
+    signal.addEventListener("abort", this.#abort, { once: true });
+    if (signal.aborted) this.#abort();
+  }
+
+  /** The next bytes; undefined at the end. */
+  next(): Promise<Uint8Array | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#over !== undefined) {
+        reject(this.#over.reason);
+        return;
+      }
+      this.#giveUp = reject;
+      this.#awaitSomething();
+      this.#chunks.next().then(({ done, value }) => resolve(done === true ? undefined : value), reject);
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.#overdue);
+    clearTimeout(this.#idle);
+    this.#signal.removeEventListener("abort", this.#abort);
+    // Not awaited: a stalled connection would never confirm. The caller's signal destroys it.
+    void this.#chunks.return?.().catch(() => undefined);
+  }
+
+  readonly #abort = () => this.#end(this.#signal.reason);
+
+  #awaitSomething(): void {
+    const idleMs = this.#idleMs;
+    if (idleMs === undefined) return;
+    clearTimeout(this.#idle);
+    const message = `Cannot trust the watch because nothing came for ${idleMs} ms`;
+    this.#idle = setTimeout(() => this.#end(new IdleWatchError(message)), idleMs);
+  }
+
+  #end(reason: unknown): void {
+    this.#over ??= { reason };
+    this.#giveUp(reason);
+  }
+}
+
+function parseLine(line: string, scope: Scope): WatchEvent {
+  const { type, object } = (parsed(line) ?? {}) as { type?: unknown; object?: unknown };
   if (object === null || typeof object !== "object") throw unreadable(line, "it carries no object");
-  if (type === "ERROR") {
-    return { type, status: object.code ?? 0, reason: object.reason ?? "", message: object.message ?? "" };
-  }
-  const resourceVersion = object.metadata?.resourceVersion;
-  if (typeof resourceVersion !== "string" || !/^\d+$/.test(resourceVersion)) {
-    throw unreadable(line, "its object carries no resource version");
-  }
-  if (type === "BOOKMARK") return { type, resourceVersion };
+  if (type === "ERROR") return errorOf(object);
+  if (type === "BOOKMARK") return { type, resourceVersion: bookmarkOf(object, line, scope) };
   if (type !== "ADDED" && type !== "MODIFIED" && type !== "DELETED")
     throw unreadable(line, `its type is ${String(type)}`);
-  return { type, object };
+  const read = readObject(object, scope, "Event");
+  if (read.kind === "Flawed") throw unreadable(line, `of its object ${read.why}`);
+  return { type, object: read.object };
+}
+
+function errorOf(status: Readonly<{ code?: unknown; reason?: unknown; message?: unknown }>): WatchEvent {
+  const { code, reason, message } = status;
+  return {
+    type: "ERROR",
+    status: typeof code === "number" ? code : 0,
+    reason: typeof reason === "string" ? reason : "",
+    message: typeof message === "string" ? message : "",
+  };
+}
+
+function bookmarkOf(object: object, line: string, { resource }: Scope): string {
+  const { kind, metadata } = object as { kind?: unknown; metadata?: { resourceVersion?: unknown } | null };
+  if (kind !== resource.kind) throw unreadable(line, `the kind of its object is ${String(kind)}, not ${resource.kind}`);
+  const version = metadata?.resourceVersion;
+  if (!isVersion(version)) throw unreadable(line, "its object has no resource version");
+  return version;
 }
 
 function parsed(line: string): unknown {

@@ -1,25 +1,31 @@
 import { describe, expect, it } from "vitest";
 import { healthFaults, readyFaults, type WatchHealth } from "./health.ts";
 
+const now = 1_000_000;
+
 const watch = (over: Partial<WatchHealth>): WatchHealth => ({
   about: "pods",
   state: "Watching",
   hasSynced: true,
-  blindSince: undefined,
-  staleSince: undefined,
+  lostAt: undefined,
+  completeAt: now,
   ...over,
 });
-const now = 1_000_000;
-
 describe("readiness", () => {
   const rows: readonly [name: string, over: Partial<WatchHealth>, faults: string[]][] = [
     ["is given while a watch is open", {}, []],
-    ["waits for the first list", { hasSynced: false, blindSince: now }, ["pods has not been listed yet"]],
-    ["outlasts a minute of blindness", { blindSince: now - 60_000 }, []],
+    ["waits for the first list", { hasSynced: false, lostAt: now }, ["pods has not been listed yet"]],
+    ["is kept while a watch that ended is opened again", { lostAt: now - 5_000, state: "Opening" }, []],
     [
-      "is lost after more than a minute of blindness",
-      { blindSince: now - 61_000, state: "Waiting" },
-      ["pods has not been watched for 61 s (Waiting)"],
+      "is lost where no watch can be opened",
+      { lostAt: now - 6_000, state: "Waiting" },
+      ["pods has not been watched for 6 s (Waiting)"],
+    ],
+    ["is kept by an open watch that has proved nothing for as long as one lasts", { completeAt: now - 60_000 }, []],
+    [
+      "is lost to an open watch that proves nothing for longer",
+      { completeAt: now - 61_000 },
+      ["pods may have missed changes for 61 s (Watching)"],
     ],
   ];
   it.each(rows)("%s", (_, over, faults) =>
@@ -29,14 +35,7 @@ describe("readiness", () => {
 
 describe("health", () => {
   const rows: readonly [name: string, over: Partial<WatchHealth>, longestPassMs: number, faults: string[]][] = [
-    ["does not depend on the server being there", { hasSynced: false, blindSince: 0, state: "Waiting" }, 0, []],
-    ["outlasts a server that lags", { staleSince: now - 300_000 }, 0, []],
-    [
-      "is lost to a server that was set back",
-      { staleSince: now - 301_000 },
-      0,
-      ["the server has shown states of pods older than ones already seen for 301 s"],
-    ],
+    ["does not depend on the server being there", { hasSynced: false, lostAt: 0, completeAt: 0 }, 0, []],
     ["outlasts a long pass", {}, 600_000, []],
     ["is lost to a pass without end", {}, 601_000, ["a pass has taken 601 s and may be stuck"]],
   ];

@@ -1,35 +1,36 @@
 import type { ReflectorState } from "../kubernetes/reflector.ts";
 
-/** What is looked at of a watch; times are of the monotonic clock, in milliseconds. */
+/** What is looked at of a watch; instants are of the monotonic clock, in milliseconds. */
 export type WatchHealth = Readonly<{
   about: string;
   state: ReflectorState;
   hasSynced: boolean;
-  blindSince: number | undefined;
-  staleSince: number | undefined;
+  /** Since when no watch has been open; undefined while one is. */
+  lostAt: number | undefined;
+  /** The copy holds all that was written before this instant. */
+  completeAt: number;
 }>;
 
 /** Whether the process works. A server that is away is no fault of it: it must be waited for, not restarted. */
 export function healthFaults(
   seen: Readonly<{ watches: readonly WatchHealth[]; longestPassMs: number; now: number }>,
 ): readonly string[] {
-  const faults = seen.watches.flatMap(({ about, staleSince }) =>
-    // Only a restart forgets the versions seen: the server's state was set back, from a backup perhaps.
-    staleSince !== undefined && seen.now - staleSince > staleLimitMs
-      ? [`the server has shown states of ${about} older than ones already seen for ${ago(seen.now, staleSince)}`]
-      : [],
-  );
-  if (seen.longestPassMs > passLimitMs)
-    faults.push(`a pass has taken ${Math.round(seen.longestPassMs / 1000)} s and may be stuck`);
-  return faults;
+  if (seen.longestPassMs <= passLimitMs) return [];
+  return [`a pass has taken ${inSeconds(seen.longestPassMs)} and may be stuck`];
 }
 
-/** Whether the process sees the cluster as it is, or did a minute ago. */
+/**
+ * Whether the process sees the cluster as it is. A watch that ended may take a moment to be opened again; one that is
+ * open but has proved nothing for too long may be open at one end only.
+ */
 export function readyFaults(seen: Readonly<{ watches: readonly WatchHealth[]; now: number }>): readonly string[] {
-  return seen.watches.flatMap(({ about, hasSynced, blindSince, state }) => {
+  return seen.watches.flatMap(({ about, hasSynced, lostAt, completeAt, state }) => {
     if (!hasSynced) return [`${about} has not been listed yet`];
-    if (blindSince === undefined || seen.now - blindSince <= blindLimitMs) return [];
-    return [`${about} has not been watched for ${ago(seen.now, blindSince)} (${state})`];
+    const lostForMs = seen.now - (lostAt ?? seen.now);
+    if (lostForMs > reconnectMs) return [`${about} has not been watched for ${inSeconds(lostForMs)} (${state})`];
+    const blindForMs = seen.now - completeAt;
+    if (blindForMs > blindLimitMs) return [`${about} may have missed changes for ${inSeconds(blindForMs)} (${state})`];
+    return [];
   });
 }
 
@@ -38,10 +39,10 @@ export function unservedNotes(refused: ReadonlyMap<string, string>): readonly st
   return [...refused].map(([namespace, words]) => `the runs of namespace ${namespace} are not served: ${words}`);
 }
 
+const reconnectMs = 5_000;
 const blindLimitMs = 60_000;
-const staleLimitMs = 5 * 60_000;
 const passLimitMs = 10 * 60_000;
 
-function ago(now: number, since: number): string {
-  return `${Math.round((now - since) / 1000)} s`;
+function inSeconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
 }
