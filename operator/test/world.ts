@@ -252,7 +252,16 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     },
     suspend: () => edit({ suspend: true }),
     resume: () => edit({ suspend: false }),
-    editTemplate: () => edit({ ttlSecondsAfterFinished: 1_000_000 + version }),
+    /** Changes what the pods are made of. */
+    editTemplate: () => edit({ template: templateOf(`example.com/mnist:${version}`) }),
+    /** Changes nothing that a pod is made of. */
+    editRetry: () => edit({ retry: { disruptions: 1_000_000 - version } }),
+    /** Asks for what this version does not do. */
+    editFence: () => edit({ nodeLost: { policy: "Fence", afterSeconds: 60 } }),
+    /** Asks for what it does again. */
+    editBack: () => {
+      if ((stored?.spec as Fields | undefined)?.nodeLost !== undefined) edit({ nodeLost: undefined });
+    },
   };
 
   function edit(fields: Fields): void {
@@ -294,6 +303,10 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       return [...pods.values()];
     },
   };
+}
+
+function templateOf(image: string): Fields {
+  return { spec: { containers: [{ name: "trainer", image }] } };
 }
 
 function absence(claimName: string | null): ObservedVolume {

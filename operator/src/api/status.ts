@@ -74,6 +74,13 @@ export type RecoverySeconds = z.infer<typeof RecoverySeconds>;
 export const AttemptEntry = z.object({
   number: AttemptNumber,
   generation: z.int().min(0).describe("The spec's generation that the attempt runs."),
+  podHash: z
+    .string()
+    .max(63)
+    .optional()
+    .describe(
+      "Tells whether an edit since then changes the attempt's pods: one that does supersedes it while it starts.",
+    ),
   pods: z
     .array(z.object({ uid: z.string().max(63), node: z.string().max(253).optional() }))
     .max(statusLimits.livePods)

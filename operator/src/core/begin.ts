@@ -2,7 +2,7 @@ import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { type ClaimVerdict, judgeClaim } from "./claim.ts";
 import { isTold } from "./conditions.ts";
 import { creations } from "./creation.ts";
-import { deadlineOf } from "./deadline.ts";
+import { deadlineOf, deadlineWait } from "./deadline.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { tidyPods } from "./housekeeping.ts";
@@ -11,11 +11,12 @@ import { beginEntry } from "./ledger.ts";
 import { choiceToTake } from "./lineage.ts";
 import { newestMirrored } from "./mirror-health.ts";
 import type { Observed } from "./observed.ts";
-import { silentNode } from "./obstacle.ts";
+import { silentNode, stuckPod, stuckWait } from "./obstacle.ts";
+import { podHash } from "./pod-hash.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { refusedSpec } from "./refused-spec.ts";
 import { fail } from "./settle.ts";
-import { shellCommand } from "./shell-command.ts";
-import { type Obstacle, unsupportedField } from "./supported.ts";
+import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
 
 /** No attempt lives: says why none may begin, or begins the next one. */
@@ -28,24 +29,21 @@ export function decideNext(
   const tidied = add(draft, observed, { actions: tidyPods(scene, draft.status) });
   const { status } = tidied;
   if (run.spec.suspend) return suspended(observed, tidied);
-  const resumed = unsuspended(observed, tidied);
+  const resumed = add(unsuspended(observed, tidied), observed, { waits: stuckWait(scene.others, now) });
   const deadline = deadlineOf(run, status);
   if (deadline !== null && now >= deadline) {
     const message = `spec.activeDeadlineSeconds (${run.spec.activeDeadlineSeconds}) went by.`;
     return fail(observed, resumed, { reason: "DeadlineExceeded", message });
   }
+  const timed = add(resumed, observed, { waits: deadlineWait(run, status, now) });
   const claim = judgeClaim({ ...run, status }, observed.volume);
   if (claim.kind === "Lost") return fail(observed, resumed, { reason: "NoVerifiedCheckpoint", message: claim.message });
   const obstacle =
-    unsupportedField(run) ??
-    shellCommand(run) ??
-    livingPod(observed, scene) ??
-    missingChoice(observed, status) ??
-    claimObstacle(claim);
-  if (obstacle !== null) return blocked(observed, resumed, obstacle);
+    refusedSpec(run) ?? livingPod(observed, scene) ?? missingChoice(observed, status) ?? claimObstacle(claim);
+  if (obstacle !== null) return blocked(observed, timed, obstacle);
   const due = status.retry?.nextAttemptTime;
-  if (due !== undefined && now < instantOf(due)) return backingOff(observed, resumed, due);
-  return begun(observed, add(resumed, observed, { events: lostVolume(status, claim) }), settings);
+  if (due !== undefined && now < instantOf(due)) return backingOff(observed, timed, due);
+  return begun(observed, add(timed, observed, { events: lostVolume(status, claim) }), settings);
 }
 
 /** The run's own claim is gone with checkpoints on it, and an attempt begins all the same. */
@@ -64,6 +62,7 @@ function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {
   const { run, now } = observed;
   const status = beginEntry(withoutDue(draft.status), {
     generation: run.metadata.generation,
+    podHash: podHash(run),
     from: choiceToTake(run, draft.status.base),
     now,
   });
@@ -142,7 +141,8 @@ function livingPod(observed: Observed, { others }: Survey): Obstacle | null {
   const alive = others.find(({ end }) => end.kind === "Alive");
   if (alive === undefined) return null;
   return (
-    silentNode(observed, alive.pod) ?? {
+    silentNode(observed, alive.pod) ??
+    stuckPod(alive.pod, observed.now) ?? {
       reason: "PodStopping",
       message: `Cannot start an attempt because the pod ${alive.pod.name} of an earlier one has not ended yet.`,
     }

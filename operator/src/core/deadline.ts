@@ -13,6 +13,12 @@ export function deadlineOf({ spec }: TrainingRun, { startTime }: TrainingRunStat
   return instantOf(startTime) + spec.activeDeadlineSeconds * 1000;
 }
 
+/** How long until `activeDeadlineSeconds` is over, as a draft's wait. */
+export function deadlineWait(run: TrainingRun, status: TrainingRunStatus, now: Instant): number[] {
+  const deadline = deadlineOf(run, status);
+  return deadline === null ? [] : [deadline - now];
+}
+
 /**
  * When a deleted run is let go, whatever still stands (L5). An operator that was away asks its pods later than the run
  * was deleted, and each has its whole grace period from then; one that cannot be asked has it from the intent to.

@@ -16,7 +16,8 @@ type EventName = keyof World["events"];
 
 const names = Object.keys(createWorld().events) as EventName[];
 const careful = names.filter((name) => name !== "stripFinalizer");
-const unedited = careful.filter((name) => name !== "suspend" && name !== "resume" && name !== "editTemplate");
+const edits: readonly EventName[] = ["suspend", "resume", "editTemplate", "editFence", "editBack"];
+const unedited = careful.filter((name) => !edits.includes(name));
 const script = (from: readonly EventName[]) =>
   fc.array(fc.constantFrom(...from, "start", "start", "train", "save", "evict", "terminate", "terminate"), {
     minLength: 8,
@@ -38,6 +39,7 @@ function heal(world: World, cut?: () => number): void {
   for (let round = 0; round < 100 && !isOver(world); round += 1) {
     for (const event of [
       events.resume,
+      events.editBack,
       events.terminate,
       events.start,
       events.train,

@@ -25,16 +25,30 @@ export function isWanted(cause: Cause): boolean {
   return wanted.includes(cause);
 }
 
+/** How many attempts in a row, the newest first, were thrown away for an edit. */
+export function supersededInARow({ attempts = [] }: TrainingRunStatus): number {
+  const other = attempts.findIndex(({ cause }) => cause !== "Superseded");
+  return other === -1 ? attempts.length : other;
+}
+
 /** The entry of the attempt that lives; null when none does. Only the newest entry can be open. */
 export function openEntry(status: TrainingRunStatus): AttemptEntry | null {
   const newest = status.attempts?.[0];
   return newest !== undefined && newest.endTime === undefined ? newest : null;
 }
 
+/** What an attempt begins with: the spec that it runs, and what it was asked to open with. */
+export type Beginning = Readonly<{
+  generation: number;
+  podHash?: string;
+  from: string | undefined;
+  now: Instant;
+}>;
+
 /** Puts a new attempt at the head of the ledger. What falls off its end lives on in the totals. */
 export function beginEntry(
   status: TrainingRunStatus,
-  { generation, from, now }: { generation: number; from: string | undefined; now: Instant },
+  { generation, podHash, from, now }: Beginning,
 ): TrainingRunStatus {
   const number = (status.attempt ?? 0) + 1;
   const last = status.attempts?.[0];
@@ -42,6 +56,7 @@ export function beginEntry(
   const entry: AttemptEntry = {
     number,
     generation,
+    ...(podHash === undefined ? {} : { podHash }),
     pods: [],
     startTime: timeOf(now),
     ...(from === undefined ? {} : { from }),

@@ -3,7 +3,7 @@ import { timeOf } from "./instant.ts";
 import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedPod } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
-import type { Survey } from "./survey.ts";
+import type { Survey, SurveyedPod } from "./survey.ts";
 
 /** Waiting reasons with which a container does not begin by itself; the kubelet's other ones pass. */
 const stuck: readonly string[] = [
@@ -22,6 +22,8 @@ const stuck: readonly string[] = [
 
 /** Reasons that a container has before it is made. With a volume that cannot be mounted they stay for ever. */
 const unmade: readonly string[] = ["", "ContainerCreating", "PodInitializing"];
+/** A kubelet kills what is left when the grace period is over, which takes it no longer. */
+const stuckAfterMs = 60_000;
 /** A kubelet needs no longer to begin with a pod, where nothing is missing. */
 const beginPatienceMs = 10_000;
 
@@ -46,6 +48,32 @@ export function silentNode({ nodes }: Observed, pod: Pick<ObservedPod, "name" | 
     reason: "NodeSilent",
     message: `Node ${node.name} has not been ready${since}, so it is not known whether the pod ${pod.name} still runs. Waiting for the node, its deletion, or its taint node.kubernetes.io/out-of-service.`,
   };
+}
+
+/**
+ * A pod that was asked to stop, whose grace period is long over, and that its kubelet has not ended: nothing that the
+ * operator may do ends it, so a person must look.
+ */
+export function stuckPod(pod: ObservedPod, now: Instant): Obstacle | null {
+  const { name, node, deletionRequestedAt } = pod;
+  if (deletionRequestedAt === null || now < stuckFrom(pod, deletionRequestedAt)) return null;
+  return {
+    reason: "PodStuck",
+    message: `The pod ${name} was asked to stop at ${timeOf(deletionRequestedAt)}, its grace period is over, and the kubelet of node ${node ?? "none"} has not ended it. Look there for a process that cannot be killed, as one that waits for a device or a file server, or a volume that is not let go. No other attempt begins before it has ended.`,
+  };
+}
+
+/** How long until the first of the pods that were asked to stop is called stuck, as a draft's wait. */
+export function stuckWait(pods: readonly SurveyedPod[], now: Instant): number[] {
+  return pods.flatMap(({ pod, end }) => {
+    if (end.kind !== "Alive" || pod.deletionRequestedAt === null) return [];
+    const left = stuckFrom(pod, pod.deletionRequestedAt) - now;
+    return left > 0 ? [left] : [];
+  });
+}
+
+function stuckFrom({ graceSeconds }: ObservedPod, requestedAt: Instant): Instant {
+  return requestedAt + graceSeconds * 1000 + stuckAfterMs;
 }
 
 /** A pod of the open attempt is gone from the API, but its silent node may run it still; null where none is. */

@@ -1,4 +1,4 @@
-import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
+import type { AttemptEntry, RetryStatus, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { backoffMs } from "./backoff.ts";
 import { charge, freshBudget, reaching, rebase } from "./budget.ts";
@@ -7,12 +7,15 @@ import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
-import { endEntry, isWanted, reachedStep } from "./ledger.ts";
+import { endEntry, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
 import { assumedBase, choiceOf } from "./lineage.ts";
 import { finalNotMirrored } from "./mirror-health.ts";
-import type { Observed } from "./observed.ts";
+import type { Instant, Observed } from "./observed.ts";
 import { membersOf, type Survey } from "./survey.ts";
 import { newSuspect, stuckStep } from "./suspect.ts";
+
+/** So many attempts in a row that an edit threw away are followed at once. */
+const freeSuperseded = 3;
 
 /**
  * Closes the open attempt once nothing of it can run: names the cause, counts it once, and says what follows.
@@ -68,7 +71,11 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
   const { run } = observed;
   const before = draft.status.retry ?? freshBudget(run.spec.retry);
   const reached = reachedStep(entry);
-  if (isWanted(ending.cause)) return { ...draft, status: { ...draft.status, retry: reaching(before, reached) } };
+  if (isWanted(ending.cause)) {
+    const kept = reaching(before, reached);
+    const wait = ending.cause === "Superseded" ? supersededWait(run, draft.status) : 0;
+    return { ...draft, status: { ...draft.status, retry: wait === 0 ? kept : due(kept, observed.now + wait) } };
+  }
   const { budget, advanced, spent } = charge(before, run.spec.retry, { charge: ending.charge, reached });
   const wait = backoffMs({
     charge: ending.charge,
@@ -80,10 +87,29 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
     attempt: entry.number,
   });
   // From now, not from the end: that is the node's time, and a node whose clock is off would stretch or annul the wait.
-  const retry = wait === 0 ? budget : { ...budget, nextAttemptTime: timeOf(observed.now + wait) };
+  const retry = wait === 0 ? budget : due(budget, observed.now + wait);
   const charged = { ...draft, status: withSuspect({ ...draft.status, retry }) };
   const end = terminalEnd(run, { status: draft.status, entry, ending, spent });
   return end === null ? charged : fail(observed, charged, end);
+}
+
+function due(budget: RetryStatus, at: Instant): RetryStatus {
+  return { ...budget, nextAttemptTime: timeOf(at) };
+}
+
+/** A person edits a few times; what edits for ever is two programs at odds, which must not make attempts for ever. */
+function supersededWait({ spec, metadata }: TrainingRun, status: TrainingRunStatus): number {
+  const past = supersededInARow(status) - freeSuperseded;
+  if (past <= 0) return 0;
+  return backoffMs({
+    charge: "Nothing",
+    advanced: false,
+    fruitless: past,
+    failures: 0,
+    ...spec.retry.backoff,
+    runUid: metadata.uid,
+    attempt: status.attempt ?? 0,
+  });
 }
 
 type Terminal = Readonly<{ status: TrainingRunStatus; entry: AttemptEntry; ending: Ending; spent: string | null }>;

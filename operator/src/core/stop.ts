@@ -1,10 +1,13 @@
-import type { Stop, TrainingRunStatus } from "../api/status.ts";
+import type { AttemptEntry, Stop, TrainingRunStatus } from "../api/status.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import { classify, restoreFailure } from "./cause.ts";
 import { deadlineOf } from "./deadline.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { hasStarted } from "./pod-end.ts";
+import { podHash } from "./pod-hash.ts";
+import { refusedSpec } from "./refused-spec.ts";
 import { membersOf, type Survey } from "./survey.ts";
 
 /**
@@ -35,11 +38,20 @@ function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, member
       message: `spec.activeDeadlineSeconds (${run.spec.activeDeadlineSeconds}) went by.`,
     };
   }
-  const edited = entry !== null && entry.generation !== run.metadata.generation;
-  if (edited && unseen.length === 0 && !members.some(({ pod }) => hasStarted(pod))) {
-    return { cause: "Superseded", message: "The spec was edited before the trainer had started." };
+  const isUntouched = unseen.length === 0 && !members.some(({ pod }) => hasStarted(pod));
+  if (entry !== null && isUntouched && supersedes(run, entry, members.length > 0)) {
+    return { cause: "Superseded", message: "What the pods are made of was edited before the trainer had started." };
   }
   return null;
+}
+
+/**
+ * An edit throws away an attempt that has not begun to train, if it changes the pods; and a pod that exists not for a
+ * spec that no attempt may begin with. An entry without a hash is of a version that took every edit for a change.
+ */
+function supersedes(run: TrainingRun, { generation, podHash: made }: AttemptEntry, hasPods: boolean): boolean {
+  if (generation === run.metadata.generation) return false;
+  return refusedSpec(run) === null ? made !== podHash(run) : !hasPods;
 }
 
 /** The attempt is over but something of the template's, or a trainer that waits for a restore, keeps its pod alive. */

@@ -45,9 +45,11 @@ describe("a recorded pod that is gone from the API", () => {
     expect(status).toMatchObject({ state: "Backoff", retry: { failures: 0 } });
   });
 
-  test("has ended at once with nodeLost: Fence, since the log fences what it writes", () => {
-    const { status } = removedOn(silent, { spec: { nodeLost: { policy: "Fence", afterSeconds: 60 } } });
-    expect(status.attempts).toMatchObject([{ cause: "Deleted" }]);
+  test("is not given up by an edit to nodeLost: Fence, which this version does not do", () => {
+    const fence = { spec: { nodeLost: { policy: "Fence", afterSeconds: 60 } }, metadata: { generation: 2 } };
+    const { status } = removedOn(silent, fence);
+    expect(status).toMatchObject({ state: "Fencing", attempt: 1 });
+    expect(status.attempts?.[0]?.endTime).toBeUndefined();
   });
 
   test("keeps a suspended run from being called suspended, and a stop names the node", () => {

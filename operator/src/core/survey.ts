@@ -21,7 +21,7 @@ export type Survey = Readonly<{
   others: readonly SurveyedPod[];
   /** Recorded pods that are certainly gone. */
   gone: readonly RecordedPod[];
-  /** Recorded pods that are gone from the API, and that a silent node may still run (nodeLost: Wait). */
+  /** Recorded pods that are gone from the API, and that a silent node may still run. */
   unseen: readonly RecordedPod[];
   /** A recorded pod is neither seen nor known to be gone: the picture is too old to decide on. */
   unsure: boolean;
@@ -44,7 +44,7 @@ export function survey(observed: Observed, status: TrainingRunStatus): Survey {
   const seen = new Set(members.map(({ pod }) => pod.uid));
   const missing = recorded.filter(({ uid }) => !seen.has(uid));
   const removed = missing.filter(({ uid }) => observed.gone.includes(uid));
-  const unseen = removed.filter(({ node }) => waitsFor(nodeOf(node, observed), observed.run));
+  const unseen = removed.filter(({ node }) => mayRunUnseen(nodeOf(node, observed)));
   const gone = removed.filter((pod) => !unseen.includes(pod));
   return {
     entry,
@@ -92,11 +92,6 @@ function endOf(pod: ObservedPod, observed: Observed): PodEnd {
 /** A copy of a pod carries its labels and its owner, but never its name: so there is one pod for each worker. */
 function isNamedByUs({ name, attempt, worker }: ObservedPod, run: TrainingRun): boolean {
   return name === podName(run, attempt, worker);
-}
-
-/** With Fence the log is trusted to fence what still runs; with Wait nothing begins beside it. */
-function waitsFor(node: ObservedNode | undefined, { spec }: TrainingRun): boolean {
-  return spec.nodeLost.policy === "Wait" && mayRunUnseen(node);
 }
 
 function nodeOf(name: string | null | undefined, { nodes }: Observed): ObservedNode | undefined {

@@ -1,13 +1,14 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { isTold, type Statement } from "./conditions.ts";
 import { creations, refusalOf, refusalRetryMs } from "./creation.ts";
-import { deadlineOf } from "./deadline.ts";
+import { deadlineWait } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
 import { deletePod, tidyPods } from "./housekeeping.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
-import { obstacleOf, silentNode, unseenPod } from "./obstacle.ts";
+import { obstacleOf, silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { refusedSpec } from "./refused-spec.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
 
@@ -28,7 +29,7 @@ export function decideLive(
 ): Draft {
   const tidied = add(draft, observed, {
     actions: tidyPods(scene, draft.status),
-    waits: deadlineWait(observed, draft.status),
+    waits: [...deadlineWait(observed.run, draft.status, observed.now), ...stuckWait(scene.members, observed.now)],
   });
   const { entry } = scene;
   if (entry === null) return tidied;
@@ -41,7 +42,23 @@ export function decideLive(
       ? add(tidied, observed, creating(observed, { status: tidied.status, entry, settings }))
       : tidied;
   }
-  return add(tidied, observed, faring(observed, entry, first.pod));
+  return add(tidied, observed, withRefusal(observed, entry, faring(observed, entry, first.pod)));
+}
+
+/** What stands in the spec is refused by this version: the attempt goes on, and it is told at once that none follows. */
+function withRefusal({ run }: Observed, entry: AttemptEntry, fare: Addition): Addition {
+  const refused = entry.generation === run.metadata.generation ? null : refusedSpec(run);
+  if (refused === null) return fare;
+  const words = `No attempt can follow attempt ${entry.number}. ${refused.message}`;
+  const isNew = run.status.observedGeneration !== run.metadata.generation;
+  return {
+    ...fare,
+    statements: (fare.statements ?? []).map((each) => ({ ...each, message: `${each.message} ${words}` })),
+    events: [
+      ...(fare.events ?? []),
+      ...(isNew ? [{ type: "Warning", reason: refused.reason, message: words } as const] : []),
+    ],
+  };
 }
 
 function creating(
@@ -73,18 +90,22 @@ function said({ run }: Observed, { reason, message }: Obstacle): Pick<Addition, 
 
 function stopping(observed: Observed, { stop }: TrainingRunStatus, scene: Survey): Addition {
   const alive = scene.members.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
-  const silent =
-    alive.map((pod) => silentNode(observed, pod)).find((obstacle) => obstacle !== null) ?? unseenPod(observed, scene);
+  const held =
+    firstOf(alive, (pod) => silentNode(observed, pod)) ??
+    unseenPod(observed, scene) ??
+    firstOf(alive, (pod) => stuckPod(pod, observed.now));
   const message =
     `The attempt is being stopped (${stop?.cause}) and saves a final checkpoint. ${stop?.message ?? ""}`.trim();
   return {
     state: "Saving",
-    statements: [
-      silent ? progressing("False", silent.reason, silent.message) : progressing("False", "Stopping", message),
-    ],
+    ...(held === null ? { statements: [progressing("False", "Stopping", message)] } : said(observed, held)),
     actions: alive.flatMap(deletePod),
     waits: scene.unseen.length > 0 ? [unseenRetryMs] : [],
   };
+}
+
+function firstOf(pods: readonly ObservedPod[], judge: (pod: ObservedPod) => Obstacle | null): Obstacle | null {
+  return pods.map(judge).find((obstacle) => obstacle !== null) ?? null;
 }
 
 function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addition {
@@ -94,6 +115,8 @@ function faring(observed: Observed, entry: AttemptEntry, pod: ObservedPod): Addi
     return { state, ...said(observed, obstacle), waits: beginWait(pod) };
   }
   if (pod.deletionRequestedAt !== null) {
+    const stuck = stuckPod(pod, observed.now);
+    if (stuck !== null) return { state: "Saving", ...said(observed, stuck) };
     return {
       state: "Saving",
       statements: [
@@ -162,11 +185,6 @@ function restoring(entry: AttemptEntry): Addition {
     state: "Restoring",
     statements: [progressing("False", "Restoring", `Attempt ${entry.number} verifies and restores.`)],
   };
-}
-
-function deadlineWait({ run, now }: Observed, status: TrainingRunStatus): number[] {
-  const deadline = deadlineOf(run, status);
-  return deadline === null ? [] : [deadline - now];
 }
 
 function progressing(status: Statement["status"], reason: string, message: string): Statement {
