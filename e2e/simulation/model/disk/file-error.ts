@@ -26,7 +26,7 @@ export type FileCall =
 /** One call, as far as its error names it. */
 export type Asked = Readonly<{ call: FileCall; path?: string; dest?: string }>;
 
-/** The numbers of Linux, and the words for them. */
+/** The numbers of Linux, and libuv's words for them; null where it has none, nor a name, and gives the number for both. */
 const systemErrors = {
   EPERM: [1, "operation not permitted"],
   ENOENT: [2, "no such file or directory"],
@@ -44,9 +44,11 @@ const systemErrors = {
   ENOTEMPTY: [39, "directory not empty"],
   ELOOP: [40, "too many symbolic links encountered"],
   ENOTSUP: [95, "operation not supported on socket"],
-  ESTALE: [116, "Stale file handle"],
-  EDQUOT: [122, "disk quota exceeded"],
-} as const satisfies Record<string, readonly [number: number, words: string]>;
+  EBADMSG: [74, null],
+  ESTALE: [116, null],
+  EUCLEAN: [117, null],
+  EDQUOT: [122, null],
+} as const satisfies Record<string, readonly [number: number, words: string | null]>;
 
 /** Codes that a model disk answers with. */
 export type ErrorCode = keyof typeof systemErrors;
@@ -54,19 +56,29 @@ export type ErrorCode = keyof typeof systemErrors;
 /** A refusal of the file system, told as Node tells it. */
 export class FileError extends Error {
   readonly errno: number;
-  readonly code: ErrorCode;
+  readonly code: string;
   readonly syscall: FileCall;
   declare readonly path?: string;
   declare readonly dest?: string;
 
-  constructor(code: ErrorCode, { call, path, dest }: Asked) {
-    const [number, words] = systemErrors[code];
+  readonly #named: ErrorCode;
+
+  constructor(named: ErrorCode, { call, path, dest }: Asked) {
+    const [number, known] = systemErrors[named];
+    const code = known === null ? `Unknown system error -${number}` : named;
+    const words = known ?? code;
     const at = path === undefined ? "" : ` '${path}'`;
     super(`${code}: ${words}, ${call}${at}${dest === undefined ? "" : ` -> '${dest}'`}`);
     this.errno = -number;
     this.code = code;
+    this.#named = named;
     this.syscall = call;
     if (path !== undefined) this.path = path;
     if (dest !== undefined) this.dest = dest;
+  }
+
+  /** What the kernel means, which Node does not always say. */
+  get named(): ErrorCode {
+    return this.#named;
   }
 }
