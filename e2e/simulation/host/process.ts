@@ -42,7 +42,7 @@ export class SimProcess {
   /** When it was made, in virtual milliseconds: its `performance.now()` counts from here. */
   readonly madeAt: number;
   readonly #stop = new AbortController();
-  readonly #atEnd: ((ending: Ending) => void)[] = [];
+  readonly #atEnd = new Set<(ending: Ending) => void>();
   readonly #rows = new Map<string, Row>();
   readonly #output: string[] = [];
   #isPaused = false;
@@ -84,10 +84,11 @@ export class SimProcess {
     });
   }
 
-  /** Calls back, in whatever context ends the process, once it is dead; at once where it is already. */
-  atEnd(run: (ending: Ending) => void): void {
-    if (this.#ending === null) this.#atEnd.push(run);
+  /** Calls back, in whatever context ends the process, once it is dead, or at once; returns how to take that back. */
+  atEnd(run: (ending: Ending) => void): () => void {
+    if (this.#ending === null) this.#atEnd.add(run);
     else run(this.#ending);
+    return () => void this.#atEnd.delete(run);
   }
 
   /** SIGTERM: an event of the process that aborts {@link stop}; parked while it stands still. */
@@ -154,7 +155,8 @@ export class SimProcess {
     this.#ending = ending;
     this.note(ending.kind === "killed" ? `killed: ${ending.why}` : ending.kind);
     this.scheduler.forget(this);
-    for (const run of this.#atEnd.splice(0)) run(ending);
+    for (const run of this.#atEnd) run(ending);
+    this.#atEnd.clear();
   }
 }
 

@@ -85,6 +85,7 @@ export class Scheduler {
       throw new RangeError(`Cannot schedule an event because its delay is no time to come: ${delayMs} ms`);
     }
     const event: SimEvent = { process, run, at: this.#now + delayMs, tie: 0, sequence: 0, kind, state: "waiting" };
+    this.#count(process);
     if (process.state === "dead") {
       event.state = "done";
       return event;
@@ -126,11 +127,11 @@ export class Scheduler {
     }
   }
 
-  /** Steps until the condition holds, and says whether it came to; stops at the instant or when nobody waits for anything. */
+  /** Steps until the condition holds, and says whether it came to; stops at the instant, or when nothing is to come. */
   async stepUntil(holds: () => boolean, { untilMs }: { untilMs: number }): Promise<boolean> {
     while (!holds()) {
       const next = this.#heap.nextAt();
-      if (next === undefined || this.#work === 0) return false;
+      if (next === undefined) return false;
       if (next > untilMs) {
         this.#advance(untilMs);
         return false;
@@ -176,11 +177,8 @@ export class Scheduler {
 
   /** For replaced functions: the process asks something of the outside. */
   meet(process: SimProcess): void {
-    this.#calls += 1;
-    if (this.#calls > callsPerInstant) {
-      const error = `Cannot go on because time stands still: ${callsPerInstant} calls at ${this.#now} ms, now by ${process.key}`;
-      this.spoil(process, new SimulationError(error));
-    } else if (this.#turn !== process) {
+    this.#count(process);
+    if (this.#turn !== process) {
       const turn = this.#turn === null ? "nobody's" : `${this.#turn.key}'s`;
       const error = `Cannot let ${process.key} act because it is ${turn} turn: something reached it without an event`;
       this.spoil(process, new SimulationError(error));
@@ -201,6 +199,14 @@ export class Scheduler {
     await emptyQueues();
     this.#turn = null;
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** Code that waits for nothing would let time stand still: no instant of a correct play has so many calls and events. */
+  #count(process: SimProcess): void {
+    this.#calls += 1;
+    if (this.#calls !== callsPerInstant) return;
+    const error = `Cannot go on because time stands still: ${callsPerInstant} calls at ${this.#now} ms, now by ${process.key}`;
+    this.spoil(process, new SimulationError(error));
   }
 
   #advance(at: number): void {
@@ -227,7 +233,6 @@ export class Scheduler {
   }
 }
 
-/** More calls than any instant of a correct play has: code that waits for nothing would let time stand still. */
 const callsPerInstant = 200_000;
 
 const { setImmediate: nextRound } = globalThis;
