@@ -41,7 +41,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
     refused: () => [...operator.caches.refused.keys()],
     events: () => operator.events,
   }));
-  const credentials = new Credentials(config.credentials);
+  const credentials = credentialsFrom(config);
   const operator = makeOperator(config, { credentials, metrics });
   const watches = () => operator.caches.reflectors;
   const server = await serveHttp({
@@ -68,7 +68,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
 
 /** The command `release`: prepares for an uninstall, and ends. */
 async function letEverythingGo(config: ReleaseConfig, signal: AbortSignal): Promise<void> {
-  const credentials = new Credentials(config.credentials);
+  const credentials = credentialsFrom(config);
   const client = makeClient(credentials, { requestsPerSecond: 50, burst: 100, inFlight: 8 });
   try {
     log("info", "finalizers are taken off before an uninstall", { namespaces: config.watchNamespaces });
@@ -99,6 +99,12 @@ function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials
       metrics.watchError(about);
       log("warn", "a watch broke and goes on", { watch: about, error });
     },
+  });
+}
+
+function credentialsFrom({ credentials }: Pick<Config, "credentials">): Credentials {
+  return new Credentials(credentials, {
+    onUnreadable: (error) => log("warn", "the credentials cannot be read; the last good ones are used", { error }),
   });
 }
 

@@ -40,16 +40,18 @@ export async function release(options: ReleaseOptions, bound: Bound): Promise<Re
   const deadline = AbortSignal.timeout(timeoutSeconds * 1000);
   const within = { signal: AbortSignal.any([bound.signal, deadline]) };
   const released = { runs: 0, pods: 0 };
+  const refusals = new NamespaceRefusals(options);
   let held: readonly Held[] = [];
   try {
     await stopOperator(options, within);
-    for (held = await findHeld(options, within); held.length > 0; held = await findHeld(options, within)) {
+    for (;;) {
+      held = await findHeld(options, { bound: within, refusals });
+      if (held.length === 0 && !refusals.areDoubtful) return released;
       const round = await letGoAll(held, options, within);
       released.runs += round.runs;
       released.pods += round.pods;
       await sleep(pauseMs, within.signal);
     }
-    return released;
   } catch (cause) {
     if (!deadline.aborted) throw cause;
     throw stillHeld(held, timeoutSeconds, cause);
@@ -67,6 +69,7 @@ const deployments = { group: "apps", version: "v1", plural: "deployments", kind:
 const pauseMs = 500;
 const pageSize = "500";
 const mostNamed = 10;
+const longestDoubtMs = 5_000;
 
 /**
  * An operator that does not end, such as one on a node that is lost, is waited for during half of the time only:
@@ -93,20 +96,58 @@ async function stopOperator({ client, log, operator, timeoutSeconds }: ReleaseOp
 }
 
 /** All pods are looked at, not only those with our labels: somebody may have taken the labels off. */
-async function findHeld(options: ReleaseOptions, bound: Bound): Promise<readonly Held[]> {
-  const { client, log, watchNamespaces } = options;
+async function findHeld(
+  { client, watchNamespaces }: ReleaseOptions,
+  { bound, refusals }: Readonly<{ bound: Bound; refusals: NamespaceRefusals }>,
+): Promise<readonly Held[]> {
   if (watchNamespaces.length === 0) return await findHeldIn(undefined, client, bound);
   const held: Held[] = [];
   for (const namespace of watchNamespaces) {
     try {
       held.push(...(await findHeldIn(namespace, client, bound)));
+      refusals.clear(namespace);
     } catch (error) {
-      // Our Role went with its namespace, and what was in there as well: that is nothing to wait for.
       if (!isForbidden(error)) throw error;
-      log("warn", "a namespace is left out, because it is gone or its Role is", { namespace, error });
+      refusals.note(namespace, error);
     }
   }
   return held;
+}
+
+/**
+ * Namespaces that we may not look into. Our Role goes with its namespace, and what was in there as well: that is
+ * nothing to wait for. But a server that has just started refuses too, until it has read its roles, so a refusal only
+ * counts once it has lasted.
+ */
+class NamespaceRefusals {
+  readonly #options: ReleaseOptions;
+  readonly #lastingMs: number;
+  readonly #since = new Map<string, number>();
+  readonly #lasting = new Set<string>();
+
+  constructor(options: ReleaseOptions) {
+    this.#options = options;
+    this.#lastingMs = Math.min(longestDoubtMs, options.timeoutSeconds * 250);
+  }
+
+  /** Whether a namespace is refused that may yet be shown. */
+  get areDoubtful(): boolean {
+    return this.#since.size > this.#lasting.size;
+  }
+
+  note(namespace: string, error: unknown): void {
+    const now = performance.now();
+    const since = this.#since.get(namespace) ?? now;
+    this.#since.set(namespace, since);
+    if (now - since < this.#lastingMs || this.#lasting.has(namespace)) return;
+    this.#lasting.add(namespace);
+    this.#options.log("warn", "a namespace is left out, because it is gone or its Role is", { namespace, error });
+  }
+
+  clear(namespace: string): void {
+    this.#since.delete(namespace);
+    this.#lasting.delete(namespace);
+  }
 }
 
 async function findHeldIn(namespace: string | undefined, client: ApiClient, bound: Bound): Promise<readonly Held[]> {

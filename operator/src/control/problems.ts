@@ -55,7 +55,7 @@ export class Problems {
   async #told({ uid, namespace }: Subject, { signal }: Bound): Promise<readonly Told[] | undefined> {
     const { client, log } = this.#options;
     const query = { fieldSelector: `regarding.uid=${uid}`, limit: "50" };
-    const bound = { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) };
+    const bound = { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]), purpose: "Work" } as const;
     try {
       const { items } = await client.list<Told>({ resource: events, namespace }, query, bound);
       this.#saidSo = false;

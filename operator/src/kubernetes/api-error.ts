@@ -51,15 +51,19 @@ export class ApiError extends Error {
 export class NoAnswerError extends Error {
   override readonly name = "NoAnswerError";
   readonly attempted: Attempted;
-  /** True where the connection was never made, so that the server cannot have acted. */
+  /** True where the request never left this process, so that the server cannot have acted. */
   readonly neverSent: boolean;
+  /** True where the two sides did not trust each other: credentials on disk may be newer than those used. */
+  readonly isUntrusted: boolean;
 
   constructor(attempted: Attempted, cause: unknown) {
     super(`Cannot ${attempted.method} ${describe(attempted.target)} because no answer came: ${wordsOf(cause)}`, {
       cause,
     });
     this.attempted = attempted;
-    this.neverSent = connectionFailures.has(codeOf(cause));
+    const code = codeOf(cause);
+    this.neverSent = connectionFailures.has(code) || ourDistrust.test(code);
+    this.isUntrusted = ourDistrust.test(code) || code.startsWith("ERR_SSL_");
   }
 }
 
@@ -82,6 +86,14 @@ export function isConflict(error: unknown): boolean {
 /** The version asked for is no longer in the server's history: list anew. */
 export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
+}
+
+/**
+ * We may not ask for this at all, whatever it contains. A server that has only just started answers so as well, until
+ * it has read its roles: no refusal of what was sent may be concluded from it.
+ */
+export function isUnauthorized(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 403 && /User "[^"]*" cannot /.test(error.detail);
 }
 
 /** The server, or a webhook or quota on its behalf, will not have this object: repeating it at once is useless. */
@@ -116,7 +128,13 @@ const connectionFailures = new Set([
   "EHOSTUNREACH",
   "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
+  // The pool was retired between the look at the credentials and the request.
+  "UND_ERR_CLOSED",
 ]);
+
+// Node's names for a server's certificate that we do not accept. It is looked at before anything is sent.
+const ourDistrust =
+  /^(CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|INVALID_PURPOSE$|PATH_LENGTH_EXCEEDED$|ERR_TLS_CERT_ALTNAME_INVALID$)/;
 
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return "";

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Agent } from "undici";
+import { Agent, type Dispatcher } from "undici";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../../test/scripted-client.ts";
 import { NoAnswerError } from "./api-error.ts";
 import { ApiClient } from "./client.ts";
 import type { Access } from "./credentials.ts";
@@ -17,6 +18,10 @@ describe("the client", () => {
   let asked: string[];
   let answer: (request: IncomingMessage, response: ServerResponse) => void;
   let client: ApiClient;
+  let access: Access;
+  /** What the next requests go through instead of the pool that is good. */
+  let dispatchers: Dispatcher[];
+  let expired: number;
 
   beforeEach(async () => {
     asked = [];
@@ -27,9 +32,14 @@ describe("the client", () => {
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
     dispatcher = new Agent();
-    const access: Access = { server: `http://127.0.0.1:${port}`, headers: {}, dispatcher };
+    expired = 0;
+    dispatchers = [];
+    access = { server: `http://127.0.0.1:${port}`, headers: {}, dispatcher };
     client = new ApiClient({
-      credentials: { current: async () => access, expire: () => undefined },
+      credentials: {
+        current: async () => ({ ...access, dispatcher: dispatchers.shift() ?? dispatcher }),
+        expire: () => (expired += 1),
+      },
       limit: new RequestLimit({ perSecond: 1_000, burst: 1_000, inFlight: 8 }),
       retry: { tries: 3, backoff: { firstMs: 1, maxMs: 1, random: () => 0 }, longestRetryAfterMs: 1 },
       timeoutMs: 30_000,
@@ -59,5 +69,28 @@ describe("the client", () => {
     const error = await client.get(target, { signal, tries: 1, timeoutMs: 20 }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(NoAnswerError);
     expect(asked.length).toBe(1);
+  });
+
+  it("sends a write again, once, whose pool was retired before it got there", async () => {
+    answer = ({ method }, response) => void (method === "POST" && response.writeHead(201).end("{}"));
+    const retired = new Agent();
+    const underWay = retired.request({ origin: access.server, path: "/", method: "GET" }).catch(() => undefined);
+    await until(() => asked.length === 1);
+    void retired.close();
+    dispatchers = [retired];
+    await client.create(target, {}, { signal });
+    expect(asked).toEqual(["GET /", "POST /api/v1/namespaces/team/pods/mnist-1-0"]);
+    void retired.destroy();
+    server.closeAllConnections();
+    await underWay;
+  });
+
+  it("has the credentials read again where the server is not trusted", async () => {
+    const distrust = Object.assign(new Error("self-signed"), { code: "SELF_SIGNED_CERT_IN_CHAIN" });
+    const distrustful = new Agent({ connect: (_, callback) => callback(distrust, null) });
+    dispatchers = [distrustful, distrustful];
+    const error = await client.create(target, {}, { signal, tries: 2 }).catch((thrown: unknown) => thrown);
+    expect([error, expired, asked]).toEqual([expect.any(NoAnswerError), 2, []]);
+    await distrustful.destroy();
   });
 });

@@ -2,7 +2,7 @@ import type { Dispatcher } from "undici";
 import { ApiError, type Attempted, jsonPatchType, NoAnswerError } from "./api-error.ts";
 import type { Credentials } from "./credentials.ts";
 import type { KubeObject } from "./kube-object.ts";
-import type { RequestLimit } from "./request-limit.ts";
+import type { RequestClass, RequestLimit } from "./request-limit.ts";
 import { pathOf, type Target } from "./resource.ts";
 import { type Repeat, type RetryOptions, withRetries } from "./retry.ts";
 
@@ -37,6 +37,8 @@ export type Bound = Readonly<{
   tries?: number;
   /** For one try, its body included. */
   timeoutMs?: number;
+  /** Its place in the client's limit. A list is Control where nothing else is said, everything else Work. */
+  purpose?: RequestClass;
   /** Where a repeat would have to wait longer, as after a long `Retry-After`, the caller hears of the error at once. */
   longestPauseMs?: number;
 }>;
@@ -62,7 +64,10 @@ export class ApiClient {
 
   /** Reads one page of a collection. */
   list<T extends KubeObject>(target: Target, query: Query, bound: Bound): Promise<Page<T>> {
-    return this.#json<Page<T>>({ method: "GET", target, query, repeat: "Repeatable" }, bound);
+    return this.#json<Page<T>>(
+      { method: "GET", target, query, repeat: "Repeatable" },
+      { purpose: "Control", ...bound },
+    );
   }
 
   /** Creates an object, sent as it stands. A caller that repeats it must expect `AlreadyExists`. */
@@ -123,7 +128,7 @@ export class ApiClient {
     const { retry, limit } = this.#options;
     const { tries = retry.tries, timeoutMs = this.#options.timeoutMs } = bound;
     const send = async (): Promise<T> => {
-      const slot = await limit.acquire(bound.signal);
+      const slot = await limit.acquire(bound.signal, bound.purpose);
       try {
         const signal = AbortSignal.any([bound.signal, AbortSignal.timeout(timeoutMs)]);
         const answer = await this.#send(request, signal);
@@ -147,7 +152,7 @@ export class ApiClient {
     try {
       const { server, headers, dispatcher } = await this.#options.credentials.current();
       const base = new URL(server);
-      const answer = await reach(
+      const answer = await this.#reach(
         request,
         dispatcher.request({
           origin: base.origin,
@@ -174,6 +179,17 @@ export class ApiClient {
       this.#options.observe?.({ method: verb(request), resource: request.target.resource.plural, code, seconds });
     }
   }
+
+  async #reach<T>(request: Attempted, answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (cause) {
+      const error = new NoAnswerError(request, cause);
+      // An authority or a certificate that was replaced: the files may know it already.
+      if (error.isUntrusted) this.#options.credentials.expire();
+      throw error;
+    }
+  }
 }
 
 export type Query = Readonly<Record<string, string | undefined>>;
@@ -192,14 +208,6 @@ type Request = Attempted &
   }>;
 
 const largestAnswerBytes = 128 * 1024 * 1024;
-
-async function reach<T>(request: Attempted, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    throw new NoAnswerError(request, cause);
-  }
-}
 
 async function text(body: Dispatcher.ResponseData["body"], request: Attempted): Promise<string> {
   const chunks: Uint8Array[] = [];

@@ -1,6 +1,8 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { RequestOptions } from "node:https";
 import { dirname, join, resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 import { Agent, type Dispatcher } from "undici";
 import { z } from "zod";
@@ -23,64 +25,80 @@ export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 
+export type CredentialsOptions = Readonly<{
+  /** Told when files that were readable cannot be read any more, once until they can. */
+  onUnreadable?: (error: CredentialsError) => void;
+  now?: () => number;
+}>;
+
+//             read                    30 s, or a 401, or distrust
+//   Unread ─────────► Read ─────────────────────────────────────────► read again ──► Read
+//                       ▲                                                 │
+//                       └── the last good ones stay in use, for 1 s ◄─────┘ unreadable
+
 /**
- * Credentials that follow their files. A service account's token is replaced on disk about once an hour and
- * the cluster's authority now and then; both are read again every half minute and after a 401. One pool of
- * connections serves all requests, and is replaced only when the TLS material changed: a handshake per
- * request would cost more than the requests.
+ * Credentials that follow their files. A service account's token is replaced on disk about once an hour and the
+ * cluster's authority now and then; both are read again every half minute, after a 401, and where one side does not
+ * trust the other. Files caught while they are replaced cost nothing: what was read before is used until they can be
+ * read. One pool of connections serves all requests, and is replaced only when the server or the TLS material changed:
+ * a handshake per request would cost more than the requests.
  */
 export class Credentials {
   readonly #source: CredentialSource;
+  readonly #options: CredentialsOptions;
   readonly #now: () => number;
+  readonly #retired = new Set<Dispatcher>();
   #access: Access | undefined;
+  #reading: Promise<void> | undefined;
   #material = "";
-  #readAt = 0;
+  #readAgainAt = Number.NEGATIVE_INFINITY;
+  #isUnreadable = false;
 
-  constructor(source: CredentialSource, now: () => number = () => performance.now()) {
+  constructor(source: CredentialSource, options: CredentialsOptions = {}) {
     this.#source = source;
-    this.#now = now;
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** The access to use for the next request. */
   async current(): Promise<Access> {
-    if (this.#access === undefined || this.#now() - this.#readAt > rereadAfterMs) await this.#read();
+    if (this.#access === undefined || this.#now() >= this.#readAgainAt) {
+      this.#reading ??= this.#readAgain().finally(() => {
+        this.#reading = undefined;
+      });
+      await this.#reading;
+    }
     if (this.#access === undefined)
       throw new CredentialsError("Cannot reach the API server because no credentials were read");
     return this.#access;
   }
 
-  /** To be called after a 401: the next request reads the files again. */
+  /** To be called after a 401, or where TLS failed: the next request reads the files again. */
   expire(): void {
-    this.#readAt = Number.NEGATIVE_INFINITY;
+    this.#readAgainAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Closes the pool; requests under way are cut off. */
+  /** Closes every pool; requests under way are cut off. */
   async close(): Promise<void> {
-    await this.#access?.dispatcher.destroy();
+    const pools = [...this.#retired, ...(this.#access === undefined ? [] : [this.#access.dispatcher])];
+    await Promise.all(pools.map((dispatcher) => dispatcher.destroy()));
+  }
+
+  async #readAgain(): Promise<void> {
+    try {
+      await this.#read();
+      this.#readAgainAt = this.#now() + rereadAfterMs;
+      this.#isUnreadable = false;
+    } catch (error) {
+      if (this.#access === undefined || !(error instanceof CredentialsError)) throw error;
+      this.#readAgainAt = this.#now() + unreadableAgainMs;
+      if (!this.#isUnreadable) this.#options.onUnreadable?.(error);
+      this.#isUnreadable = true;
+    }
   }
 
   async #read(): Promise<void> {
-    const config = load(this.#source);
-    const cluster = config.getCurrentCluster();
-    if (cluster === null) {
-      throw new CredentialsError(
-        `Cannot reach the API server because ${wordsFor(this.#source)} names no cluster for context ${config.getCurrentContext()}`,
-      );
-    }
-    if (cluster.proxyUrl) {
-      throw new CredentialsError(
-        `Cannot reach the API server because proxies are not supported: proxy-url ${cluster.proxyUrl}`,
-      );
-    }
-    const options: RequestOptions = {};
-    try {
-      await config.applyToHTTPSOptions(options);
-    } catch (cause) {
-      throw new CredentialsError(
-        `Cannot reach the API server because its credentials cannot be read from ${wordsFor(this.#source)}: ${String(cause)}`,
-        { cause },
-      );
-    }
+    const { server, options } = await readAll(this.#source);
     const tls = {
       ca: options.ca,
       cert: options.cert,
@@ -89,22 +107,58 @@ export class Credentials {
       rejectUnauthorized: options.rejectUnauthorized,
       servername: options.servername,
     };
-    const material = JSON.stringify(tls);
+    const material = JSON.stringify([server, tls]);
     const headers = headersOf(options);
-    this.#readAt = this.#now();
+    const isAnonymous = headers.authorization === undefined && tls.cert === undefined;
+    if (isAnonymous && (this.#source.kind === "ServiceAccount" || this.#access?.headers.authorization !== undefined)) {
+      throw new CredentialsError(`Cannot reach the API server because ${wordsFor(this.#source)} holds no token`);
+    }
     if (this.#access !== undefined && material === this.#material) {
       this.#access = { ...this.#access, headers };
       return;
     }
+    proveUsable(tls, this.#source);
     const retired = this.#access?.dispatcher;
     this.#material = material;
-    this.#access = { server: cluster.server.replace(/\/+$/, ""), headers, dispatcher: pool(tls) };
-    // Requests under way on the old pool may end; new ones take the new pool.
-    void retired?.close().catch(() => undefined);
+    this.#access = { server, headers, dispatcher: pool(tls) };
+    if (retired !== undefined) this.#retire(retired);
+  }
+
+  /** Requests under way on the old pool may end; new ones take the new pool. */
+  #retire(dispatcher: Dispatcher): void {
+    this.#retired.add(dispatcher);
+    const forget = () => this.#retired.delete(dispatcher);
+    void dispatcher.close().then(forget, forget);
   }
 }
 
 const rereadAfterMs = 30_000;
+const unreadableAgainMs = 1_000;
+
+async function readAll(source: CredentialSource): Promise<Readonly<{ server: string; options: RequestOptions }>> {
+  const config = load(source);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) {
+    throw new CredentialsError(
+      `Cannot reach the API server because ${wordsFor(source)} names no cluster for context ${config.getCurrentContext()}`,
+    );
+  }
+  if (cluster.proxyUrl) {
+    throw new CredentialsError(
+      `Cannot reach the API server because proxies are not supported: proxy-url ${cluster.proxyUrl}`,
+    );
+  }
+  const options: RequestOptions = {};
+  try {
+    await config.applyToHTTPSOptions(options);
+  } catch (cause) {
+    throw new CredentialsError(
+      `Cannot reach the API server because its credentials cannot be read from ${wordsFor(source)}: ${String(cause)}`,
+      { cause },
+    );
+  }
+  return { server: cluster.server.replace(/\/+$/, ""), options };
+}
 
 function load(source: CredentialSource): KubeConfig {
   const config = new KubeConfig();
@@ -159,6 +213,26 @@ function headersOf(options: RequestOptions): Record<string, string> {
   for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
   if (options.auth) headers.authorization = `Basic ${Buffer.from(options.auth).toString("base64")}`;
   return headers;
+}
+
+/** A certificate of which half is written, or whose key is not there yet, would fail each connection made with it. */
+function proveUsable({ ca, cert, key, passphrase }: RequestOptions, source: CredentialSource): void {
+  try {
+    if (ca) proveCertificates(String(ca));
+    createSecureContext({ cert, key, passphrase });
+  } catch (cause) {
+    throw new CredentialsError(
+      `Cannot reach the API server because its certificates cannot be used as they stand in ${wordsFor(source)}: ${String(cause)}`,
+      { cause },
+    );
+  }
+}
+
+/** What is no certificate among authorities is left out by TLS without a word, and then trusts nobody. */
+function proveCertificates(text: string): void {
+  const begun = text.split("-----BEGIN CERTIFICATE-----").slice(1);
+  if (begun.length === 0) throw new Error("the authority is no certificate");
+  for (const rest of begun) new X509Certificate(`-----BEGIN CERTIFICATE-----${rest}`);
 }
 
 // HTTP/1.1 on purpose: with HTTP/2 one stalled connection would hold every watch at once.

@@ -46,7 +46,7 @@ describe("the request limit", () => {
   });
 
   it("holds back what is beyond the places, and lets it in when one is released, once", async () => {
-    const limit = new RequestLimit({ perSecond: 1000, burst: 1000, inFlight: 2 }, Date.now);
+    const limit = new RequestLimit({ perSecond: 1000, burst: 1000, inFlight: 3 }, Date.now);
     const first = await limit.acquire(forever);
     await limit.acquire(forever);
     let third = false;
@@ -59,6 +59,42 @@ describe("the request limit", () => {
     first.release();
     await vi.advanceTimersByTimeAsync(0);
     expect([third, limit.inFlight]).toEqual([true, 2]);
+  });
+
+  it("keeps places for lists while requests hang, and all that is free is given to either", async () => {
+    const limit = new RequestLimit({ perSecond: 1000, burst: 1000, inFlight: 32 }, Date.now);
+    for (let hanging = 0; hanging < 100; hanging += 1) void limit.acquire(forever);
+    expect([limit.inFlight, limit.waiting]).toEqual([28, 72]);
+    for (let list = 0; list < 5; list += 1) void limit.acquire(forever, "Control");
+    expect([limit.inFlight, limit.waiting]).toEqual([32, 73]);
+  });
+
+  it("lets lists in first, and every fourth time what waits besides", async () => {
+    const limit = new RequestLimit({ perSecond: 10, burst: 1, inFlight: 100 }, Date.now);
+    await limit.acquire(forever);
+    const order: string[] = [];
+    const note = (kind: "Control" | "Work") => void limit.acquire(forever, kind).then(() => order.push(kind));
+    for (let caller = 0; caller < 4; caller += 1) note("Work");
+    for (let caller = 0; caller < 6; caller += 1) note("Control");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(order.map((kind) => kind[0]).join("")).toBe("CCCWCCCWWW");
+  });
+
+  it("does not promise what callers that left had not been given yet", async () => {
+    const limit = new RequestLimit({ perSecond: 10, burst: 1, inFlight: 100 }, Date.now);
+    const sent: number[] = [];
+    const come = (signal: AbortSignal) =>
+      void limit.acquireRate(signal).then(
+        () => sent.push(Date.now()),
+        () => undefined,
+      );
+    const leaving = new AbortController();
+    for (let caller = 0; caller < 50; caller += 1) come(leaving.signal);
+    for (let caller = 0; caller < 50; caller += 1) come(forever);
+    leaving.abort(new Error("left"));
+    for (let caller = 0; caller < 50; caller += 1) come(forever);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(sent.length).toBe(51);
   });
 
   it("forgets a caller that left while it waited for a place", async () => {
