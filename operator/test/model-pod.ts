@@ -116,7 +116,7 @@ export function reportOf(
     problems: [],
     mirror: null,
   };
-  return { podUid: pod.uid, receivedAt: now, state };
+  return { podUid: pod.uid, receivedAt: now, heardAt: now, state };
 }
 
 /** Trainers tell of no step before their first. */

@@ -54,6 +54,9 @@ export const ProgressStatus = z.object({
   estimatedRemainingSeconds: z.int().min(0).optional(),
   metrics: Metrics,
   lastUpdateTime: Time,
+  advanceTime: Time.optional().describe(
+    "When the operator first heard of this step; lastUpdateTime is of the trainer's clock.",
+  ),
   history: z
     .array(z.tuple([Step, Decimal]))
     .max(statusLimits.history)

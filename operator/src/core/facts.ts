@@ -26,6 +26,8 @@ export type AttemptFacts = Readonly<{
   /** The grace period of the pod. */
   graceSeconds: number;
   progress: Progress | null;
+  /** When the agent's last answer came. */
+  heardAt: Instant | null;
   /** How the trainer took its checkpoint up; null where nothing is known of it. */
   resume: ResumeReport | null;
   latestVerified: CheckpointSummary | null;
@@ -62,6 +64,7 @@ export function factsOf(
     ...(volume === "Durable" ? finalSave(pod, trainer) : mirroredSave(finalSave(pod, trainer), { trainer, agent })),
     graceSeconds: pod.graceSeconds,
     progress: state?.progress ?? null,
+    heardAt: state === null ? null : (report?.receivedAt ?? null),
     resume: served?.resume ?? state?.progress?.resume ?? null,
     latestVerified: newest(served?.latestVerified, state?.latestVerified),
     best: served?.best ?? state?.best ?? null,

@@ -41,7 +41,7 @@ function withFacts(
     ...described,
     ...catalogue,
     ...(base ? { base } : {}),
-    ...progressOf(known, facts),
+    ...progressOf(known, entry, facts),
     // By what the agent says of its own lineage: status may still hold the newest of one that was left.
     retry: refill(retry, run.spec.retry, facts.latestVerified?.step),
   };
@@ -68,8 +68,13 @@ function onNewLineage(
   };
 }
 
-function progressOf(status: TrainingRunStatus, facts: AttemptFacts): Pick<TrainingRunStatus, "progress"> {
-  const polled = facts.progress ? nextProgress(status.progress, facts.progress) : status.progress;
+function progressOf(
+  { progress }: TrainingRunStatus,
+  { lastStep }: AttemptEntry,
+  facts: AttemptFacts,
+): Pick<TrainingRunStatus, "progress"> {
+  const hearing = { at: facts.heardAt, isFirst: lastStep === undefined };
+  const polled = facts.progress ? nextProgress(progress, facts.progress, hearing) : progress;
   const ended = facts.trainerEndedAt;
   const ahead = facts.lastStep !== null && facts.lastStep !== polled?.step;
   if (ended !== null && ahead && facts.lastStep !== null) {

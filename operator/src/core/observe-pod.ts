@@ -21,7 +21,12 @@ const State = z.looseObject({
 });
 type State = z.infer<typeof State>;
 
-const Status = z.looseObject({ name: z.string(), state: State.default({}), lastState: State.default({}) });
+const Status = z.looseObject({
+  name: z.string(),
+  state: State.default({}),
+  lastState: State.default({}),
+  restartCount: z.int().default(0),
+});
 type Status = z.infer<typeof Status>;
 
 const Named = z.looseObject({ name: z.string() });
@@ -148,6 +153,7 @@ function readContainer<R>(name: string, status: Status | undefined, schema: z.Zo
     name,
     state,
     previousEnd,
+    restarts: status?.restartCount ?? 0,
     startedAt,
     record: readRecord(end?.message, schema),
     earlierRecord: waits ? null : readRecord(previousEnd?.message, schema),

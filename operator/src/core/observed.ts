@@ -25,6 +25,8 @@ export type Observed = Readonly<{
   removal: ObservedRemoval | null;
   /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
   reports: readonly AgentReport[];
+  /** When this operator began to ask agents: none was silent before. Absent where nobody keeps that. */
+  askingSince?: Instant;
   /** The last refusal per object name; forgotten once that object exists. */
   refusals: readonly CreateRefusal[];
 }>;
@@ -38,6 +40,8 @@ export type ObservedContainer<Record> = Readonly<{
     | ContainerEnd;
   /** The end before the present life of a container that was restarted (the agent may be). */
   previousEnd: ContainerEnd | null;
+  /** How often the kubelet has started it again in this pod. */
+  restarts: number;
   /** When it first ran in this pod, as far as the kubelet still knows. */
   startedAt: Instant | null;
   /** The record in its termination message, once its newest life has ended; null before, and when it left none. */
@@ -144,7 +148,14 @@ export type ObservedVolume =
     }>;
 
 /** An agent's answer to a poll. */
-export type AgentReport = Readonly<{ podUid: string; receivedAt: Instant; state: AgentState }>;
+export type AgentReport = Readonly<{
+  podUid: string;
+  /** When this answer came. */
+  receivedAt: Instant;
+  /** When the agent last answered at all, although with nothing new; absent where nobody keeps that. */
+  heardAt?: Instant;
+  state: AgentState;
+}>;
 
 /** The API server refused to create an object: quota, admission, a name that another object holds. */
 export type CreateRefusal = Readonly<{

@@ -1,4 +1,5 @@
 import { credentialsVolumeName } from "../api/template.ts";
+import { hasAnswered } from "./agent-silence.ts";
 import { timeOf } from "./instant.ts";
 import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedPod } from "./observed.ts";
@@ -39,10 +40,14 @@ export function isHeldUp(pod: ObservedPod, now: Instant): boolean {
   return now - (boundAt ?? pod.createdAt) >= beginPatienceMs && containersOf(pod).every(isUnmade);
 }
 
-/** The node of a pod has gone silent: what is waited for, since when, and what would end the wait. */
-export function silentNode({ nodes }: Observed, pod: Pick<ObservedPod, "name" | "node">): Obstacle | null {
-  const node = nodes.find(({ name }) => name === pod.node);
+/**
+ * The node of a pod has gone silent: what is waited for, since when, and what would end the wait. A kubelet that says of
+ * itself that it is not ready, as for a network plugin, is not silent as long as the pod's agent answers.
+ */
+export function silentNode(observed: Observed, pod: Pick<ObservedPod, "name" | "uid" | "node">): Obstacle | null {
+  const node = observed.nodes.find(({ name }) => name === pod.node);
   if (node === undefined || node.presence !== "Present" || node.ready === "True") return null;
+  if (node.ready === "False" && hasAnswered(observed, pod.uid)) return null;
   const since = node.readySince === null ? "" : ` since ${timeOf(node.readySince)}`;
   return {
     reason: "NodeSilent",
@@ -81,7 +86,7 @@ export function unseenPod(observed: Observed, { entry, unseen }: Survey): Obstac
   const [pod] = unseen;
   if (entry === null || pod === undefined) return null;
   const name = podName(observed.run, entry.number, entry.pods.indexOf(pod));
-  const silent = silentNode(observed, { name, node: pod.node ?? null });
+  const silent = silentNode(observed, { name, uid: pod.uid, node: pod.node ?? null });
   if (silent === null) return null;
   return { ...silent, message: `${silent.message} Its object was removed by force, which stops no container.` };
 }

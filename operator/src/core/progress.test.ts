@@ -1,7 +1,7 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { expect, test } from "vitest";
 import { TrainingRunStatus } from "../api/status.ts";
-import { nextProgress } from "./progress.ts";
+import { type Hearing, nextProgress as next } from "./progress.ts";
 
 const progress: Progress = {
   version: 1,
@@ -15,6 +15,9 @@ const progress: Progress = {
   backend: "wasm",
   time: "2026-01-02T03:04:05.000Z",
 };
+
+const hearing: Hearing = { at: Date.parse(progress.time), isFirst: false };
+const nextProgress = (previous: Parameters<typeof next>[0], told: Progress) => next(previous, told, hearing);
 
 test.each([
   ["at a steady pace", { stepsPerSecond: 10 }, { percentage: 25, estimatedRemainingSeconds: 75 }],
@@ -37,4 +40,18 @@ test("the history is thinned evenly and forgets what is trained again", () => {
   expect(steps.length).toBeLessThanOrEqual(60);
   expect(steps).toEqual(steps.toSorted((a, b) => a - b));
   expect(nextProgress(status, { ...progress, step: 200 }).history.every(([step]) => step <= 200)).toBe(true);
+});
+
+test("the time at which a step was first heard of stays until another is, or another attempt tells of the same", () => {
+  const at = (minute: number) => Date.parse("2026-01-01T00:00:00Z") + minute * 60_000;
+  const first = next(undefined, progress, { at: at(0), isFirst: true });
+  const again = next(first, progress, { at: at(1), isFirst: false });
+  const further = next(again, { ...progress, step: 251 }, { at: at(2), isFirst: false });
+  const anew = next(again, progress, { at: at(3), isFirst: true });
+  expect([first, again, further, anew].map(({ advanceTime }) => advanceTime?.slice(14, 16))).toEqual([
+    "00",
+    "00",
+    "02",
+    "03",
+  ]);
 });

@@ -1,10 +1,19 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { type ProgressStatus, statusLimits } from "../api/status.ts";
+import { timeOf } from "./instant.ts";
+import type { Instant } from "./observed.ts";
 
 type History = ProgressStatus["history"];
 
+/** When the operator heard of progress, and whether it is the first that it hears of the attempt. */
+export type Hearing = Readonly<{ at: Instant | null; isFirst: boolean }>;
+
 /** Takes a trainer's progress into the status. */
-export function nextProgress(previous: ProgressStatus | undefined, progress: Progress): ProgressStatus {
+export function nextProgress(
+  previous: ProgressStatus | undefined,
+  progress: Progress,
+  hearing: Hearing,
+): ProgressStatus {
   const { step, targetStep, stepsPerSecond, metrics, time } = progress;
   const left = Math.max(0, targetStep - step);
   return {
@@ -14,8 +23,20 @@ export function nextProgress(previous: ProgressStatus | undefined, progress: Pro
     ...(stepsPerSecond > 0 ? { estimatedRemainingSeconds: secondsFor(left, stepsPerSecond) } : {}),
     metrics,
     lastUpdateTime: time,
+    ...advanceTime(previous, progress, hearing),
     history: nextHistory(previous?.history ?? [], progress),
   };
+}
+
+/** The time of an earlier attempt at the same step says nothing of this one. */
+function advanceTime(
+  previous: ProgressStatus | undefined,
+  { step }: Progress,
+  { at, isFirst }: Hearing,
+): Pick<ProgressStatus, "advanceTime"> {
+  const known = isFirst || previous?.step !== step ? undefined : previous.advanceTime;
+  const time = known ?? (at === null ? undefined : timeOf(at));
+  return time === undefined ? {} : { advanceTime: time };
 }
 
 /** Longer than any run takes; what stands still for a moment must not give a number that the API server refuses. */

@@ -103,3 +103,53 @@ describe("a restore that failed in an earlier life of the agent", () => {
     expect(decideOn({ run: living(), pods: [pod] }).status.stop).toMatchObject({ cause: "StorageUnavailable" });
   });
 });
+
+describe("an agent that ends again and again before its restore is through", () => {
+  const looping = (restartCount: number, fields: Record<string, unknown> = { reason: "OOMKilled" }) =>
+    podWith({
+      status: {
+        containerStatuses: [running("trainer")],
+        initContainerStatuses: [
+          { ...waiting("agent", "CrashLoopBackOff"), restartCount, lastState: ended("agent", 137, fields).state },
+        ],
+      },
+    });
+
+  test.each([
+    ["for its memory", { reason: "OOMKilled" }, "OutOfMemory", "Raise the agent's memory limit"],
+    ["for a defect", { reason: "Error", message: "no such device" }, "Crashed", "Its last words: no such device"],
+  ])("%s is given up as a failure, with its words", (_, fields, cause, words) => {
+    const run = living();
+    const pod = looping(5, fields);
+    const first = decideOn({ run, pods: [pod] });
+    expect(first.status.stop).toMatchObject({ cause, charge: "Failure", reason: "AgentRestarts" });
+    expect(first.status.stop?.message).toContain(words);
+    expect(kinds(first)).toEqual(["DeletePod"]);
+    const over = podWith({
+      metadata: { deletionTimestamp: at(150), deletionGracePeriodSeconds: 30 },
+      status: dead(ended("trainer", 143), ended("agent", 137, fields)),
+    });
+    const second = decideOn({ run: { ...run, status: first.status }, pods: [over] });
+    expect(second.status).toMatchObject({
+      state: "Backoff",
+      retry: { failures: 1 },
+      attempts: [{ cause, charge: "Failure", reason: "AgentRestarts" }],
+    });
+  });
+
+  test.each([
+    ["that has not been tried often", living(), looping(4)],
+    ["that has handed over", living({ entry: { opened: true } }), looping(9)],
+    [
+      "that runs again",
+      living(),
+      podWith({
+        status: {
+          initContainerStatuses: [{ ...running("agent"), restartCount: 9, lastState: ended("agent", 137).state }],
+        },
+      }),
+    ],
+  ])("and one %s is not", (_, run, pod) => {
+    expect(decideOn({ run, pods: [pod] }).status.stop).toBeUndefined();
+  });
+});

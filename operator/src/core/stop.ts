@@ -4,6 +4,7 @@ import { classify, restoreFailure } from "./cause.ts";
 import { deadlineOf } from "./deadline.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
+import { openEntry } from "./ledger.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { hasStarted } from "./pod-end.ts";
 import { podHash } from "./pod-hash.ts";
@@ -20,9 +21,12 @@ export function stopFor(observed: Observed, status: TrainingRunStatus, scene: Su
   const wished = wish(observed, status, scene);
   // What ended the trainer first is the cause: a wish that comes while its agent finishes only stops what is left.
   const ended = wished === null ? isOver(observed, scene) : hasEnded(scene);
-  const why = ended ? asItEnded(observed, status, scene) : wished;
+  const why = ended ? asItEnded(observed, status, scene) : (wished ?? hopelessAgent(status, scene));
   return why === null ? null : { attempt: entry.number, ...why, time: timeOf(observed.now) };
 }
+
+/** The kubelet waits longer each time, so this takes some minutes: time enough for what passes by itself. */
+const mostRestarts = 5;
 
 type Why = Omit<Stop, "attempt" | "time">;
 
@@ -52,6 +56,29 @@ function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, member
 function supersedes(run: TrainingRun, { generation, podHash: made }: AttemptEntry, hasPods: boolean): boolean {
   if (generation === run.metadata.generation) return false;
   return refusedSpec(run) === null ? made !== podHash(run) : !hasPods;
+}
+
+/**
+ * An agent that ends again and again before it has handed anything over, and says nothing: its memory does not hold the
+ * restore, or it has a defect. The trainer would wait for it for ever, and hold its device.
+ */
+function hopelessAgent(status: TrainingRunStatus, { members }: Survey): Why | null {
+  if (openEntry(status)?.opened) return null;
+  const agent = members
+    .map(({ pod }) => pod.agent)
+    .find(({ state, restarts }) => state.kind !== "Running" && restarts >= mostRestarts);
+  const end = agent?.state.kind === "Terminated" ? agent.state : agent?.previousEnd;
+  if (agent === undefined || !end) return null;
+  const isMemory = end.reason === "OOMKilled";
+  const advice = isMemory ? " Raise the agent's memory limit in the operator's settings." : "";
+  const words = end.message === "" ? "" : ` Its last words: ${end.message}`;
+  const message = `The agent ended ${agent.restarts + 1} times before its restore was through, last with exit code ${end.exitCode} (${end.reason || "no reason"}).${advice}${words}`;
+  return {
+    cause: isMemory ? "OutOfMemory" : "Crashed",
+    charge: "Failure",
+    reason: "AgentRestarts",
+    message: message.slice(0, 1024),
+  };
 }
 
 /** The attempt is over but something of the template's, or a trainer that waits for a restore, keeps its pod alive. */
