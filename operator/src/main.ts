@@ -43,12 +43,10 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
   }));
   const credentials = credentialsFrom(config);
   const operator = makeOperator(config, { credentials, metrics });
-  const watches = () => operator.caches.reflectors;
   const server = await serveHttp({
     ...config.listen,
     metrics: () => registry.text(),
-    healthy: () =>
-      healthFaults({ watches: watches(), longestPassMs: operator.queue.longestRunningMs, now: performance.now() }),
+    healthy: () => healthFaults({ longestPassMs: operator.queue.longestRunningMs }),
     ready: () => readyFaults({ watches: operator.caches.needed, now: performance.now() }),
     notes: () => unservedNotes(operator.caches.refused),
   });

@@ -7,10 +7,10 @@ import type { Target } from "../src/kubernetes/resource.ts";
 export const things = { group: "", version: "v1", plural: "things", kind: "Thing", scope: "Namespaced" } as const;
 
 /** What the next list, or the next opening of a watch, comes to instead. */
-export type Fault = "Refused" | "Stall" | "Error" | "TooMany" | "NoList" | "Nothing" | "Old";
+export type Fault = "Refused" | "Stall" | "Slow" | "Error" | "TooMany" | "NoList" | "Nothing" | "Old";
 
-/** What was asked, and when. */
-export type Asked = Readonly<{ what: "List" | "Check" | "Watch"; at: number; tries: number | undefined }>;
+/** What was asked, and when; a `Page` is one of a list after its first. */
+export type Asked = Readonly<{ what: "List" | "Page" | "Check" | "Watch"; at: number; tries: number | undefined }>;
 
 type Event = Readonly<{ type: "ADDED" | "MODIFIED" | "DELETED"; version: number; object: KubeObject }>;
 type State = Readonly<{ version: number; objects: ReadonlyMap<string, KubeObject> }>;
@@ -25,6 +25,12 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
   /** Whether a bookmark comes 2 s before a watch ends, where there is something new to tell. */
   sendsBookmarks = true;
   isDown = false;
+  /** How long a slow answer takes. It says what was so when it was asked for. */
+  slowMs = 3_000;
+  /** How long a restore takes: nobody is answered meanwhile. */
+  awayMs = 20_000;
+  /** Whether a watch is ended when it was asked to be. */
+  endsWatches = true;
   /** Watches are taken and nothing ever comes over them, as behind a proxy that collects whole answers. */
   holdsWatchesBack = false;
   readonly #listFaults: Fault[] = [];
@@ -35,6 +41,7 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
   #objects = new Map<string, KubeObject>();
   #events: Event[] = [];
   #compacted = 100;
+  #awayUntil = 0;
   #saved: State = { version: 100, objects: new Map() };
 
   /** Creates the object, or changes it. */
@@ -87,18 +94,19 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
     this.#version = this.#saved.version;
     this.#objects = new Map(this.#saved.objects);
     this.compact();
+    this.#awayUntil = performance.now() + this.awayMs;
     for (const stream of [...this.streams]) stream.reset();
   }
 
   async list<T extends KubeObject>(target: Target, query: Query, bound: Bound): Promise<Page<T>> {
-    const what = query.limit === "1" ? "Check" : "List";
+    const what = query.limit === "1" ? "Check" : query.continue === undefined ? "List" : "Page";
     this.asked.push({ what, at: performance.now(), tries: bound.tries });
     const fault = this.#faultOf(this.#listFaults);
     if (fault === "NoList") return { kind: "Status", metadata: {}, status: "Success" } as unknown as Page<T>;
     if (fault === "Nothing") return { metadata: {}, items: [] } as unknown as Page<T>;
-    await this.#suffer(fault, target, { limitMs: bound.timeoutMs ?? 0, signal: bound.signal });
     const [kept = "", from = "0"] = (query.continue ?? "").split("+");
     const state = this.#kept.get(kept) ?? (fault === "Old" ? this.#saved : this.#now());
+    await this.#suffer(fault, target, { limitMs: bound.timeoutMs ?? 0, signal: bound.signal });
     return this.#pageOf(state, { from: Number(from), limit: Number(query.limit) }) as Page<T>;
   }
 
@@ -115,7 +123,7 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
     setTimeout(() => {
       if (this.sendsBookmarks) stream.tell(bookmarkOf(this.#version), this.#version);
     }, endsInMs - 2_000);
-    setTimeout(() => stream.end(), endsInMs);
+    if (this.endsWatches) setTimeout(() => stream.end(), endsInMs);
     if (stream.from < this.#compacted) stream.say(expired);
     for (const event of this.#events) stream.tell(event, event.version);
     return stream;
@@ -148,7 +156,7 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
   }
 
   #faultOf(faults: Fault[]): Fault | undefined {
-    return this.isDown ? "Refused" : faults.shift();
+    return this.isDown || performance.now() < this.#awayUntil ? "Refused" : faults.shift();
   }
 
   async #suffer(
@@ -164,10 +172,11 @@ export class FlakyServer implements Pick<ApiClient, "list" | "watch"> {
     if (fault === "TooMany") {
       throw new ApiError(attempted, { status: 429, reason: "TooManyRequests", detail: "busy", retryAfterMs: 5_000 });
     }
-    if (fault !== "Stall") return;
-    await new Promise((_, reject) => {
+    if (fault !== "Stall" && fault !== "Slow") return;
+    await new Promise<void>((resolve, reject) => {
       bound.signal.addEventListener("abort", () => reject(bound.signal.reason), { once: true });
       setTimeout(() => reject(new NoAnswerError(attempted, new Error("the time is over"))), bound.limitMs);
+      if (fault === "Slow") setTimeout(resolve, this.slowMs);
     });
   }
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Asked, bookmarkOf, FlakyServer, lineOf, thing, things } from "../../test/flaky-server.ts";
+import { type Asked, bookmarkOf, FlakyServer, lineOf, type Stream, thing, things } from "../../test/flaky-server.ts";
 import { readyFaults } from "../serve/health.ts";
 import { ObjectCache } from "./cache.ts";
 import type { KubeObject } from "./kube-object.ts";
@@ -15,7 +15,7 @@ import { Reflector } from "./reflector.ts";
 type Act = (server: FlakyServer) => void;
 const names = ["a", "b", "c"];
 const eachOpen =
-  (act: (stream: FlakyServer["streams"] extends Set<infer S> ? S : never) => void): Act =>
+  (act: (stream: Stream) => void): Act =>
   (server) => {
     for (const stream of [...server.streams]) act(stream);
   };

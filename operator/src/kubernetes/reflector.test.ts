@@ -10,6 +10,7 @@ describe("a reflector, in virtual time", () => {
   let cache: ObjectCache<KubeObject>;
   let reflector: Reflector<KubeObject>;
   let errors: string[];
+  let beganAt: number;
   let stop: AbortController;
   let running: Promise<void>;
 
@@ -24,6 +25,7 @@ describe("a reflector, in virtual time", () => {
   afterEach(async () => {
     stop.abort(new Error("the test is over"));
     await running;
+    vi.restoreAllMocks();
     vi.useRealTimers();
   });
 
@@ -37,6 +39,7 @@ describe("a reflector, in virtual time", () => {
       onError: (error) => errors.push(error instanceof Error ? error.name : String(error)),
       ...over,
     });
+    beganAt = performance.now();
     running = reflector.run(stop.signal);
     await seconds(0);
   }
@@ -107,6 +110,51 @@ describe("a reflector, in virtual time", () => {
     expect([cached(), worst.differedMs < 50_000]).toEqual([server.state(), true]);
   });
 
+  it("watches the same version again after a reset, and misses nothing", async () => {
+    await start();
+    server.write("a");
+    stream().reset();
+    server.write("b");
+    await seconds(3);
+    expect([cached(), count("List"), count("Watch")]).toEqual([server.state(), 1, 2]);
+  });
+
+  it("needs no list for a server that speaks but does not end its watches", async () => {
+    server.endsWatches = false;
+    await start();
+    const worst = await worstOf(300, () => void server.write("a"));
+    expect([worst.differedMs, count("List")]).toEqual([0, 1]);
+    expect(new Set(errors)).toEqual(new Set(["OverdueWatchError"]));
+  });
+
+  it("watches for a shorter time after a list that took long", async () => {
+    server.slowMs = 9_500;
+    server.holdsWatchesBack = true;
+    server.failLists(...Array.from({ length: 100 }, () => "Slow" as const));
+    await start();
+    const worst = await worstOf(600);
+    expect([errors.includes("NoAnswerError"), worst.saidMs < 60_000]).toEqual([false, true]);
+  });
+
+  it("has seen by a list only what was written before the list was asked for", async () => {
+    server.failLists("Slow");
+    await start();
+    await seconds(1);
+    const writtenAt = performance.now();
+    await seconds(2);
+    expect([reflector.hasSynced, reflector.hasSeen("7".repeat(30), writtenAt)]).toEqual([true, false]);
+    expect(blindForMs()).toBe(3_000);
+  });
+
+  it("stays away for as long as it is asked to", async () => {
+    server.failLists("TooMany");
+    await start();
+    await seconds(4.9);
+    expect(count("List")).toBe(1);
+    await seconds(0.2);
+    expect(count("List")).toBe(2);
+  });
+
   it("lives on lists where something on the way holds every watch back", async () => {
     server.holdsWatchesBack = true;
     await start();
@@ -133,20 +181,11 @@ describe("a reflector, in virtual time", () => {
   });
 
   const setBack: readonly [name: string, act: () => Promise<void>][] = [
-    [
-      "was restored from a backup",
-      async () => {
-        server.isDown = true;
-        server.restore();
-        await seconds(5);
-        server.heal();
-      },
-    ],
+    ["was restored from a backup", async () => server.restore()],
     [
       "was restored, and has taken no note of the watch that was open",
       async () => {
-        const [open] = server.streams;
-        open?.stall();
+        stream().stall();
         server.restore();
       },
     ],
@@ -178,6 +217,43 @@ describe("a reflector, in virtual time", () => {
     expect(errors).toContain("ReplacedHistoryError");
     // Nobody waits for a version that will never come.
     expect(reflector.hasSeen(lost.metadata.resourceVersion, writtenAt)).toBe(true);
+  });
+
+  it("tells everything anew after another history, in which an equal version may stand for something else", async () => {
+    server.write("a");
+    server.save();
+    server.write("b");
+    await start();
+    const told: string[] = [];
+    cache.listen(({ kind, object }) => told.push(`${kind} ${object.metadata.name}`));
+    server.restore();
+    await seconds(60);
+    expect(told).toEqual(["Deleted b", "Updated a"]);
+  });
+
+  it("is as patient with a server that was set back after a long time away as after a short one", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.99);
+    server.save();
+    server.write("a");
+    await start();
+    server.isDown = true;
+    server.restore();
+    await seconds(300);
+    server.heal();
+    for (let waited = 0; waited < 30 && !errors.includes("StaleServerError"); waited += 1) await seconds(1);
+    await seconds(12);
+    expect([errors.at(-1), cached()]).toEqual(["ReplacedHistoryError", server.state()]);
+  });
+
+  it("lists where a server was away, which may have come back with another history of the same length", async () => {
+    server.save();
+    for (const name of ["a", "b", "c"]) server.write(name);
+    await start();
+    server.awayMs = 2_000;
+    server.restore();
+    for (const name of ["d", "d", "d", "d"]) server.write(name);
+    await seconds(7);
+    expect(cached()).toEqual(server.state());
   });
 
   it("waits for a server that only lags, and takes nothing old from it", async () => {
@@ -239,7 +315,7 @@ describe("a reflector, in virtual time", () => {
     server.write("a");
     server.write("b");
     await seconds(1);
-    expect([heard, cached(), count("List")]).toEqual([["a", "b"], server.state(), 1]);
+    expect([heard, cached(), count("List"), count("Watch")]).toEqual([["a", "b"], server.state(), 1, 1]);
     expect(errors).toEqual(["BrokenListenerError", "BrokenListenerError"]);
   });
 
@@ -271,11 +347,12 @@ describe("a reflector, in virtual time", () => {
     });
 
     it("begins it after it was asked, even where one is under way", async () => {
-      server.failLists("Stall");
+      server.failLists("Slow", "Slow");
       await start();
-      const fresh = reflector.refresh(noOne);
-      await seconds(15);
-      await fresh;
+      server.write("a");
+      const fresh = reflector.refresh(noOne).then(() => performance.now());
+      await seconds(10);
+      expect([await fresh, cached()]).toEqual([6_000 + beganAt, server.state()]);
       const lists = count("List");
       const first = reflector.refresh(noOne);
       await seconds(1);
