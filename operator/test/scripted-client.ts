@@ -23,6 +23,19 @@ export function scriptedClient(script: (asked: Asked) => Scripted): ApiClient {
   });
 }
 
+/** A whole list of one of the kinds that the operator watches. */
+export function listed(path: string, items: readonly unknown[] = []): Scripted {
+  const kind = Object.entries(kinds).find(([plural]) => path.includes(`/${plural}?`))?.[1];
+  return { status: 200, body: { kind: `${kind}List`, metadata: { resourceVersion: "7" }, items } };
+}
+
+const kinds = {
+  trainingruns: "TrainingRun",
+  pods: "Pod",
+  persistentvolumeclaims: "PersistentVolumeClaim",
+  nodes: "Node",
+};
+
 /** Waits, turn by turn of the event loop, until a condition holds. */
 export async function until(holds: () => boolean): Promise<void> {
   const endsAt = performance.now() + 5_000;
@@ -51,5 +64,6 @@ class ScriptedDispatcher extends Dispatcher {
 }
 
 async function* silence(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted();
   await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
 }

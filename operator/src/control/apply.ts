@@ -10,7 +10,10 @@ import {
   createOrAdopt,
   type Exact,
   ForeignObjectError,
+  OldPictureError,
   patchExact,
+  proveUnchanged,
+  readExact,
   removeExact,
   removeFinalizer,
 } from "../kubernetes/writes.ts";
@@ -34,6 +37,9 @@ export type Applied = Readonly<{
  * in their order up to the first error. Dying between any two of them leaves a world from which the same
  * decision, or its rest, follows again. Without its status on record a decision does nothing, but for a deleted
  * run: nothing begins for it any more, and it must be let go whatever the server says of its status (L5).
+ *
+ * The write of the status proves that the picture is not old. Where there was nothing to write, the run is read again
+ * before anything is created: this process may have been stopped for an hour since it looked.
  */
 export async function apply(
   seen: Readonly<{ run: Pick<TrainingRun, "status">; raw: KubeObject; decision: Decision }>,
@@ -47,9 +53,13 @@ export async function apply(
     return { status, done, stopped: undefined };
   }
   let current = status.raw;
+  let isProved = current !== raw;
   for (const action of decision.actions) {
     try {
+      if ("manifest" in action && !isProved) await proveRun(current, writers.client, bound);
+      const before = current;
       current = await perform(action, { ...writers, raw: current, bound });
+      isProved ||= "manifest" in action || current !== before;
       done.push(action);
     } catch (error) {
       return { status, done, stopped: { error, refusal: refusalOf(action, error, writers.now()) } };
@@ -88,8 +98,7 @@ async function perform(action: Action, place: Place): Promise<KubeObject> {
     case "CreateRemovalPod":
       return await create(pods, action.manifest, place, (found) => controllerUid(found) === uidOf(place));
     case "DeleteClaim":
-      await removeExact(place.client, { resource: claims, exact: exact(action, place) }, place.bound);
-      return place.raw;
+      return await deleteClaim(action, place);
     case "DeletePod":
       return await deletePod(action, place);
     case "ReleasePod":
@@ -136,6 +145,26 @@ async function create(
   const created = await createOrAdopt<KubeObject>(place.client, creation, place.bound);
   place.written(resource, created);
   place.created(name);
+  return place.raw;
+}
+
+async function proveRun({ metadata }: KubeObject, client: Writers["client"], bound: Bound): Promise<void> {
+  const { namespace = "", name, uid, resourceVersion } = metadata;
+  await proveUnchanged(client, { resource: trainingRuns, exact: { namespace, name, uid }, resourceVersion }, bound);
+}
+
+/** Data goes only while the claim says that it is the run's: somebody may have taken it over by its label. */
+async function deleteClaim(action: Readonly<{ name: string; uid: string }>, place: Place): Promise<KubeObject> {
+  const target = { resource: claims, exact: exact(action, place) };
+  const found = await readExact(place.client, target, place.bound);
+  if (found === "Absent") return place.raw;
+  const { labels: carried, resourceVersion } = found.metadata;
+  if (carried?.[labels.runUid] !== uidOf(place)) {
+    throw new OldPictureError(
+      `Cannot delete claim ${action.name} because it is not the run's any more: its label ${labels.runUid} is ${carried?.[labels.runUid]}`,
+    );
+  }
+  await removeExact(place.client, { ...target, resourceVersion }, place.bound);
   return place.raw;
 }
 

@@ -1,18 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { scriptedClient, until } from "../../test/scripted-client.ts";
+import { listed, scriptedClient, until } from "../../test/scripted-client.ts";
 import { labels } from "../api/names.ts";
 import { claims, pods } from "../kubernetes/resource.ts";
 import { Caches } from "./caches.ts";
 
 const denied = 'pods is forbidden: User "operator" cannot list resource "pods" in the namespace "b"';
-
-const kinds = {
-  trainingruns: "TrainingRun",
-  pods: "Pod",
-  persistentvolumeclaims: "PersistentVolumeClaim",
-  nodes: "Node",
-};
-const kindOf = (path: string) => Object.entries(kinds).find(([plural]) => path.includes(`/${plural}?`))?.[1];
 
 describe("the caches of several namespaces", () => {
   let isDenied: (path: string) => boolean;
@@ -26,7 +18,7 @@ describe("the caches of several namespaces", () => {
       asked.push(path);
       if (isDenied(path)) return { status: 403, body: { kind: "Status", reason: "Forbidden", message: denied } };
       if (path.includes("watch=true")) return "Open";
-      return { status: 200, body: { kind: `${kindOf(path)}List`, metadata: { resourceVersion: "7" }, items: [] } };
+      return listed(path);
     });
     const timing = { backoff: { firstMs: 1, maxMs: 5 } };
     caches = new Caches({ client, namespaces, watchNodes: true, onError: () => undefined, timing });

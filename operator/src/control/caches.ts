@@ -1,5 +1,4 @@
 import { group, labels, plural, version } from "../api/names.ts";
-import { parseTrainingRun } from "../api/training-run.ts";
 import { claimNameOf } from "../core/names.ts";
 import { ApiError } from "../kubernetes/api-error.ts";
 import { ObjectCache } from "../kubernetes/cache.ts";
@@ -7,6 +6,7 @@ import type { ApiClient } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
 import { Reflector, type ReflectorTiming } from "../kubernetes/reflector.ts";
 import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
+import { parsedRun } from "./run-cache.ts";
 
 /** The resource this operator is for. */
 export const trainingRuns = {
@@ -209,7 +209,7 @@ function nodeOf(pod: KubeObject): readonly string[] {
 }
 
 function claimOf(raw: KubeObject): readonly string[] {
-  const parsed = parseTrainingRun(raw);
+  const parsed = parsedRun(raw);
   const name = parsed.kind === "Run" ? claimNameOf(parsed.run) : null;
   return name === null ? [] : [`${raw.metadata.namespace}/${name}`];
 }

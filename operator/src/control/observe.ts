@@ -1,6 +1,6 @@
 import { readDeletedRun } from "../api/deleted-run.ts";
 import { labels } from "../api/names.ts";
-import { parseTrainingRun, type TrainingRun } from "../api/training-run.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
 import { claimNameOf, podName, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
@@ -24,6 +24,7 @@ import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
 import type { Caches } from "./caches.ts";
 import type { Problems } from "./problems.ts";
 import type { Refusals } from "./refusals.ts";
+import { parsedRun } from "./run-cache.ts";
 
 /** Where an observation is gathered from. */
 export type Sources = Readonly<{
@@ -83,7 +84,7 @@ type Reading = Readonly<{
 
 /** Another version may have written the object. Even where it cannot be acted on, its deletion is honoured (L5). */
 function read(raw: KubeObject): Reading | Readonly<{ kind: "Unreadable"; message: string }> {
-  const parsed = parseTrainingRun(raw);
+  const parsed = parsedRun(raw);
   if (parsed.kind === "Run") return { run: parsed.run, statusIsRead: true, doubt: doubtOf(parsed.leftOut) };
   const deleted = readDeletedRun(raw);
   if (deleted === null) return parsed;
@@ -114,17 +115,19 @@ async function readMissing(
 ): Promise<Readonly<{ found: readonly ObservedPod[]; gone: readonly string[] }>> {
   const newest = run.status.attempts?.[0];
   if (newest === undefined || newest.endTime !== undefined) return { found: [], gone: [] };
-  const found: ObservedPod[] = [];
-  const gone: string[] = [];
-  for (const [worker, { uid }] of newest.pods.entries()) {
-    if (cached.some((pod) => pod.uid === uid)) continue;
-    const name = podName(run, newest.number, worker);
-    const raw = await readLive(pods, { namespace: run.metadata.namespace, name }, live);
-    const verdict = judgeMissing(raw, uid);
-    if (verdict === "Gone") gone.push(uid);
-    else if (verdict !== "Unreadable") found.push(verdict);
-  }
-  return { found, gone };
+  const verdicts = await Promise.all(
+    newest.pods.map(async ({ uid }, worker) => {
+      if (cached.some((pod) => pod.uid === uid)) return [];
+      const name = podName(run, newest.number, worker);
+      const raw = await readLive(pods, { namespace: run.metadata.namespace, name }, live);
+      return [{ uid, verdict: judgeMissing(raw, uid) }];
+    }),
+  );
+  const missing = verdicts.flat();
+  return {
+    found: missing.flatMap(({ verdict }) => (typeof verdict === "string" ? [] : [verdict])),
+    gone: missing.flatMap(({ uid, verdict }) => (verdict === "Gone" ? [uid] : [])),
+  };
 }
 
 /**

@@ -11,6 +11,7 @@ import { WorkQueue } from "../kubernetes/work-queue.ts";
 import { AgentClient } from "./agent-client.ts";
 import { Caches } from "./caches.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
+import { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Probe } from "./probe.ts";
@@ -54,6 +55,7 @@ export class Operator {
   readonly #problems: Problems;
   readonly #saves = new SaveRequests();
   readonly #gate: SyncGate;
+  readonly #lateClaims = new LateClaims();
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -126,6 +128,7 @@ export class Operator {
         now: Date.now,
       },
       gate: this.#gate,
+      lateClaims: this.#lateClaims,
       ownWrites: new OwnWrites(this.caches),
       decide,
       recorder: this.events,
@@ -156,18 +159,23 @@ export class Operator {
 
   #forgetWhatIsGone(): void {
     this.caches.runs.listen(({ kind, object }) => {
+      if (kind !== "Updated") this.#probe.targetsChanged();
       if (kind !== "Deleted") return;
+      this.#lateClaims.runGone(object);
       this.#refusals.forget(object.metadata.uid);
       this.#runEvents.forget(object.metadata.uid);
       this.queue.forget(keyOf(object));
     });
     this.caches.pods.listen(({ kind, object }) => {
+      this.#probe.targetsChanged();
       if (kind !== "Deleted") return;
       this.#probe.forget(object.metadata.uid);
       this.#saves.forget(object.metadata.uid);
       this.#problems.forget(object.metadata.uid);
     });
     this.caches.claims.listen(({ kind, object }) => {
+      const run = this.#lateClaims.runOf(object);
+      if (kind === "Added" && run !== undefined) this.queue.add(run);
       if (kind === "Deleted") this.#problems.forget(object.metadata.uid);
     });
   }

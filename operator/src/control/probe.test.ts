@@ -1,5 +1,5 @@
 import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { mirror } from "../../test/records.ts";
 import { Probe, type Probed } from "./probe.ts";
 
@@ -75,6 +75,7 @@ describe("the probe", () => {
       concurrency: 2,
       random: () => 0,
       now: () => now,
+      monotonicNow: () => now,
     });
   });
 
@@ -197,6 +198,7 @@ describe("the probe", () => {
         progressEveryMs: 5_000,
         concurrency: 4,
         now: () => now,
+        monotonicNow: () => now,
       });
     });
     const answered = (podUid: string) => asked.filter((each) => each === podUid).length;
@@ -225,5 +227,85 @@ describe("the probe", () => {
       await settle();
       expect(underWay.filter((podUid) => hung.has(podUid)).length).toBe(2);
     });
+  });
+});
+
+describe("the probe's loop", () => {
+  let stop: AbortController;
+  let agents: string[];
+  let asked: string[];
+  let looked: number;
+  let probe: Probe;
+  let running: Promise<void>;
+
+  beforeEach(() => {
+    vi.useFakeTimers({ now: 0 });
+    stop = new AbortController();
+    agents = [];
+    asked = [];
+    looked = 0;
+    probe = new Probe({
+      targets: () => {
+        looked += 1;
+        return agents.map(pod);
+      },
+      ask: async ({ podUid }) => {
+        asked.push(`${podUid} at ${Date.now()}`);
+        return stateAt(1, { podUid, progress: { ...training } });
+      },
+      wake: () => undefined,
+      onAnswer: async () => undefined,
+      intervalMs: 2_000,
+      eagerMs: 500,
+      progressEveryMs: 5_000,
+      concurrency: 2,
+      monotonicNow: Date.now,
+    });
+    running = probe.run(stop.signal);
+  });
+  afterEach(async () => {
+    stop.abort();
+    await running;
+    vi.useRealTimers();
+  });
+
+  const training = { ...stateAt(1).progress, firstStep: { step: 1, time: "2026-01-01T00:00:00Z" } } as NonNullable<
+    AgentState["progress"]
+  >;
+  const appear = (...podUids: string[]) => {
+    agents.push(...podUids);
+    probe.targetsChanged();
+  };
+
+  it("looks at nothing while nothing changes", async () => {
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    expect([looked, vi.getTimerCount()]).toEqual([1, 1]);
+  });
+
+  it("asks a new agent at once, and wakes for nothing but the next one due", async () => {
+    await vi.advanceTimersByTimeAsync(10_000);
+    appear("p1");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(asked).toEqual(["p1 at 10000"]);
+    await vi.advanceTimersByTimeAsync(700);
+    appear("p2");
+    for (let wake = 0; wake < 5; wake += 1) await vi.advanceTimersToNextTimerAsync();
+    expect(asked.slice(1)).toEqual([
+      "p2 at 10700",
+      "p1 at 12000",
+      "p2 at 12700",
+      "p1 at 14000",
+      "p2 at 14700",
+      "p1 at 16000",
+    ]);
+    expect(looked).toBe(3);
+  });
+
+  it("looks no more than ten times a second, however much changes", async () => {
+    for (let change = 0; change < 1_000; change += 1) {
+      probe.targetsChanged();
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    expect(looked).toBeLessThanOrEqual(11);
   });
 });

@@ -24,7 +24,9 @@ export type ProbeOptions = Readonly<{
   /** So many agents are asked at once, of which half at most may be ones that did not answer the last time. */
   concurrency: number;
   random?: () => number;
+  /** The clock that answers are dated by; the rhythm keeps to the monotonic one, which nobody sets. */
   now?: () => number;
+  monotonicNow?: () => number;
 }>;
 
 /**
@@ -34,15 +36,21 @@ export type ProbeOptions = Readonly<{
 export class Probe {
   readonly #options: ProbeOptions;
   readonly #now: () => number;
+  readonly #monotonicNow: () => number;
   readonly #agents = new Map<string, Known>();
   /** Due and not asked yet, longest waiting first. */
   readonly #due = new Map<string, Probed>();
   readonly #asking = new Set<Promise<void>>();
   #silentAsked = 0;
+  /** Undefined where they may have changed. */
+  #targets: ReadonlyMap<string, Probed> | undefined;
+  #lookAt = 0;
+  #pause = new AbortController();
 
   constructor(options: ProbeOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#monotonicNow = options.monotonicNow ?? (() => performance.now());
   }
 
   /** The answer to decide on. It changes at once where something matters, else every few seconds. */
@@ -56,22 +64,32 @@ export class Probe {
     this.#due.delete(podUid);
   }
 
+  /** The agents to ask may be others than before. */
+  targetsChanged(): void {
+    this.#targets = undefined;
+    this.#lookBy(this.#monotonicNow());
+  }
+
   /** Asks until the signal is aborted, and ends when the last question has. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.look(signal);
-      await sleep(lookEveryMs, signal).catch(() => undefined);
+      await this.#sleepUntilDue(signal);
     }
     await this.answered();
   }
 
   /** Begins to ask every agent that is due and not being asked. Waits for none. */
   look(signal: AbortSignal): void {
-    const targets = new Map(this.#options.targets().map((target) => [target.podUid, target]));
-    for (const podUid of this.#due.keys()) if (!targets.has(podUid)) this.#due.delete(podUid);
-    for (const target of targets.values()) {
-      const known = this.#known(target);
-      if (!known.isAsked && known.askAgainAt <= this.#now()) this.#due.set(target.podUid, target);
+    const now = this.#monotonicNow();
+    this.#targets ??= new Map(this.#options.targets().map((target) => [target.podUid, target]));
+    for (const podUid of this.#due.keys()) if (!this.#targets.has(podUid)) this.#due.delete(podUid);
+    this.#lookAt = now + longestPauseMs;
+    for (const target of this.#targets.values()) {
+      const { isAsked, askAgainAt } = this.#known(target);
+      if (isAsked) continue;
+      if (askAgainAt <= now) this.#due.set(target.podUid, target);
+      else this.#lookBy(askAgainAt);
     }
     this.#askNext(signal);
   }
@@ -79,6 +97,23 @@ export class Probe {
   /** Resolves when every question begun so far, and those that waited for them, have ended. */
   async answered(): Promise<void> {
     while (this.#asking.size > 0) await Promise.all(this.#asking);
+  }
+
+  /** Sleeps until somebody is due, or may be, but never so briefly that many agents make it a spin. */
+  async #sleepUntilDue(signal: AbortSignal): Promise<void> {
+    const earliest = this.#monotonicNow() + shortestPauseMs;
+    for (;;) {
+      const waitMs = Math.max(this.#lookAt, earliest) - this.#monotonicNow();
+      if (waitMs <= 0 || signal.aborted) return;
+      this.#pause = new AbortController();
+      await sleep(waitMs, AbortSignal.any([signal, this.#pause.signal])).catch(() => undefined);
+    }
+  }
+
+  #lookBy(at: number): void {
+    if (at >= this.#lookAt) return;
+    this.#lookAt = at;
+    this.#pause.abort();
   }
 
   #askNext(signal: AbortSignal): void {
@@ -99,7 +134,7 @@ export class Probe {
   }
 
   #known({ podUid }: Probed): Known {
-    const known = this.#agents.get(podUid) ?? { failures: 0, askAgainAt: 0, isAsked: false };
+    const known = this.#agents.get(podUid) ?? { failures: 0, askAgainAt: Number.NEGATIVE_INFINITY, isAsked: false };
     this.#agents.set(podUid, known);
     return known;
   }
@@ -107,7 +142,7 @@ export class Probe {
   async #ask(target: Probed, signal: AbortSignal): Promise<void> {
     const { ask, onAnswer, intervalMs, eagerMs } = this.#options;
     const known = this.#known(target);
-    const askedAt = this.#now();
+    const askedAt = this.#monotonicNow();
     known.isAsked = true;
     try {
       const state = await ask(target, signal);
@@ -119,9 +154,10 @@ export class Probe {
     } catch {
       // An agent that is starting, ending or cut off is no news: no decision rests on its silence.
       known.failures += 1;
-      known.askAgainAt = this.#now() + this.#waitMs(known.failures);
+      known.askAgainAt = this.#monotonicNow() + this.#waitMs(known.failures);
     } finally {
       known.isAsked = false;
+      this.#lookBy(known.askAgainAt);
     }
   }
 
@@ -145,7 +181,8 @@ export class Probe {
 
 type Known = { passedOn?: AgentReport; failures: number; askAgainAt: number; isAsked: boolean };
 
-const lookEveryMs = 100;
+const shortestPauseMs = 100;
+const longestPauseMs = 60_000;
 const patientFailures = 10;
 
 /** What is passed on at once: everything but how far the training is. */

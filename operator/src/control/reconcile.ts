@@ -6,9 +6,11 @@ import type { Bound } from "../kubernetes/client.ts";
 import type { EventSink } from "../kubernetes/event-recorder.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import type { Resource } from "../kubernetes/resource.ts";
+import { OldPictureError } from "../kubernetes/writes.ts";
 import { type Applied, apply } from "./apply.ts";
 import { trainingRuns } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
+import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { observe, type Sources } from "./observe.ts";
 import type { OwnWrites } from "./own-writes.ts";
@@ -21,6 +23,7 @@ import { refusalWords } from "./write-status.ts";
 export type Reconciler = Readonly<{
   sources: Sources;
   gate: Pick<SyncGate, "isOpenFor">;
+  lateClaims: LateClaims;
   ownWrites: OwnWrites;
   decide: (observed: Observed) => Decision;
   recorder: EventSink;
@@ -37,6 +40,7 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
   // The write's own event brings the run back here; the delay only covers an event that is never told.
   if (!ownWrites.areSeen(key)) return { kind: "Held", requeueAfterMs: unseenRecheckMs };
   await releaseStrays(key, { ...sources, written: (resource, object) => ownWrites.note(key, resource, object) }, bound);
+  await reconciler.lateClaims.sweep(key, sources, bound);
   const observation = await observe(key, sources, bound);
   if (observation.kind === "Absent") return { kind: "Settled" };
   if (observation.kind === "Unreadable") {
@@ -113,7 +117,8 @@ function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): 
 }
 
 function outcomeOfError(error: unknown): PassOutcome {
-  if (isConflict(error)) return { kind: "Again", why: `the picture was old: ${String(error)}` };
+  if (isConflict(error) || error instanceof OldPictureError)
+    return { kind: "Again", why: `the picture was old: ${String(error)}` };
   // The run, or its namespace, went away under the decision; its deletion is told by the watch.
   if (isNotFound(error)) return { kind: "Again", why: `an object was gone: ${String(error)}` };
   throw error;

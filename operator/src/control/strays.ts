@@ -34,7 +34,8 @@ export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bou
   }
 }
 
-async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
+/** The uid of the run that now has this key, from the server itself. */
+export async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
   const [namespace = "", name = ""] = key.split("/");
   try {
     return (await client.get({ resource: trainingRuns, namespace, name }, bound)).metadata.uid;

@@ -71,6 +71,17 @@ describe("the client", () => {
     expect(asked.length).toBe(1);
   });
 
+  it("lists while all else that it may ask for hangs", async () => {
+    answer = ({ url }, response) => void (url?.includes("limit=") && response.end("{}"));
+    const leaving = new AbortController();
+    const hanging = Array.from({ length: 8 }, () => client.get(target, leaving).catch(() => undefined));
+    await until(() => asked.length === 7);
+    await client.list({ resource: pods }, { limit: "1" }, { signal });
+    expect(asked.length).toBe(8);
+    leaving.abort(new Error("left"));
+    await Promise.all(hanging);
+  });
+
   it("sends a write again, once, whose pool was retired before it got there", async () => {
     answer = ({ method }, response) => void (method === "POST" && response.writeHead(201).end("{}"));
     const retired = new Agent();

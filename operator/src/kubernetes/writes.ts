@@ -1,11 +1,16 @@
 import { isAlreadyExists, isConflict, isNotFound } from "./api-error.ts";
 import type { ApiClient, Bound, DeleteOptions } from "./client.ts";
 import type { KubeObject } from "./kube-object.ts";
-import type { Resource, Target } from "./resource.ts";
+import type { Resource } from "./resource.ts";
 
 /** Whose turn it was when an object of our name stood there already. */
 export class ForeignObjectError extends Error {
   override readonly name = "ForeignObjectError";
+}
+
+/** The object is not the one any more, or not in the state, that was decided on. */
+export class OldPictureError extends Error {
+  override readonly name = "OldPictureError";
 }
 
 /** An object that a write is meant for: this one, not another of its name (I7). */
@@ -58,7 +63,7 @@ export async function removeExact(
     return await client.remove(target, { ...options, preconditions }, bound);
   } catch (error) {
     if (isNotFound(error)) return "Absent";
-    if (isConflict(error) && (await isReplaced(client, target, exact.uid, bound))) return "Absent";
+    if (isConflict(error) && (await readExact(client, { resource, exact }, bound)) === "Absent") return "Absent";
     throw error;
   }
 }
@@ -89,6 +94,39 @@ export async function removeFinalizer(
   }
 }
 
+/**
+ * Rejects unless the object is still as it was decided on, read from the server itself. It goes before writes that rest
+ * on that state and cannot carry its version, such as creations of other objects.
+ */
+export async function proveUnchanged(
+  client: ApiClient,
+  seen: Readonly<{ resource: Resource; exact: Exact; resourceVersion: string }>,
+  bound: Bound,
+): Promise<void> {
+  const { resource, exact, resourceVersion } = seen;
+  const target = { resource, namespace: exact.namespace, name: exact.name };
+  const { metadata } = await client.get(target, bound);
+  if (metadata.uid === exact.uid && metadata.resourceVersion === resourceVersion) return;
+  throw new OldPictureError(
+    `Cannot act on ${resource.kind} ${exact.namespace}/${exact.name} because it has changed since: version ${metadata.resourceVersion} after ${resourceVersion}`,
+  );
+}
+
+/** Reads exactly this object from the server itself; absent where it is gone, or replaced by another uid. */
+export async function readExact(
+  client: ApiClient,
+  { resource, exact }: Readonly<{ resource: Resource; exact: Exact }>,
+  bound: Bound,
+): Promise<KubeObject | "Absent"> {
+  try {
+    const found = await client.get<KubeObject>({ resource, namespace: exact.namespace, name: exact.name }, bound);
+    return found.metadata.uid === exact.uid ? found : "Absent";
+  } catch (error) {
+    if (isNotFound(error)) return "Absent";
+    throw error;
+  }
+}
+
 /** A merge patch of metadata that only the version decided on accepts. */
 export function patchExact<T extends KubeObject>(
   client: ApiClient,
@@ -103,13 +141,4 @@ export function patchExact<T extends KubeObject>(
   const { resource, exact, resourceVersion, metadata } = patch;
   const target = { resource, namespace: exact.namespace, name: exact.name };
   return client.mergePatch<T>(target, { metadata: { ...metadata, uid: exact.uid, resourceVersion } }, bound);
-}
-
-async function isReplaced(client: ApiClient, target: Target, uid: string, bound: Bound): Promise<boolean> {
-  try {
-    return (await client.get(target, bound)).metadata.uid !== uid;
-  } catch (error) {
-    if (isNotFound(error)) return true;
-    throw error;
-  }
 }

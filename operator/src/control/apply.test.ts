@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { runWith, storedRun } from "../../test/run-builder.ts";
+import { type Asked, type Scripted, scriptedClient } from "../../test/scripted-client.ts";
+import { finalSaveFinalizer, labels } from "../api/names.ts";
+import type { TrainingRunStatus } from "../api/status.ts";
+import type { Action, Manifest } from "../core/decision.ts";
+import type { KubeObject } from "../kubernetes/kube-object.ts";
+import { OldPictureError } from "../kubernetes/writes.ts";
+import { type Applied, apply } from "./apply.ts";
+
+const bound = { signal: new AbortController().signal };
+const raw = storedRun() as KubeObject;
+const { uid } = raw.metadata;
+const manifest = (kind: string, name: string): Manifest => ({
+  apiVersion: "v1",
+  kind,
+  metadata: { name, namespace: "team" },
+});
+const createClaim: Action = { kind: "CreateClaim", manifest: manifest("PersistentVolumeClaim", "data") };
+const createPod: Action = { kind: "CreatePod", manifest: manifest("Pod", "mnist-1-0"), attempt: 1, worker: 0 };
+
+describe("before something is created", () => {
+  let now: KubeObject;
+  let asked: string[];
+
+  beforeEach(() => {
+    now = raw;
+    asked = [];
+  });
+
+  function answer({ method, path }: Asked): Scripted {
+    asked.push(`${method} ${path.split("/").slice(-1)[0]}`);
+    return { status: 200, body: method === "POST" ? { metadata: { namespace: "team" } } : now };
+  }
+
+  function applied(actions: readonly Action[], status: TrainingRunStatus = {}): Promise<Applied> {
+    const writers = {
+      client: scriptedClient(answer),
+      written: () => undefined,
+      created: () => undefined,
+      statusWritten: () => undefined,
+      now: () => 0,
+    };
+    return apply({ run: runWith(), raw, decision: { status, actions, events: [] } }, writers, bound);
+  }
+
+  it("the run is read again where its status had not to be written", async () => {
+    const { done } = await applied([createClaim, createPod]);
+    expect([asked, done]).toEqual([
+      ["GET mnist", "POST persistentvolumeclaims", "POST pods"],
+      [createClaim, createPod],
+    ]);
+  });
+
+  it.each([
+    ["has changed", { resourceVersion: "2" }],
+    ["was made anew", { uid: "another" }],
+  ])("the picture is found to be old where the run %s meanwhile", async (_, metadata) => {
+    now = storedRun({ metadata }) as KubeObject;
+    const { done, stopped } = await applied([createPod]);
+    expect([asked, done, stopped?.error]).toEqual([["GET mnist"], [], expect.any(OldPictureError)]);
+  });
+
+  it("a status that was written is proof enough", async () => {
+    await applied([createPod], { attempt: 1 });
+    expect(asked).toEqual(["PATCH status", "POST pods"]);
+  });
+
+  it("a finalizer that was put on is proof enough", async () => {
+    now = storedRun({ metadata: { finalizers: [finalSaveFinalizer], resourceVersion: "2" } }) as KubeObject;
+    await applied([{ kind: "HoldRun" }, createClaim]);
+    expect(asked).toEqual(["PATCH mnist", "POST persistentvolumeclaims"]);
+  });
+});
+
+describe("a claim is deleted", () => {
+  const claim = (owner: string): KubeObject => ({
+    metadata: { name: "data", namespace: "team", uid: "c1", resourceVersion: "7", labels: { [labels.runUid]: owner } },
+  });
+  const rows: readonly [name: string, found: KubeObject | undefined, asked: unknown[], done: number][] = [
+    [
+      "exactly as it says that it is the run's",
+      claim(uid),
+      ["GET", { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid: "c1", resourceVersion: "7" } }],
+      1,
+    ],
+    ["not where it was given to another", claim("another"), ["GET"], 0],
+    ["by nobody where it is gone", undefined, ["GET"], 1],
+    ["by nobody where another has its name", { metadata: { ...claim(uid).metadata, uid: "c2" } }, ["GET"], 1],
+  ];
+  it.each(rows)("%s", async (_, found, expected, count) => {
+    const asked: unknown[] = [];
+    const client = scriptedClient(({ method, body }) => {
+      asked.push(body ?? method);
+      return { status: found === undefined ? 404 : 200, body: found ?? {} };
+    });
+    const writers = {
+      client,
+      written: () => undefined,
+      created: () => undefined,
+      statusWritten: () => undefined,
+      now: () => 0,
+    };
+    const actions: readonly Action[] = [{ kind: "DeleteClaim", name: "data", uid: "c1" }];
+    const { done } = await apply(
+      { run: runWith(), raw, decision: { status: {}, actions, events: [] } },
+      writers,
+      bound,
+    );
+    expect([asked, done.length]).toEqual([expected, count]);
+  });
+});

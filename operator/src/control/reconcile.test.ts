@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { runUid, storedRun } from "../../test/run-builder.ts";
+import { type Asked, listed, type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
+import type { Action, Decision } from "../core/decision.ts";
+import { Caches } from "./caches.ts";
+import type { PassOutcome } from "./controller.ts";
+import { LateClaims } from "./late-claims.ts";
+import { OwnWrites } from "./own-writes.ts";
+import { Problems } from "./problems.ts";
+import { type Reconciler, reconcile } from "./reconcile.ts";
+import { Refusals } from "./refusals.ts";
+import { RunEvents } from "./run-events.ts";
+
+const key = "team/mnist";
+const createPod: Action = {
+  kind: "CreatePod",
+  manifest: { apiVersion: "v1", kind: "Pod", metadata: { name: "mnist-1-0", namespace: "team" } },
+  attempt: 1,
+  worker: 0,
+};
+
+describe("a pass", () => {
+  let stop: AbortController;
+  let watching: Promise<void>;
+  let asked: string[];
+  let told: string[];
+  let isOpen: boolean;
+  let decision: Decision;
+  let answerTo: (asked: Asked) => Scripted;
+  let reconciler: Reconciler;
+
+  beforeEach(async () => {
+    stop = new AbortController();
+    told = [];
+    asked = [];
+    isOpen = true;
+    decision = { status: {}, actions: [], events: [] };
+    const client = scriptedClient((question) => {
+      const { method, path } = question;
+      if (path.includes("watch=true")) return "Open";
+      if (path.includes("limit=")) return listed(path, path.includes("/trainingruns?") ? [storedRun()] : []);
+      if (method === "GET" && path.includes("/persistentvolumeclaims/")) return { status: 404, body: {} };
+      asked.push(`${method} ${path.split("/").at(-1)}`);
+      return answerTo(question);
+    });
+    const caches = new Caches({ client, namespaces: ["team"], watchNodes: false, onError: () => undefined });
+    watching = caches.run(stop.signal);
+    await until(() => caches.hasSynced);
+    const log = () => undefined;
+    const problems = new Problems({ client, log, now: Date.now });
+    const refusals = new Refusals();
+    reconciler = {
+      sources: { caches, client, report: () => undefined, refusals, problems, now: Date.now },
+      gate: { isOpenFor: () => isOpen },
+      lateClaims: new LateClaims(),
+      ownWrites: new OwnWrites(caches),
+      decide: () => decision,
+      recorder: { tell: ({ reason }) => told.push(reason) },
+      runEvents: new RunEvents(),
+      log,
+      onAttemptEnded: () => undefined,
+    };
+  });
+  afterEach(async () => {
+    stop.abort();
+    await watching;
+  });
+
+  const pass = (): Promise<PassOutcome> => reconcile(key, reconciler, { signal: stop.signal });
+  const refuse = (status: number, message: string) => () => ({ status, body: { kind: "Status", message } });
+
+  it("is held back, and asks for nothing, while its namespace is not synced", async () => {
+    isOpen = false;
+    expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 60_000 }, []]);
+  });
+
+  it("is held back until the write of the pass before has come back", async () => {
+    decision = { ...decision, status: { attempt: 1 } };
+    answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "8" } }) });
+    expect((await pass()).kind).toBe("Settled");
+    expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 1_000 }, ["PATCH status"]]);
+  });
+
+  it("fails, and tells nobody, where we may not write at all: a server that starts says so too", async () => {
+    decision = { ...decision, status: { attempt: 1 } };
+    answerTo = refuse(403, 'trainingruns is forbidden: User "operator" cannot patch resource "trainingruns/status"');
+    await expect(pass()).rejects.toMatchObject({ status: 403 });
+    expect([asked, told]).toEqual([["PATCH status"], []]);
+  });
+
+  it("is repeated, and tells why, where the status itself is refused", async () => {
+    decision = { ...decision, status: { attempt: 1 } };
+    answerTo = refuse(422, "status.attempt is wrong");
+    expect((await pass()).kind).toBe("Again");
+    expect(told).toEqual(["StatusRefused"]);
+  });
+
+  it("creates nothing from a picture that is old", async () => {
+    decision = { ...decision, actions: [createPod] };
+    answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "9" } }) });
+    const why = `the picture was old: OldPictureError: Cannot act on TrainingRun team/mnist because it has changed since: version 9 after 1`;
+    expect([await pass(), asked]).toEqual([{ kind: "Again", why }, ["GET mnist"]]);
+  });
+
+  it("creates what was decided on from one that is not", async () => {
+    decision = { ...decision, actions: [createPod] };
+    answerTo = ({ method }) => {
+      if (method === "GET") return { status: 200, body: storedRun() };
+      return { status: 201, body: { metadata: { name: "mnist-1-0", namespace: "team", uid: `${runUid}-p` } } };
+    };
+    expect((await pass()).kind).toBe("Settled");
+    expect(asked).toEqual(["GET mnist", "POST pods"]);
+  });
+});
