@@ -4,7 +4,9 @@ import fs, { readFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { installHost } from "./install.ts";
 import { activeResources, leakedSince } from "./leaks.ts";
@@ -34,7 +36,6 @@ describe("what a process is and draws", () => {
   test("is its own pid, which several containers share", async () => {
     expect(await new Stage().playOne(async () => process.pid)).toBe(1);
     expect(await new Stage().playOne(async () => process.pid, { pid: 7 })).toBe(7);
-    expect(process.pid).toBe(process.ppid === 0 ? 1 : process.pid);
   });
 
   test("is what it says, kept and traced, but for the dead", async () => {
@@ -58,6 +59,7 @@ describe("what no model answers", () => {
     ["fs.promises.stat", () => stat("/")],
     ["fs.watch", () => fs.watch("/")],
     ["child_process.spawn", () => childProcess.spawn("true")],
+    ["worker_threads.Worker", () => new Worker("", { eval: true })],
     ["globalThis.fetch", () => fetch("http://127.0.0.1:1")],
     ["process.exit", () => process.exit(3)],
     ["process.memoryUsage", () => process.memoryUsage()],
@@ -89,17 +91,37 @@ describe("what no model answers", () => {
     await expect(stage.play()).rejects.toThrow(/^Cannot call import of data:.* in one#0/);
   });
 
-  test("spoils the play where nobody handled a rejection, by the process whose it is", async () => {
-    const stage = new Stage();
-    stage.start("calm", () => pause(5));
-    stage.start("careless", async () => {
-      void Promise.reject(new Error("lost"));
-      await pause(5);
-    });
-    await expect(stage.play()).rejects.toThrow(
-      "Cannot go on because nobody handled a rejection in careless#0: Error: lost",
-    );
-  });
+  const uncaught: [what: string, leave: () => void, message: string][] = [
+    [
+      "a rejection",
+      () => void Promise.reject(new Error("lost")),
+      "nobody handled a rejection in careless#0: Error: lost",
+    ],
+    ["an error of a microtask", () => queueMicrotask(fail), "nobody handled an error in careless#0: Error: lost"],
+    ["an error of a tick", () => process.nextTick(fail), "nobody handled an error in careless#0: Error: lost"],
+    [
+      "an error of a stream",
+      () => void new Readable().destroy(new Error("lost")),
+      "nobody handled an error in careless#0: Error: lost",
+    ],
+    ["an error of a timer", () => void setTimeout(fail, 1), "careless#0 threw out of an event: Error: lost"],
+  ];
+  test.each(uncaught)(
+    "spoils the play where nobody handles %s, by the process whose it is",
+    async (_, leave, message) => {
+      const stage = new Stage();
+      stage.start("calm", () => pause(5));
+      stage.start("careless", async () => {
+        leave();
+        await pause(5);
+      });
+      await expect(stage.play()).rejects.toThrow(`Cannot go on because ${message}`);
+    },
+  );
+
+  function fail(): never {
+    throw new Error("lost");
+  }
 });
 
 describe("every builtin that the rooms use", () => {

@@ -8,6 +8,7 @@ import https from "node:https";
 import { registerHooks, syncBuiltinESMExports } from "node:module";
 import net from "node:net";
 import tls from "node:tls";
+import workerThreads from "node:worker_threads";
 import zlib from "node:zlib";
 import { identityReplacements } from "./identity.ts";
 import { outputReplacements } from "./output.ts";
@@ -42,7 +43,7 @@ export function installHost({ models = [] }: { models?: readonly Replacement[] }
   for (const replacement of all) replacement.apply();
   syncBuiltinESMExports();
   refuseLateLoading();
-  blameUnhandledRejections();
+  blameUncaughtErrors();
   const paths = (refuses: boolean) => all.filter((one) => (one.refuses === true) === refuses).map(({ path }) => path);
   return { answered: paths(false), closed: paths(true) };
 }
@@ -57,7 +58,8 @@ function outside(): Replacement[] {
     ["dns.promises", dns.promises],
   ];
   const named: readonly [of: string, owner: object, names: readonly string[]][] = [
-    ["globalThis", globalThis, ["fetch"]],
+    ["globalThis", globalThis, ["fetch", "MessageChannel", "BroadcastChannel"]],
+    ["worker_threads", workerThreads, ["Worker", "MessageChannel", "BroadcastChannel"]],
     ["net", net, ["connect", "createConnection", "createServer"]],
     ["tls", tls, ["connect", "createServer"]],
     ["dgram", dgram, ["createSocket"]],
@@ -82,13 +84,15 @@ function refuseLateLoading(): void {
   });
 }
 
-/** In life it would end the process: in a play it is a defect to be shown. */
-function blameUnhandledRejections(): void {
-  process.on("unhandledRejection", (reason) => {
-    const rejected = presentProcess();
-    if (rejected === undefined) throw reason;
-    if (rejected.state === "dead") return;
-    const message = `Cannot go on because nobody handled a rejection in ${rejected.key}: ${String(reason)}`;
-    rejected.scheduler.spoil(rejected, new SimulationError(message, { cause: reason }));
-  });
+/** What would end the process in life is a defect in a play, to be shown with the process whose it is. */
+function blameUncaughtErrors(): void {
+  const blame = (what: string) => (error: unknown) => {
+    const thrower = presentProcess();
+    if (thrower === undefined) throw error;
+    if (thrower.state === "dead") return;
+    const message = `Cannot go on because nobody handled ${what} in ${thrower.key}: ${String(error)}`;
+    thrower.scheduler.spoil(thrower, new SimulationError(message, { cause: error }));
+  };
+  process.on("unhandledRejection", blame("a rejection"));
+  process.setUncaughtExceptionCaptureCallback(blame("an error"));
 }

@@ -100,6 +100,7 @@ export class Network {
 
   /** Sends a request on behalf of a process; returns how to give it up. */
   ask(client: SimProcess, to: Readonly<{ host: string; port: number }>, asked: AskedRequest, asker: Asker): () => void {
+    if (client.state === "dead") return () => {};
     const ip = isIP(to.host) === 0 ? this.#names.get(to.host) : to.host;
     const server = { ip: ip ?? to.host, port: to.port };
     const exchange = new Exchange(client, server, asker);

@@ -48,7 +48,7 @@ export function dispatchingAsync<A extends unknown[], T>(
   );
 }
 
-/** Functions that reach outside and that no model answers: a process that calls one spoils the play, by name. */
+/** Functions and classes that reach outside and that no model answers: a process that calls one spoils the play, by name. */
 export function closing(
   owner: object,
   { names, of }: Readonly<{ names: readonly string[]; of: string }>,
@@ -63,6 +63,10 @@ export function closing(
         apply(target, self, args) {
           refuse(`${of}.${name}`);
           return Reflect.apply(target, self, args);
+        },
+        construct(target, args, newTarget) {
+          refuse(`${of}.${name}`);
+          return Reflect.construct(target, args, newTarget);
         },
       });
       Object.defineProperty(owner, name, { value: closed, configurable: true, writable: true, enumerable: true });

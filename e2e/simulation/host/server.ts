@@ -13,6 +13,7 @@ type Answer = (given: GivenAnswer | "reset") => void;
 export class SimServer extends http.Server {
   readonly #process: SimProcess;
   readonly #open = new Set<Answer>();
+  #isClosing = false;
   #bound: Readonly<{ address: Address; stop: () => void }> | null = null;
 
   constructor(process: SimProcess, options: ServerOptions, listener: RequestListener | undefined) {
@@ -50,6 +51,7 @@ export class SimServer extends http.Server {
       this.once("close", () => callback(error));
     }
     this.#bound = null;
+    this.#isClosing = true;
     bound?.stop();
     this.#closeWhenIdle();
     return this;
@@ -58,7 +60,7 @@ export class SimServer extends http.Server {
   override closeAllConnections(): void {
     for (const answer of this.#open) answer("reset");
     this.#open.clear();
-    if (this.#bound === null) this.#closeWhenIdle();
+    this.#closeWhenIdle();
   }
 
   override closeIdleConnections(): void {
@@ -70,19 +72,21 @@ export class SimServer extends http.Server {
     this.#open.add(answer);
     const response = new SimResponse(request, (given) => {
       if (this.#open.delete(answer)) answer(given);
-      if (this.#bound === null) this.#closeWhenIdle();
+      this.#closeWhenIdle();
     });
     gone.addEventListener("abort", () => {
       this.#open.delete(answer);
       request.destroy();
       response.emit("close");
-      if (this.#bound === null) this.#closeWhenIdle();
+      this.#closeWhenIdle();
     });
     this.emit("request", request, response);
   }
 
   #closeWhenIdle(): void {
-    if (this.#open.size === 0) process.nextTick(() => this.emit("close"));
+    if (!this.#isClosing || this.#open.size > 0) return;
+    this.#isClosing = false;
+    process.nextTick(() => this.emit("close"));
   }
 }
 

@@ -158,6 +158,20 @@ describe.each(faces)("a request over %s", (_, ask) => {
     expect(await asking(ask, () => arrives, freezes)).toBe("203 text/plain GET /path?a=1  at 512");
   });
 
+  test("of a client that dies in asking never leaves it", async () => {
+    const stage = new Stage();
+    const asked: string[] = [];
+    stage.network.join(stage.scheduler.world, "10.0.0.1");
+    stage.network.listen(80, { process: stage.scheduler.world, take: ({ path }) => asked.push(path) });
+    const client = stage.start("client", async () => {
+      await ask("/alive", { deadlineMs: 5 });
+      client.kill("here");
+      await ask("/dead");
+    });
+    await stage.play();
+    expect(asked).toEqual(["/alive"]);
+  });
+
   test("to nobody is refused", async () => {
     const stage = new Stage();
     stage.start("idle", () => pause(10));
