@@ -6,6 +6,7 @@ import { startApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
 import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
 import { Credentials } from "../src/kubernetes/credentials.ts";
 import { RequestLimit } from "../src/kubernetes/request-limit.ts";
+import { ApiServerControl } from "./api-server-control.ts";
 
 /** What the tests of a file share; there from its first `beforeAll` on. */
 export type TestApi = Readonly<{
@@ -14,18 +15,23 @@ export type TestApi = Readonly<{
   /** Speaks to the server itself, past every proxy, as the administrator. */
   direct: ApiClient;
   kubeconfigPath: string;
+  /** What may be done to the server itself, where it was asked for as the tests' own. */
+  control: ApiServerControl;
 }>;
 
 /**
  * A real API server for the tests of a file: the one that TRAININGRUN_TEST_KUBECONFIG names, or one started for them
- * and stopped after them. `prepare` is done once, before the first test.
+ * and stopped after them. `prepare` is done once, before the first test. Tests that break the server need their `Own`.
  */
-export function useApiServer(prepare: (client: ApiClient) => Promise<void> = async () => undefined): TestApi {
+export function useApiServer(
+  prepare: (client: ApiClient) => Promise<void> = async () => undefined,
+  whose: "Shared" | "Own" = "Shared",
+): TestApi {
   let server: TestApiServer | undefined;
   let credentials: Credentials | undefined;
   let direct: ApiClient | undefined;
   beforeAll(async () => {
-    server = await testApiServer();
+    server = await testApiServer(whose);
     credentials = credentialsOf(server.kubeconfigPath);
     direct = testClient(credentials);
     await prepare(direct);
@@ -44,6 +50,11 @@ export function useApiServer(prepare: (client: ApiClient) => Promise<void> = asy
     get kubeconfigPath() {
       return there(server).kubeconfigPath;
     },
+    get control() {
+      const { control } = there(server);
+      if (control === undefined) throw new Error("Cannot break this API server because it is not the tests' own");
+      return control;
+    },
   };
 }
 
@@ -52,15 +63,21 @@ function there<T>(part: T | undefined): T {
   return part;
 }
 
-type TestApiServer = Readonly<{ kubeconfigPath: string; stop: () => Promise<void> }>;
+type TestApiServer = Readonly<{
+  kubeconfigPath: string;
+  control: ApiServerControl | undefined;
+  stop: () => Promise<void>;
+}>;
 
-async function testApiServer(): Promise<TestApiServer> {
+async function testApiServer(whose: "Shared" | "Own"): Promise<TestApiServer> {
   const given = process.env.TRAININGRUN_TEST_KUBECONFIG;
-  if (given !== undefined && given !== "") return { kubeconfigPath: given, stop: async () => undefined };
+  if (whose === "Shared" && given !== undefined && given !== "")
+    return { kubeconfigPath: given, control: undefined, stop: async () => undefined };
   const directory = await mkdtemp(join(tmpdir(), "trainingrun-api-server-"));
   const server = await startApiServer({ directory, extraArgs: ["--disable-admission-plugins=ServiceAccount"] });
   return {
     kubeconfigPath: server.kubeconfigPath,
+    control: whose === "Own" ? new ApiServerControl(server) : undefined,
     stop: async () => {
       await server.stop();
       await rm(directory, { recursive: true, force: true });

@@ -1,41 +1,25 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Dispatcher } from "undici";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
+import { type ActiveRule, type Fault, FaultRules, type PickedFault, type Rule, type Seen } from "./fault-rules.ts";
+import { type OpenWatch, openWatch } from "./open-watch.ts";
+import type { LoggedRequest } from "./request-log.ts";
 
-/** What is done to one request instead of passing it on. */
-export type Fault =
-  /** Answered by the proxy; the server never sees it. */
-  | Readonly<{ kind: "Answer"; status: number; headers?: Readonly<Record<string, string>>; body?: unknown }>
-  /** The connection is reset before the server sees the request. */
-  | Readonly<{ kind: "Reset" }>
-  /** The connection is taken and nothing is ever said. */
-  | Readonly<{ kind: "Stall" }>
-  /** The server acts, and its answer is lost on the way. */
-  | Readonly<{ kind: "LoseAnswer" }>
-  /** As `LoseAnswer`, and nothing gets through after it: what a client sees of its own sudden death. */
-  | Readonly<{ kind: "LoseAnswerForGood" }>;
+export type { Fault, Seen } from "./fault-rules.ts";
+export type { OpenWatch } from "./open-watch.ts";
 
-/** A request as the proxy sees it. */
-export type Seen = Readonly<{ method: string; path: string; isWatch: boolean }>;
-
-/** One open watch, and what can be done to it. */
-export type OpenWatch = Readonly<{
-  path: string;
-  /** Ends it as a server does, between two lines. */
-  end: () => void;
-  /** Cuts the connection. */
-  reset: () => void;
-  /** Passes nothing on from now, and keeps the connection open. */
-  stall: () => void;
-  /** Sends half a line, then ends. */
-  truncate: () => void;
-  /** Sends a line that is no JSON; what follows is passed on as if nothing had been lost. */
-  garble: () => void;
-  /** Sends a line of our own. */
-  say: (line: unknown) => void;
+/** How the proxy speaks to the server. */
+export type FaultProxyOptions = Readonly<{
+  /**
+   * Who the server hears: `Own` is whom the upstream's credentials name; `Client` is whom the client's bearer token
+   * names, which takes an upstream without a certificate, since a certificate would go first.
+   */
+  authorization: "Own" | "Client";
 }>;
 
 /**
@@ -43,10 +27,13 @@ export type OpenWatch = Readonly<{
  * It speaks plain HTTP to its clients, so that it can read and change what passes.
  */
 export class FaultProxy {
-  readonly #upstream: Credentials;
+  readonly #upstream: Pick<Credentials, "current">;
+  readonly #options: FaultProxyOptions;
   readonly #server: Server;
-  readonly #faults: { matches: (seen: Seen) => boolean; fault: Fault; times: number }[] = [];
+  readonly #rules = new FaultRules();
   readonly #watches = new Set<OpenWatch>();
+  readonly #log: OpenRequest[] = [];
+  readonly #stopped = new AbortController();
   #directory = "";
   /** Every request that came, in order. */
   readonly seen: Seen[] = [];
@@ -54,14 +41,16 @@ export class FaultProxy {
   readonly answered: (Seen & Readonly<{ status: number }>)[] = [];
   #isCut = false;
 
-  constructor(upstream: Credentials) {
+  constructor(upstream: Pick<Credentials, "current">, options: FaultProxyOptions = { authorization: "Own" }) {
     this.#upstream = upstream;
-    this.#server = createServer((request, response) => void this.#pass(request, response));
+    this.#options = options;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
   }
 
-  /** Listens, and writes a kubeconfig that leads to it. */
-  async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
+  /** Listens, and writes a kubeconfig that leads to it; `user` is the kubeconfig's. */
+  async start(user: Readonly<Record<string, string>> = {}): Promise<string> {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
     const { port } = this.#server.address() as AddressInfo;
     this.#directory = await mkdtemp(join(tmpdir(), "trainingrun-fault-proxy-"));
     const path = join(this.#directory, "kubeconfig");
@@ -72,24 +61,31 @@ export class FaultProxy {
       "current-context": name,
       contexts: [{ name, context: { cluster: name, user: name } }],
       clusters: [{ name, cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } }],
-      users: [{ name, user: {} }],
+      users: [{ name, user }],
     };
     await writeFile(path, JSON.stringify(config));
     return path;
   }
 
+  /** Breaks every connection; what is held back is lost. */
   async stop(): Promise<void> {
+    this.#stopped.abort(new Error("the proxy has stopped"));
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Breaks the next requests that match. */
-  fail(matches: (seen: Seen) => boolean, fault: Fault, times = 1): void {
-    this.#faults.push({ matches, fault, times });
+  /** Puts a fault in force for the requests that come from now on. An earlier rule goes before a later one. */
+  add(rule: Rule): ActiveRule {
+    return this.#rules.add(rule);
   }
 
-  /** Lets nothing through any more, neither requests nor what open watches say. */
+  /** Breaks the next requests that match. */
+  fail(matches: (seen: Seen) => boolean, fault: Fault, times = 1): ActiveRule {
+    return this.add({ matches, fault, times });
+  }
+
+  /** Lets nothing through any more, neither requests nor what open watches say. What is to arrive late still does. */
   cut(): void {
     this.#isCut = true;
     this.#server.closeAllConnections();
@@ -99,9 +95,9 @@ export class FaultProxy {
     return this.#isCut;
   }
 
-  /** Breaks nothing any more; open watches go on as they are. */
+  /** Removes every rule; open watches go on as they are. */
   heal(): void {
-    this.#faults.length = 0;
+    this.#rules.clear();
   }
 
   /** The watches open now whose path contains the text. */
@@ -109,96 +105,163 @@ export class FaultProxy {
     return [...this.#watches].filter((watch) => watch.path.includes(text));
   }
 
-  async #pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** Every request that came, in order, with what became of it. Entries change until they have ended. */
+  get log(): readonly LoggedRequest[] {
+    return this.#log;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "/";
     const seen = { method: request.method ?? "GET", path, isWatch: path.includes("watch=true") };
+    const entry: OpenRequest = { ...seen, atMs: performance.now(), endedAtMs: undefined, status: undefined, bytes: 0 };
     this.seen.push(seen);
-    const fault = this.#takeFault(seen);
+    this.#log.push(entry);
+    const gone = new AbortController();
+    response.once("close", () => {
+      entry.endedAtMs = performance.now();
+      gone.abort(new Error("the client is gone"));
+    });
+    const picked = this.#rules.pick(seen);
+    try {
+      await this.#pass({ request, response, seen, entry, picked, gone: gone.signal });
+    } catch (error) {
+      // Whatever broke, the client sees what a broken network shows.
+      if (!(error instanceof ConnectionCut)) response.socket?.resetAndDestroy();
+    }
+  }
+
+  async #pass(exchange: Exchange): Promise<void> {
+    const { request, response, entry, picked, gone } = exchange;
+    const fault = picked?.fault;
     if (fault?.kind === "Stall") return;
     if (fault?.kind === "Reset" || this.#isCut) {
       response.socket?.resetAndDestroy();
       return;
     }
     if (fault?.kind === "Answer") {
+      entry.status = fault.status;
       response.writeHead(fault.status, { "content-type": "application/json", ...fault.headers });
       response.end(fault.body === undefined ? "" : JSON.stringify(fault.body));
       return;
     }
-    try {
-      await this.#forward(request, response, { seen, fault });
-    } catch {
+    const body = await bytesOf(request);
+    if (fault?.kind === "ArriveLate") {
       response.socket?.resetAndDestroy();
+      await picked?.released.passed(this.#stopped.signal);
+      await (await this.#ask(exchange, body, this.#stopped.signal)).body.dump();
+      return;
     }
-  }
-
-  #takeFault(seen: Seen): Fault | undefined {
-    const index = this.#faults.findIndex((fault) => fault.matches(seen));
-    const found = this.#faults[index];
-    if (found === undefined) return undefined;
-    found.times -= 1;
-    if (found.times === 0) this.#faults.splice(index, 1);
-    return found.fault;
-  }
-
-  async #forward(
-    request: IncomingMessage,
-    response: ServerResponse,
-    how: { seen: Seen; fault: Fault | undefined },
-  ): Promise<void> {
-    const { server, headers, dispatcher } = await this.#upstream.current();
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const closed = new AbortController();
-    response.on("close", () => closed.abort());
-    const contentType = request.headers["content-type"];
-    const answer = await dispatcher.request({
-      origin: server,
-      path: how.seen.path,
-      method: how.seen.method as "GET",
-      headers: {
-        ...headers,
-        accept: "application/json",
-        ...(contentType === undefined ? {} : { "content-type": contentType }),
-      },
-      body: chunks.length === 0 ? null : Buffer.concat(chunks),
-      signal: closed.signal,
-      bodyTimeout: 0,
-    });
-    this.answered.push({ ...how.seen, status: answer.statusCode });
-    if (how.fault !== undefined) {
+    if (fault?.kind === "Hold" && fault.what === "Request") await picked?.released.passed(gone);
+    const answer = await this.#ask(exchange, body, gone);
+    if (fault?.kind === "LoseAnswer" || fault?.kind === "LoseAnswerForGood") {
       await answer.body.dump();
-      if (how.fault.kind === "LoseAnswerForGood") this.cut();
+      if (fault.kind === "LoseAnswerForGood") this.cut();
       else response.socket?.resetAndDestroy();
       return;
     }
-    response.writeHead(answer.statusCode, { "content-type": String(answer.headers["content-type"]) });
-    response.flushHeaders();
-    const open = how.seen.isWatch && answer.statusCode === 200 ? this.#open(how.seen.path, response) : undefined;
-    for await (const chunk of answer.body) {
-      if (open === undefined || !open.isStalled()) response.write(chunk);
-    }
-    if (open === undefined || !open.isStalled()) response.end();
+    if (fault?.kind === "Hold") await picked?.released.passed(gone);
+    await this.#passBack(exchange, answer);
   }
 
-  #open(path: string, response: ServerResponse): { isStalled: () => boolean } {
-    let stalled = false;
-    const line = `${JSON.stringify({ type: "MODIFIED", object: { metadata: { name: "cut-off" } } })}`;
-    const watch: OpenWatch = {
-      path,
-      end: () => response.end(),
-      reset: () => response.socket?.resetAndDestroy(),
-      stall: () => {
-        stalled = true;
-      },
-      truncate: () => {
-        stalled = true;
-        response.end(line.slice(0, 40));
-      },
-      garble: () => response.write(`${line.slice(0, 40)}\n`),
-      say: (said) => response.write(`${JSON.stringify(said)}\n`),
-    };
-    this.#watches.add(watch);
-    response.on("close", () => this.#watches.delete(watch));
-    return { isStalled: () => stalled };
+  async #ask({ request, seen }: Exchange, body: Buffer, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { server, headers, dispatcher } = await this.#upstream.current();
+    const { authorization, ...rest } = withoutFraming(request.headers);
+    const isTheirs = this.#options.authorization === "Client" && authorization !== undefined;
+    const answer = await dispatcher.request({
+      origin: server,
+      path: seen.path,
+      method: seen.method as "GET",
+      headers: { ...rest, ...headers, ...(isTheirs ? { authorization } : {}) },
+      body: body.length === 0 ? null : body,
+      signal,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    this.answered.push({ ...seen, status: answer.statusCode });
+    return answer;
   }
+
+  async #passBack(exchange: Exchange, answer: Dispatcher.ResponseData): Promise<void> {
+    const { response, seen, entry, picked, gone } = exchange;
+    const fault = picked?.fault;
+    const length = fault?.kind === "GarbleBody" ? undefined : answer.headers["content-length"];
+    entry.status = answer.statusCode;
+    response.writeHead(answer.statusCode, {
+      ...withoutFraming(answer.headers),
+      ...(length === undefined ? {} : { "content-length": String(length) }),
+    });
+    response.flushHeaders();
+    const isStalled = seen.isWatch && answer.statusCode === 200 ? this.#open(seen.path, response) : () => false;
+    for await (const part of faulty(answer.body as AsyncIterable<Buffer>, { fault, seen, response, gone })) {
+      if (isStalled()) continue;
+      entry.bytes += part.length;
+      if (!response.write(part)) await once(response, "drain", { signal: gone });
+    }
+    if (!isStalled()) response.end();
+  }
+
+  #open(path: string, response: ServerResponse): () => boolean {
+    const { watch, isStalled } = openWatch(path, response);
+    this.#watches.add(watch);
+    response.once("close", () => this.#watches.delete(watch));
+    return isStalled;
+  }
+}
+
+type OpenRequest = { -readonly [Field in keyof LoggedRequest]: LoggedRequest[Field] };
+
+type Exchange = Readonly<{
+  request: IncomingMessage;
+  response: ServerResponse;
+  seen: Seen;
+  entry: OpenRequest;
+  picked: PickedFault | undefined;
+  gone: AbortSignal;
+}>;
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What belongs to one connection or to the length of one body, and is said anew on the other side. */
+const framing = new Set(["host", "connection", "keep-alive", "transfer-encoding", "content-length", "accept-encoding"]);
+
+function withoutFraming(headers: Headers): Record<string, string | string[]> {
+  const kept: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !framing.has(name.toLowerCase())) kept[name] = value;
+  }
+  return kept;
+}
+
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+type Way = Readonly<{ fault: Fault | undefined; seen: Seen; response: ServerResponse; gone: AbortSignal }>;
+
+/** The body as it goes on, with its fault. */
+async function* faulty(body: AsyncIterable<Buffer>, { fault, seen, response, gone }: Way): AsyncGenerator<Buffer> {
+  if (fault?.kind === "GarbleBody") {
+    if (seen.isWatch) for await (const piece of body) yield Buffer.from(fault.change(piece.toString()));
+    else yield Buffer.from(fault.change(Buffer.concat(await Array.fromAsync(body)).toString()));
+    return;
+  }
+  let left = fault?.kind === "CutBody" || fault?.kind === "StallBody" ? fault.afterBytes : Number.POSITIVE_INFINITY;
+  for await (const piece of body) {
+    if (piece.length <= left) {
+      left -= piece.length;
+      yield piece;
+      continue;
+    }
+    yield piece.subarray(0, left);
+    if (fault?.kind === "StallBody") await once(gone, "abort");
+    response.socket?.destroySoon();
+    throw new ConnectionCut(`the connection was cut within the answer to ${seen.method} ${seen.path}`);
+  }
+}
+
+/** The connection has ended on purpose, after what was passed on: a reset would take that back. */
+class ConnectionCut extends Error {
+  override readonly name = "ConnectionCut";
 }

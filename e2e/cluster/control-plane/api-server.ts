@@ -1,12 +1,15 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { X509Certificate } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { connect } from "node:tls";
 import { ensureKubernetes } from "../build/binaries.ts";
 import { firstServiceAddress } from "../host/network-plan.ts";
 import { freePorts, isListening } from "../host/ports.ts";
 import type { Child } from "../processes/child.ts";
 import { type Component, Components } from "../processes/components.ts";
 import { probeApi } from "./api-probe.ts";
-import { type Authority, issue, makeAuthority, makeServiceAccountKey } from "./certificates.ts";
+import { type Authority, issue, type KeyPair, makeAuthority, makeServiceAccountKey, reissue } from "./certificates.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 
 /** How to start an API server. Only the directory must be said. */
@@ -36,18 +39,25 @@ export interface ApiServer {
   readonly caPath: string;
   readonly authority: Authority;
   readonly serviceAccountKeyPath: string;
+  /** Where etcd is, and as whom it may be asked. */
+  readonly etcd: Readonly<{ server: string; client: KeyPair }>;
   /** The processes that run now. */
   processes(): readonly Child[];
   /** Ends a component and starts it again with the same data, address and certificates. */
   restart(component: string): Promise<void>;
   /** Ends a component and leaves it ended, until `restart`. */
   halt(component: string): Promise<void>;
+  /** Gives the running server a new certificate, signed by its authority or by another; returns once it presents it. */
+  renewCertificate(by?: Authority): Promise<void>;
   /** Ends everything; returns when it is gone. The directory stays. */
   stop(): Promise<void>;
 }
 
 const loopback = "127.0.0.1";
 const defaultServiceRange = "10.96.0.0/16";
+/** The server looks at its certificate's files as they change, and once a minute whatever it has noticed. */
+const renewalTimeoutMs = 90_000;
+const presentationTimeoutMs = 5_000;
 
 /**
  * Starts `etcd` and `kube-apiserver`, nothing else: objects can be stored and watched, but no controller acts on them.
@@ -92,9 +102,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     caPath: authority.certificatePath,
     authority,
     serviceAccountKeyPath,
+    etcd: { server: settings.etcd, client: settings.files.etcdClient },
     processes: () => components.children(),
     restart: (component) => components.restart(component),
     halt: (component) => components.halt(component),
+    renewCertificate: (by = authority) => renewCertificate(by, settings),
     stop: () => components.stop(),
   };
 }
@@ -119,16 +131,42 @@ async function makeFiles(directory: string, options: ApiServerOptions) {
     firstServiceAddress(options.serviceRange ?? defaultServiceRange),
     ...[1, 2, 3, 5].map((labels) => service.slice(0, labels).join(".")),
   ];
+  const servingRequest = { name: "kube-apiserver", commonName: "kube-apiserver", hosts };
   const [admin, serving, etcdServer, etcdClient, kubeletClient, serviceAccountKeyPath] = await Promise.all([
     issue(authority, { name: "admin", commonName: "admin", organization: "system:masters" }),
-    issue(authority, { name: "kube-apiserver", commonName: "kube-apiserver", hosts }),
+    issue(authority, servingRequest),
     issue(authority, { name: "etcd", commonName: "etcd", hosts: [loopback] }),
     issue(authority, { name: "etcd-client", commonName: "kube-apiserver" }),
     issue(authority, { name: "kubelet-client", commonName: "kube-apiserver", organization: "system:masters" }),
     makeServiceAccountKey(authority.directory),
   ]);
   const auditPolicyPath = await writeAuditPolicy(join(directory, "audit-policy.json"));
-  return { authority, admin, serving, etcdServer, etcdClient, kubeletClient, serviceAccountKeyPath, auditPolicyPath };
+  const own = { authority, serviceAccountKeyPath, auditPolicyPath, servingRequest };
+  return { ...own, admin, serving, etcdServer, etcdClient, kubeletClient };
+}
+
+async function renewCertificate(by: Authority, { address, port, files }: Settings): Promise<void> {
+  await reissue(by, files.servingRequest, files.serving);
+  const renewed = new X509Certificate(await readFile(files.serving.certificatePath)).fingerprint256;
+  const end = performance.now() + renewalTimeoutMs;
+  while ((await presentedBy(address, port)) !== renewed) {
+    if (performance.now() > end)
+      throw new Error(`Cannot renew the certificate of https://${address}:${port}: it still presents another one`);
+    await delay(100);
+  }
+}
+
+/** The fingerprint of the certificate that a server presents now, whoever signed it; undefined where none comes. */
+function presentedBy(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerX509Certificate()?.fingerprint256);
+      socket.destroy();
+    });
+    socket.setTimeout(presentationTimeoutMs, () => socket.destroy());
+    socket.once("error", () => socket.destroy());
+    socket.once("close", () => resolve(undefined));
+  });
 }
 
 function etcd({ directory, program, etcd, files }: Settings): Component {

@@ -1,9 +1,9 @@
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Authority, issue, makeAuthority } from "./certificates.ts";
+import { type Authority, issue, makeAuthority, reissue } from "./certificates.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "trainingrun-certificates-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -42,6 +42,22 @@ describe("the cluster's certificates", () => {
     const certificate = new X509Certificate(readFileSync(certificatePath));
     expect(certificate.subject).toBe("O=system:masters\nCN=admin");
     expect(certificate.keyUsage).toEqual([clientUse]);
+  });
+
+  it("take the place of the one there is, with another key and by another authority where that is asked for", async () => {
+    const other = await makeAuthority(join(directory, "other"));
+    const request = { name: "renewed", commonName: "renewed", hosts: ["127.0.0.1"] };
+    const pair = await issue(authority, request);
+    const read = () => new X509Certificate(readFileSync(pair.certificatePath));
+    const before = read();
+    await reissue(authority, request, pair);
+    const again = read();
+    expect([again.fingerprint256 === before.fingerprint256, again.verify(ca.publicKey)]).toEqual([false, true]);
+    expect(again.checkPrivateKey(createPrivateKey(readFileSync(pair.keyPath)))).toBe(true);
+    await reissue(other, request, pair);
+    expect(read().verify(ca.publicKey)).toBe(false);
+    expect(read().verify(new X509Certificate(readFileSync(other.certificatePath)).publicKey)).toBe(true);
+    expect(read().checkPrivateKey(createPrivateKey(readFileSync(pair.keyPath)))).toBe(true);
   });
 
   it("are the same when they are asked for again, so that a restarted component is still trusted", async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { run } from "../processes/command.ts";
@@ -46,11 +46,30 @@ export async function makeAuthority(directory: string): Promise<Authority> {
   return authority;
 }
 
-/** Signs a certificate that is good for clients and, when it names hosts, for servers too. */
+/** Signs a certificate that is good for clients and, when it names hosts, for servers too; or takes the one that is there. */
 export async function issue(authority: Authority, request: CertificateRequest): Promise<KeyPair> {
-  const certificatePath = join(authority.directory, `${request.name}.crt`);
-  const keyPath = join(authority.directory, `${request.name}.key`);
+  const { certificatePath, keyPath } = keyPairAt(authority.directory, request.name);
   if (existsSync(certificatePath)) return { certificatePath, keyPath };
+  return await sign(authority, request, { certificatePath, keyPath });
+}
+
+/**
+ * Signs a certificate with a key of its own, and puts both in place of the pair that is there. Between the two a reader
+ * finds halves that do not belong together, and has to read again.
+ */
+export async function reissue(authority: Authority, request: CertificateRequest, pair: KeyPair): Promise<void> {
+  const next = { certificatePath: `${pair.certificatePath}.next`, keyPath: `${pair.keyPath}.next` };
+  await sign(authority, request, next);
+  await rename(next.keyPath, pair.keyPath);
+  await rename(next.certificatePath, pair.certificatePath);
+}
+
+function keyPairAt(directory: string, name: string): KeyPair {
+  return { certificatePath: join(directory, `${name}.crt`), keyPath: join(directory, `${name}.key`) };
+}
+
+async function sign(authority: Authority, request: CertificateRequest, pair: KeyPair): Promise<KeyPair> {
+  const { certificatePath, keyPath } = pair;
   const requestPath = join(authority.directory, `${request.name}.csr`);
   const configPath = await writeConfig(authority.directory, request.name, extensions(request));
   const organization = request.organization === undefined ? "" : `/O=${request.organization}`;
@@ -58,20 +77,10 @@ export async function issue(authority: Authority, request: CertificateRequest): 
   await run("openssl", ["req", "-new", ...keyOptions, ...subject, "-keyout", keyPath, "-out", requestPath]);
   const ca = ["-CA", authority.certificatePath, "-CAkey", authority.keyPath, "-set_serial", serialNumber()];
   const extension = ["-extfile", configPath, "-extensions", "extensions"];
-  await run("openssl", [
-    "x509",
-    "-req",
-    "-days",
-    days,
-    ...ca,
-    ...extension,
-    "-in",
-    requestPath,
-    "-out",
-    certificatePath,
-  ]);
+  const files = ["-in", requestPath, "-out", certificatePath];
+  await run("openssl", ["x509", "-req", "-days", days, ...ca, ...extension, ...files]);
   await Promise.all([rm(requestPath), rm(configPath)]);
-  return { certificatePath, keyPath };
+  return pair;
 }
 
 /** The key that signs service account tokens; its public half is derived by whoever verifies them. */

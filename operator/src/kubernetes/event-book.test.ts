@@ -158,6 +158,19 @@ describe("what should stand in events", () => {
     expect(book.backlog).toBe(1_024);
   });
 
+  it("are remembered for 4,096 words, and forgotten for those told longest ago", () => {
+    const tellAndWrite = (object: number) => {
+      tell("told", `object ${object}`);
+      return writeAll();
+    };
+    for (let object = 0; object < 4_096; object += 1) tellAndWrite(object);
+    expect(tellAndWrite(0)).toEqual(["Count told x2"]);
+    expect(tellAndWrite(4_096)).toEqual(["Create told x1"]);
+    expect(tellAndWrite(1)).toEqual(["Create told x1"]);
+    tell("told", "object 0");
+    expect([writeAll(), due()]).toEqual([[], { kind: "Wait", untilMs: 30 * second }]);
+  });
+
   it("are at the end written whole, whatever the allowance and the time say, or given up", () => {
     for (let step = 1; step <= 30; step += 1) tell(`step ${step}`);
     writeAll();
