@@ -193,7 +193,7 @@ describe("a server", () => {
       stage.network.join(process, "10.0.0.1");
       await pause(1);
       await listen(createServer(), 80).catch((error: NodeJS.ErrnoException) => told.push(`${error.code}`));
-      first.terminate();
+      first.kill("crash");
       await pause(1);
       const server = createServer();
       await listen(server, 80);

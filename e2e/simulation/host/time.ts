@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import timers from "node:timers";
 import timersPromises from "node:timers/promises";
 import type { SimProcess } from "./process.ts";
@@ -37,6 +37,8 @@ export class SimTimer implements Disposable {
   readonly #delayMs: number;
   readonly #repeats: boolean;
   readonly #run: () => void;
+  /** As in Node, the callback sees the asynchronous context in which the timer was set. */
+  readonly #context = new AsyncResource("SimTimer");
   #kind: "timer" | "background" = "timer";
   #event: SimEvent;
   #isClosed = false;
@@ -45,8 +47,7 @@ export class SimTimer implements Disposable {
     this.#process = process;
     this.#delayMs = delayMs;
     this.#repeats = repeats;
-    // As in Node, the callback sees the asynchronous context in which the timer was set.
-    this.#run = AsyncLocalStorage.bind(run);
+    this.#run = run;
     this.#event = this.#schedule();
   }
 
@@ -96,7 +97,7 @@ export class SimTimer implements Disposable {
   }
 
   #fire(event: SimEvent): void {
-    this.#run();
+    this.#context.runInAsyncScope(this.#run);
     // Refreshed or closed by its own callback, it is not the interval's turn any more.
     if (this.#repeats && this.#event === event && !this.#isClosed) this.#event = this.#schedule();
   }
