@@ -110,6 +110,20 @@ const rules: readonly { rule: string; offenders: (files: readonly SourceFile[]) 
     bad: { path: "operator/src/core/decide.ts", text: "const now = Date.now();" },
   },
   {
+    rule: "the models of the simulation reach nothing outside, so that a play follows from its seed alone",
+    offenders: (files) =>
+      files
+        .filter(({ path }) => path.startsWith("e2e/simulation/model/") && !isTest(path))
+        .flatMap((file) =>
+          [
+            ...code(file.text).matchAll(
+              /"(node:(?!buffer"|path"|stream")[\w/]+)"|\b(Date\.now|new Date\(\)|performance\.|Math\.random|crypto\.|console\.|globalThis|fetch\(|set(?:Timeout|Interval|Immediate))/g,
+            ),
+          ].map((match) => `${file.path} uses ${match[1] ?? match[2]}`),
+        ),
+    bad: { path: "e2e/simulation/model/api/store.ts", text: 'import { readFile } from "node:fs/promises";' },
+  },
+  {
     rule: "no file is named after nothing in particular",
     offenders: (files) =>
       files
