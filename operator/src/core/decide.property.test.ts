@@ -247,6 +247,34 @@ describe("decide, in a model of the cluster", () => {
     expect(seen.repeated).toBeGreaterThan(150);
   });
 
+  test("L3: a run in which nothing happens for an hour says that it does not advance, and why", () => {
+    const seen = { hung: 0, other: 0 };
+    fc.assert(
+      fc.property(script(names), fc.boolean(), (events, polls) => {
+        const world = createWorld({ polls });
+        const act = (deed: () => void) => {
+          deed();
+          settleOperator(world);
+        };
+        for (const event of events) act(world.events[event]);
+        // What waited begins, trains perhaps, and then nothing happens any more.
+        act(world.events.terminate);
+        act(() => world.wait(3_600_000));
+        act(world.events.start);
+        act(world.events.train);
+        act(() => world.wait(3_600_000));
+        const said = statusOf(world).conditions?.find(({ type }) => type === "Progressing");
+        expect(said?.status).not.toBe("True");
+        expect(said?.message).not.toBe("");
+        if (said?.reason === "NoStep") seen.hung += 1;
+        else seen.other += 1;
+      }),
+      runs,
+    );
+    expect(seen.hung).toBeGreaterThan(2);
+    expect(seen.other).toBeGreaterThan(5);
+  });
+
   test("L5: a run deleted at any moment is let go, and so are its pods", () => {
     let midway = 0;
     fc.assert(
