@@ -1,4 +1,3 @@
-import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, test } from "vitest";
 import { whatIsWrong } from "../../../checkpoint/test/crash-grid/reader.ts";
 import { type Scenario, scenarioNamed, scenarios } from "../../../checkpoint/test/crash-grid/scenarios.ts";
@@ -9,12 +8,11 @@ import { DiskView } from "../model/disk/disk-view.ts";
 import { Chance, type Row } from "./chance.ts";
 import { fileReplacements } from "./files.ts";
 import { type FileWitness, giveFiles } from "./files-access.ts";
+import { installHost } from "./install.ts";
 import { SimProcess } from "./process.ts";
 import { Scheduler } from "./scheduler.ts";
-import { timeReplacements } from "./time.ts";
 
-for (const replacement of [...fileReplacements(), ...timeReplacements()]) replacement.apply();
-syncBuiltinESMExports();
+installHost({ models: fileReplacements() });
 
 /*
  * The protocols of the volume, by the real code over the model disk: every scenario of the crash grid is cut off after each

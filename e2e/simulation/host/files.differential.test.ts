@@ -1,6 +1,5 @@
 import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import * as files from "node:fs/promises";
-import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -9,11 +8,11 @@ import { Disk } from "../model/disk/disk.ts";
 import { DiskView } from "../model/disk/disk-view.ts";
 import { fileReplacements } from "./files.ts";
 import { giveFiles } from "./files-access.ts";
+import { installHost } from "./install.ts";
 import { SimProcess } from "./process.ts";
 import { Scheduler } from "./scheduler.ts";
 
-for (const replacement of fileReplacements()) replacement.apply();
-syncBuiltinESMExports();
+installHost({ models: fileReplacements() });
 
 /*
  * The model is worth what it has in common with the real thing: generated histories of calls are played by a simulated

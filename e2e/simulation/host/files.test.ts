@@ -1,6 +1,5 @@
 import * as fs from "node:fs";
 import * as files from "node:fs/promises";
-import { syncBuiltinESMExports } from "node:module";
 import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -9,11 +8,11 @@ import { DiskView } from "../model/disk/disk-view.ts";
 import { type ErrorCode, FileError } from "../model/disk/file-error.ts";
 import { fileReplacements } from "./files.ts";
 import { type FileWitness, giveFiles } from "./files-access.ts";
+import { installHost } from "./install.ts";
 import { SimProcess } from "./process.ts";
 import { Scheduler } from "./scheduler.ts";
 
-for (const replacement of fileReplacements()) replacement.apply();
-syncBuiltinESMExports();
+installHost({ models: fileReplacements() });
 
 describe("a process that reaches its files", () => {
   test("has files of its own, while the host's code goes on with the real ones", async () => {
