@@ -308,6 +308,12 @@ test("a node has no namespace, and no spec by its status", () => {
   expect(api.get(at).object.spec).toBeUndefined();
 });
 
+test("what counts no generations takes none from a write", () => {
+  api.create({ resource: nodes }, { metadata: { name: "node-a", generation: 3 } });
+  const at = { resource: nodes, name: "node-a" };
+  expect(api.patch(at, merge, { metadata: { generation: 40 } }).object.metadata.generation).toBeUndefined();
+});
+
 test("what is not served is not found", () => {
   const odd = { group: "example.com", version: "v1", plural: "odds", kind: "Odd", scope: "Cluster" } as const;
   expect(() => api.list({ resource: odd })).toThrow(Refusal);

@@ -49,7 +49,7 @@ export function answer(
   how: Readonly<{ now: () => number; at?: number | undefined }>,
 ): ApiAnswer {
   const route = routeOf(api, request.path);
-  if (route === undefined || !hasPart(route)) return nothingThere;
+  if (route === undefined) return nothingThere;
   try {
     return answerTo(api, request, { ...route, ...how });
   } catch (error) {
@@ -73,6 +73,9 @@ type Asked = Route & Readonly<{ now: () => number; at?: number | undefined }>;
 
 function answerTo(api: ModelApi, request: ApiRequest, asked: Asked): ApiAnswer {
   const { target, kind, query, at } = asked;
+  if (!hasPart(asked)) {
+    throw new Refusal(404, { reason: "NotFound", message: "the server could not find the requested resource" });
+  }
   refuseUnserved(target, request.method);
   switch (request.method) {
     case "GET":

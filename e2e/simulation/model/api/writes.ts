@@ -124,7 +124,7 @@ function generationAfter(kind: Kind, before: StoredObject, after: StoredObject):
 /** What no write can change is put back; what none may try to change is left for the rules. */
 function metadataAfter(before: Metadata, given: Metadata): Metadata {
   const { creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, resourceVersion } = before;
-  const { deletionTimestamp: _, ...rest } = given;
+  const { deletionTimestamp: _, generation: __, ...rest } = given;
   return {
     ...rest,
     resourceVersion,
