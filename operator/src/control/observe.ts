@@ -31,6 +31,8 @@ export type Sources = Readonly<{
   caches: Caches;
   client: ApiClient;
   report: (podUid: string) => AgentReport | undefined;
+  /** Since when agents have been asked by this process. */
+  askingSince: () => number | undefined;
   refusals: Refusals;
   problems: Problems;
   now: () => number;
@@ -55,6 +57,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
   const cached = cachedPods(run, sources.caches);
   const missing = await readMissing(run, cached, { ...sources, bound });
   const present = await withProblems([...cached, ...missing.found], run, { ...sources, bound });
+  const askingSince = sources.askingSince();
   const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
   return {
     kind: "Seen",
@@ -69,6 +72,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       volume: await observeVolume(run, { ...sources, bound }),
       removal: await removalOf(run, { ...sources, bound }),
       reports,
+      ...(askingSince === undefined ? {} : { askingSince }),
       refusals: sources.refusals.of(run.metadata.uid),
     },
   };

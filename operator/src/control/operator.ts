@@ -123,6 +123,7 @@ export class Operator {
         caches: this.caches,
         client,
         report: (podUid: string) => this.#probe.report(podUid),
+        askingSince: () => this.#probe.askingSince,
         refusals: this.#refusals,
         problems: this.#problems,
         now: Date.now,

@@ -125,6 +125,22 @@ describe("the probe", () => {
     expect(woken.length).toBe(2);
   });
 
+  it("says when an agent was last heard, also where it had nothing new to say", async () => {
+    await answer(stateAt(1), 0);
+    await answer(stateAt(1), 4_000);
+    expect(probe.report("p1")).toMatchObject({ receivedAt: 1_000_000, heardAt: 1_004_000 });
+    answers.set("p1", new Error("connection refused"));
+    now += 4_000;
+    await round();
+    expect(probe.report("p1")).toMatchObject({ heardAt: 1_004_000 });
+  });
+
+  it("says since when it has been asking", async () => {
+    expect(probe.askingSince).toBeUndefined();
+    await probe.run(AbortSignal.abort());
+    expect(probe.askingSince).toBe(1_000_000);
+  });
+
   it("keeps the last answer of an agent that fell silent, until its pod is gone", async () => {
     await answer(stateAt(1), 0);
     answers.set("p1", new Error("connection refused"));

@@ -44,6 +44,7 @@ export class Probe {
   #silentAsked = 0;
   /** Undefined where they may have changed. */
   #targets: ReadonlyMap<string, Probed> | undefined;
+  #askingSince: number | undefined;
   #lookAt = 0;
   #pause = new AbortController();
 
@@ -55,7 +56,13 @@ export class Probe {
 
   /** The answer to decide on. It changes at once where something matters, else every few seconds. */
   report(podUid: string): AgentReport | undefined {
-    return this.#agents.get(podUid)?.passedOn;
+    const { passedOn, heardAt } = this.#agents.get(podUid) ?? {};
+    return passedOn && { ...passedOn, heardAt: heardAt ?? passedOn.receivedAt };
+  }
+
+  /** When the first question may have been asked: no agent was silent towards this process before. */
+  get askingSince(): number | undefined {
+    return this.#askingSince;
   }
 
   /** The pod is gone, and with it the need for its last answer. */
@@ -72,6 +79,7 @@ export class Probe {
 
   /** Asks until the signal is aborted, and ends when the last question has. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#askingSince = this.#now();
     while (!signal.aborted) {
       this.look(signal);
       await this.#sleepUntilDue(signal);
@@ -147,6 +155,7 @@ export class Probe {
     try {
       const state = await ask(target, signal);
       known.failures = 0;
+      known.heardAt = this.#now();
       known.askAgainAt =
         askedAt + (state.progress?.firstStep === undefined ? Math.min(eagerMs, intervalMs) : intervalMs);
       this.#passOn(target, known, state);
@@ -179,7 +188,7 @@ export class Probe {
   }
 }
 
-type Known = { passedOn?: AgentReport; failures: number; askAgainAt: number; isAsked: boolean };
+type Known = { passedOn?: AgentReport; heardAt?: number; failures: number; askAgainAt: number; isAsked: boolean };
 
 const shortestPauseMs = 100;
 const longestPauseMs = 60_000;

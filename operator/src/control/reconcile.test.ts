@@ -50,7 +50,15 @@ describe("a pass", () => {
     const problems = new Problems({ client, log, now: Date.now });
     const refusals = new Refusals();
     reconciler = {
-      sources: { caches, client, report: () => undefined, refusals, problems, now: Date.now },
+      sources: {
+        caches,
+        client,
+        report: () => undefined,
+        askingSince: () => undefined,
+        refusals,
+        problems,
+        now: Date.now,
+      },
       gate: { isOpenFor: () => isOpen },
       lateClaims: new LateClaims(),
       ownWrites: new OwnWrites(caches),

@@ -44,8 +44,8 @@ function bareEntry(entry: AttemptEntry, stored: readonly AttemptEntry[], isCause
   return isCauseRefused ? uncaused : counted;
 }
 
-function bareStop({ attempt, cause, time }: Stop): Stop {
-  return { attempt, cause, time };
+function bareStop({ reason: _reason, message: _message, exitCode: _exitCode, ...counted }: Stop): Stop {
+  return counted;
 }
 
 /** A condition keeps its stored words for as long as it says the same; a run is Complete or Failed by one, so its turns are written. */
