@@ -47,6 +47,10 @@ describe("lists", () => {
     const page = api.list(inTeam(pods), { labelSelector: "half=first", limit: "1" });
     expect(namesOf(page)).toEqual(["a"]);
     expect(page.remaining).toBeUndefined();
+    const rest = api.list(inTeam(pods), { labelSelector: "half=first", limit: "1", continue: page.continue });
+    expect(namesOf(rest)).toEqual(["b"]);
+    const empty = api.list(inTeam(pods), { labelSelector: "half=first", limit: "1", continue: rest.continue });
+    expect([namesOf(empty), empty.continue]).toEqual([[], undefined]);
     expect(namesOf(api.list(inTeam(pods), { fieldSelector: "metadata.name=d" }))).toEqual(["d"]);
   });
 

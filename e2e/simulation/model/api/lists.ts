@@ -38,9 +38,10 @@ export function listPage(
   const matches = selectorOf(kind, query);
   const left = token === undefined ? all : all.filter(({ object }) => keyIn(object.metadata) > token.after);
   const chosen = matches === undefined ? left : left.filter(({ object }) => matches(object));
-  if (limit === 0 || chosen.length <= limit) return { version, revisions: chosen };
-  const revisions = chosen.slice(0, limit);
+  const revisions = limit === 0 ? chosen : chosen.slice(0, limit);
   const last = revisions.at(-1);
+  // A full page ends the list only where nothing at all follows: what follows is not looked at before it is asked for.
+  if (limit === 0 || revisions.length < limit || last === left.at(-1)) return { version, revisions };
   return {
     version,
     revisions,

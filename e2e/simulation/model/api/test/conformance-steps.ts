@@ -40,7 +40,6 @@ const changes = {
   Finalizers: { metadata: { finalizers: ["a/b", "c/d"] } },
   NoFinalizers: { metadata: { finalizers: [] } },
   Nothing: {},
-  Time: { metadata: { creationTimestamp: "2001-01-01T00:00:00Z", deletionTimestamp: null, generation: 40 } },
 } as const;
 
 const guards: readonly Guard[] = ["Nothing", "Nothing", "Fresh", "Fresh", "OldVersion", "OtherUid"];
