@@ -93,6 +93,18 @@ describe("what should stand in events", () => {
     expect(writeAll()).toEqual(["Create again x1"]);
   });
 
+  it("go on although the last count of their forerunner is refused", () => {
+    for (let repeat = 0; repeat < 2; repeat += 1) tell("again");
+    writeAll();
+    tell("again");
+    now = 7 * minute;
+    tell("again");
+    book.settle(take(), "Done", instant());
+    expect(book.settle(take(), "Refused", instant())).toMatchObject({ why: "Refused", times: 1 });
+    tell("again");
+    expect(writeAll()).toEqual(["Count again x2"]);
+  });
+
   it("say when the last count is due, where nothing else is", () => {
     for (let repeat = 0; repeat < 2; repeat += 1) tell("again");
     writeAll();
