@@ -106,13 +106,17 @@ async function verdictOn(disk: Disk, scenario: Scenario, read: { acknowledged: b
   return told === "done" ? verdict : told;
 }
 
+let runs = 0;
+
 /** Runs a program as a process of its own over a disk; says what it said, or how it ended. */
 async function runOn(
   disk: Disk,
   program: () => Promise<string>,
   witness: (process: SimProcess) => FileWitness = () => () => {},
 ): Promise<string> {
-  const scheduler = new Scheduler({ seed: 1 });
+  // No process draws the names that another one left behind.
+  runs += 1;
+  const scheduler = new Scheduler({ seed: runs });
   const process = new SimProcess(scheduler, { name: "player" });
   const mounts = [
     { path: "/", disk: newDisk() },
