@@ -1,4 +1,5 @@
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
+import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { ObjectStoreError } from "@trainingrun/checkpoint/store/object/object-store-error.ts";
 import type { Problem } from "./knowledge.ts";
 
@@ -104,7 +105,7 @@ function problemOf(error: unknown): Problem {
   const message = error instanceof Error ? error.message : String(error);
   for (let cause = error, depth = 0; cause instanceof Error && depth < 8; cause = cause.cause, depth += 1) {
     if (cause instanceof ObjectStoreError) return { reason: cause.problem, message };
-    const reason = "code" in cause && typeof cause.code === "string" ? reasons[cause.code] : undefined;
+    const reason = reasons[errorCode(cause) ?? ""];
     if (reason !== undefined) return { reason, message };
   }
   const name = error instanceof Error ? error.name.replace(/Error$/, "") : "";

@@ -11,8 +11,17 @@ export const fileMode = 0o640;
 /** The code of a system error, such as `ENOENT`; undefined for anything else, such as Node's own `ERR_INVALID_ARG_TYPE`. */
 export function errorCode(error: unknown): string | undefined {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+  if (typeof code !== "string") return undefined;
+  return /^E[A-Z0-9]+$/.test(code) ? code : unnamed[code];
 }
+
+/** What libuv has no name for, so that Node gives the number: a spent quota, a lost export, a damaged file system. */
+const unnamed: Readonly<Record<string, string>> = {
+  "Unknown system error -74": "EBADMSG",
+  "Unknown system error -116": "ESTALE",
+  "Unknown system error -117": "EUCLEAN",
+  "Unknown system error -122": "EDQUOT",
+};
 
 /** What makes a temporary name nobody else's: 32 hex digits. */
 export function newNonce(): string {

@@ -83,7 +83,7 @@ export class Bucket {
 
   put(key: string, bytes: Uint8Array, { ifAbsent = false } = {}): void {
     if (ifAbsent && this.conditions === "Refused") {
-      throw new S3Refusal(501, "NotImplemented", "A header you provided implies functionality that is not implemented");
+      throw new S3Refusal(501, "NotImplemented", "This server does not know what that header asks for");
     }
     if (ifAbsent && this.conditions === "Honoured" && this.#objects.has(key)) {
       throw new S3Refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
