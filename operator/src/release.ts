@@ -2,7 +2,7 @@ import { accountingFinalizer, finalSaveFinalizer } from "./api/names.ts";
 import type { ReleaseConfig } from "./config.ts";
 import { trainingRuns } from "./control/caches.ts";
 import type { Log } from "./control/log.ts";
-import { ApiError, isConflict, isNotFound } from "./kubernetes/api-error.ts";
+import { isConflict, isForbidden, isNotFound } from "./kubernetes/api-error.ts";
 import type { ApiClient, Bound, Page } from "./kubernetes/client.ts";
 import { type KubeObject, keyOf } from "./kubernetes/kube-object.ts";
 import { pods, type Resource, type Target } from "./kubernetes/resource.ts";
@@ -201,10 +201,6 @@ async function letGoAll(held: readonly Held[], { client, log }: ReleaseOptions, 
   }
   if (refusals.length > 0) throw refusals[0];
   return released;
-}
-
-function isForbidden(error: unknown): boolean {
-  return error instanceof ApiError && error.status === 403;
 }
 
 function stillHeld(held: readonly Held[], timeoutSeconds: number, cause: unknown): StillHeldError {

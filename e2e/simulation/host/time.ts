@@ -104,7 +104,7 @@ export class SimTimer implements Disposable {
 }
 
 /** The wall clock as this process sees it, in milliseconds since 1970. */
-export function wallClockOf({ scheduler, skewMs }: SimProcess): number {
+function wallClockOf({ scheduler, skewMs }: SimProcess): number {
   return Math.floor(scheduler.epochMs + scheduler.now + skewMs);
 }
 

@@ -1,6 +1,6 @@
 import { group, labels, plural, version } from "../api/names.ts";
 import { claimNameOf } from "../core/names.ts";
-import { ApiError } from "../kubernetes/api-error.ts";
+import { type ApiError, isForbidden } from "../kubernetes/api-error.ts";
 import { ObjectCache } from "../kubernetes/cache.ts";
 import type { ApiClient } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
@@ -166,10 +166,6 @@ async function refreshed({ reflector, namespace, refused }: Scope, signal: Abort
   } catch (error) {
     if (signal.aborted || !refused.signal.aborted) throw error;
   }
-}
-
-function isForbidden(error: unknown): error is ApiError {
-  return error instanceof ApiError && error.status === 403;
 }
 
 function isRefused({ reflector, refusal }: Scope): boolean {

@@ -1,7 +1,7 @@
 import { accountingFinalizer } from "../api/names.ts";
 import { isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
-import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
+import { controllerUid, type KubeObject, placeOf } from "../kubernetes/kube-object.ts";
 import { pods, type Resource } from "../kubernetes/resource.ts";
 import { removeFinalizer } from "../kubernetes/writes.ts";
 import { type Caches, trainingRuns } from "./caches.ts";
@@ -36,9 +36,8 @@ export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bou
 
 /** The uid of the run that now has this key, from the server itself. */
 export async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
-  const [namespace = "", name = ""] = key.split("/");
   try {
-    return (await client.get({ resource: trainingRuns, namespace, name }, bound)).metadata.uid;
+    return (await client.get({ resource: trainingRuns, ...placeOf(key) }, bound)).metadata.uid;
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;

@@ -1,3 +1,4 @@
+import { placeOf } from "../kubernetes/kube-object.ts";
 import { sleep } from "../kubernetes/sleep.ts";
 import type { WorkQueue } from "../kubernetes/work-queue.ts";
 import type { Caches } from "./caches.ts";
@@ -26,7 +27,7 @@ export class SyncGate {
 
   /** Whether the run may be decided on. Where it may not, it is queued as soon as it may. */
   isOpenFor(key: string): boolean {
-    if (this.#options.caches.isSyncedFor(namespaceOf(key))) return true;
+    if (this.#options.caches.isSyncedFor(placeOf(key).namespace)) return true;
     this.#held.add(key);
     return false;
   }
@@ -52,14 +53,14 @@ export class SyncGate {
 
   #letThrough(): void {
     for (const key of this.#held) {
-      if (!this.#options.caches.isSyncedFor(namespaceOf(key))) continue;
+      if (!this.#options.caches.isSyncedFor(placeOf(key).namespace)) continue;
       this.#held.delete(key);
       this.#options.queue.add(key);
     }
   }
 
   #waiting(): readonly string[] {
-    return [...new Set([...this.#held].map(namespaceOf))].sort();
+    return [...new Set([...this.#held].map((key) => placeOf(key).namespace))].sort();
   }
 }
 
@@ -67,7 +68,3 @@ export class SyncGate {
 const shortestLookMs = 20;
 const longestLookMs = 1_000;
 const tellAfterMs = 10_000;
-
-function namespaceOf(key: string): string {
-  return key.slice(0, key.indexOf("/"));
-}

@@ -88,12 +88,17 @@ export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 410 || error.reason === "Expired");
 }
 
+/** For whatever reason: a right that is missing, or an object that is not wanted. */
+export function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 403;
+}
+
 /**
  * We may not ask for this at all, whatever it contains. A server that has only just started answers so as well, until
  * it has read its roles: no refusal of what was sent may be concluded from it.
  */
 export function isUnauthorized(error: unknown): error is ApiError {
-  return error instanceof ApiError && error.status === 403 && /User "[^"]*" cannot /.test(error.detail);
+  return isForbidden(error) && /User "[^"]*" cannot /.test(error.detail);
 }
 
 /** The server, or a webhook or quota on its behalf, will not have this object: repeating it at once is useless. */

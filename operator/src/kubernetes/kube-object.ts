@@ -45,6 +45,12 @@ export function keyOf(object: KubeObject): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
+/** What `keyOf` an object with a namespace is made of. */
+export function placeOf(key: string): Readonly<{ namespace: string; name: string }> {
+  const [namespace = "", name = ""] = key.split("/");
+  return { namespace, name };
+}
+
 /** True where resource version `a` is at least as new as `b`. They are decimal numbers of any length. */
 export function atLeastAsNew(a: string, b: string): boolean {
   return BigInt(a) >= BigInt(b);

@@ -50,6 +50,11 @@ describe("a reflector, in virtual time", () => {
 
   const cached = () => cache.all().map(lineOf).sort();
   const count = (what: Asked["what"]) => server.asked.filter((asked) => asked.what === what).length;
+  const tellings = () => {
+    const told: string[] = [];
+    cache.listen(({ kind, object }) => told.push(`${kind} ${object.metadata.name}`));
+    return told;
+  };
   const isReady = () => readyFaults({ watches: [reflector], now: performance.now() }).length === 0;
   const blindForMs = () => performance.now() - reflector.completeAt;
   const stream = () => {
@@ -224,8 +229,7 @@ describe("a reflector, in virtual time", () => {
     server.save();
     server.write("b");
     await start();
-    const told: string[] = [];
-    cache.listen(({ kind, object }) => told.push(`${kind} ${object.metadata.name}`));
+    const told = tellings();
     server.restore();
     await seconds(60);
     expect(told).toEqual(["Deleted b", "Updated a"]);
@@ -261,8 +265,7 @@ describe("a reflector, in virtual time", () => {
     server.save();
     server.write("b");
     await start();
-    const told: string[] = [];
-    cache.listen(({ kind, object }) => told.push(`${kind} ${object.metadata.name}`));
+    const told = tellings();
     server.failLists("Old", "Old");
     stream().garble();
     await seconds(9);

@@ -3,7 +3,7 @@ import { type Asked, FileError } from "./file-error.ts";
 import { DirectoryInode, FileInode, type Inode, LinkInode, type NameChange, type WatchEvent } from "./inode.ts";
 
 /** What a file system gives room in. */
-export const blockBytes = 4096;
+const blockBytes = 4096;
 
 /** What kind of disk it is. */
 export type DiskOptions = Readonly<{

@@ -157,7 +157,7 @@ export class Namespace {
 }
 
 /** Makes a path of directories on a disk, durably, where it is absent; for who prepares a disk. */
-export function makeDirectories(disk: Disk, path: string): DirectoryInode {
+function makeDirectories(disk: Disk, path: string): DirectoryInode {
   let at = disk.root;
   for (const name of segments(path)) {
     const found = at.seen.get(name);
