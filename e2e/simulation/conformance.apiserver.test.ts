@@ -98,6 +98,21 @@ describe("the model API server says what a real one says", () => {
     await fc.assert(property, { numRuns: historyCount, endOnFailure: process.env.FAST_CHECK_SHRINK === undefined });
   });
 
+  test("to labels that come with the status of a run", async () => {
+    const labelled = { metadata: { labels: { half: "second" } }, status: { state: "Running" } };
+    const answers = (await bothSides()).map(async (side) => {
+      const runs = { resource: playedKinds.runs, namespace: side.namespace };
+      const create: Step = { kind: "runs", name: "a", do: "Create", metadata: "Plain", isBroken: false };
+      return transcript([
+        await played(side, create),
+        await side.client.mergePatch({ ...runs, name: "a", subresource: "status" }, labelled, forever),
+      ]);
+    });
+    const [model, server] = await Promise.all(answers);
+    expect(model).toEqual(server);
+    expect(JSON.stringify(server)).not.toContain("half");
+  });
+
   const at = (resource: Resource) => (side: Side) => ({ resource, namespace: side.namespace });
   const odd = { group: "example.com", version: "v1", plural: "odds", kind: "Odd", scope: "Namespaced" } as const;
   const body = { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } };

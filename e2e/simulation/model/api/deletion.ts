@@ -56,10 +56,8 @@ export function deletionStep(kind: Kind, object: StoredObject, asked: Deletion, 
       ? { kind: "Marked", object: marked }
       : { kind: "MarkedAndGone", object: marked };
   }
-  if (isHeld) return { kind: "Marked", object: markedNow(object, held, nowMs) };
-  // A hold of the collector's that this deletion takes off is a write of its own.
-  const isLetGo = (object.metadata.finalizers ?? []).length > 0;
-  return isLetGo ? { kind: "MarkedAndGone", object: { ...object, metadata: ordered(held) } } : { kind: "Gone" };
+  // An object that ends at once goes as it is: that the deletion took a hold of the collector's off is never written.
+  return isHeld ? { kind: "Marked", object: markedNow(object, held, nowMs) } : { kind: "Gone" };
 }
 
 function refuseIfOther({ resource }: Kind, { metadata }: StoredObject, asked: Deletion): void {
