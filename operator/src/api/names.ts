@@ -16,6 +16,7 @@ export const labels = {
   attempt: "trainingrun.dev/attempt",
   worker: "trainingrun.dev/worker",
   queue: "kueue.x-k8s.io/queue-name",
+  queuePriority: "kueue.x-k8s.io/priority-class",
 } as const;
 
 /** On pods: taken off only after the ledger entry of the pod's attempt stands in status, so each pod is counted once (I9). */

@@ -92,7 +92,9 @@ export const TrainingRunSpec = withRules(
     stall: z
       .strictObject({ timeoutSeconds: z.int().min(30).max(604_800) })
       .optional()
-      .describe("No new step for this long is a stall: stack dump, stop, retry. Judged by the agent."),
+      .describe(
+        "No new step for this long, counted from the attempt's first one, is a stall: the process is asked what it is doing, stopped, and tried again as a failure. Longer than any step, with its evaluation, should take. Judged by the agent.",
+      ),
     nodeLost: NodeLost.prefault({}),
     suspend: z.boolean().default(false).describe("Stop with a final checkpoint; false again resumes from it."),
     activeDeadlineSeconds: z

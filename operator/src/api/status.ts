@@ -1,3 +1,4 @@
+import { maxDumpLength } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { CheckpointSummary, KeptReasons, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import { AttemptNumber, Decimal, Digest, Metrics, Step, Tier } from "@trainingrun/checkpoint/contract/digest.ts";
 import { EnvironmentVerdict, PartialLoad, ReplayVerdict } from "@trainingrun/checkpoint/contract/resume.ts";
@@ -47,6 +48,15 @@ export const Base = z.object({
 });
 export type Base = z.infer<typeof Base>;
 
+export const Silence = z.object({
+  attempt: AttemptNumber.describe("The attempt whose pods are on these nodes."),
+  since: Time.describe(
+    "By the operator's own sight: when an agent there last answered, or when the silence was first seen. Never by a node's clock.",
+  ),
+  nodes: z.array(z.string().max(253)).max(statusLimits.pods),
+});
+export type Silence = z.infer<typeof Silence>;
+
 export const ProgressStatus = z.object({
   step: Step.describe("The last step reported as complete."),
   targetStep: Step.optional(),
@@ -84,8 +94,19 @@ export const AttemptEntry = z.object({
     .describe(
       "Tells whether an edit since then changes the attempt's pods: one that does supersedes it while it starts.",
     ),
+  workers: z
+    .int()
+    .min(1)
+    .optional()
+    .describe("How many pods the attempt has, whatever the spec says since; absent: one."),
   pods: z
-    .array(z.object({ uid: z.string().max(63), node: z.string().max(253).optional() }))
+    .array(
+      z.object({
+        uid: z.string().max(63),
+        node: z.string().max(253).optional(),
+        worker: z.int().min(0).optional().describe("Absent: its place in the list."),
+      }),
+    )
     .max(statusLimits.livePods)
     .describe("The attempt's pods, by worker: all while it lives, the first 8 once it has ended."),
   podCount: z.int().min(0).optional().describe("How many pods there were, where not all are listed."),
@@ -116,7 +137,13 @@ export const AttemptEntry = z.object({
     .min(0)
     .optional()
     .describe("Steps that it may have done beyond that without reporting them, at the pace it had."),
-  lostSteps: z.int().min(0).optional().describe("lastStep minus the step the next attempt resumed from."),
+  lostSteps: z
+    .int()
+    .min(0)
+    .optional()
+    .describe(
+      "lastStep minus the step that the next attempt resumed from, or had to; where none follows, minus the newest verified.",
+    ),
   finalCheckpoint: FinalCheckpoint.optional(),
   graceUsedSeconds: Decimal.optional(),
   graceSeconds: z.int().min(0).optional().describe("The grace period that the final checkpoint had."),
@@ -126,6 +153,17 @@ export const AttemptEntry = z.object({
   ),
   partial: PartialLoad.optional().describe("What resume.partial left out; absent where every weight was taken."),
   replay: ReplayVerdict.optional().describe("Whether the recorded steps after the checkpoint came out the same again."),
+  dump: z
+    .string()
+    .max(maxDumpLength)
+    .optional()
+    .describe(
+      "What the trainer's process was doing when it last did no step for stall.timeoutSeconds; all of it is on the volume, in diagnostics/.",
+    ),
+  fences: z
+    .boolean()
+    .optional()
+    .describe("Whether the object store refuses to create a key twice, as the attempt's agent found."),
 });
 export type AttemptEntry = z.infer<typeof AttemptEntry>;
 
@@ -156,7 +194,9 @@ export const Totals = z.object({
   lostSteps: z.int().min(0),
   wallSeconds: z.int().min(0).describe("Time of all ended attempts and of the recoveries between them."),
   trainingSeconds: z.int().min(0).describe("Of that, the time between an attempt's first and last step."),
-  goodput: Decimal.describe("The share of the wall time that went into steps which were kept, 0 to 1."),
+  goodput: Decimal.optional().describe(
+    "The share of the wall time that went into steps which were kept, 0 to 1, up to the last step heard of; absent before the first.",
+  ),
 });
 export type Totals = z.infer<typeof Totals>;
 
@@ -176,6 +216,7 @@ export const TrainingRunStatus = z.object({
     .min(0)
     .optional()
     .describe("Attempts up to this one were given up unseen. Only nodeLost: Fence sets it."),
+  silence: Silence.optional().describe("Nodes that nothing is heard of, while nodeLost: Fence counts."),
   stop: Stop.optional().describe(
     "Written before the pods of an attempt are deleted, so that a deletion of ours is known.",
   ),
@@ -184,6 +225,15 @@ export const TrainingRunStatus = z.object({
   ),
   base: Base.optional(),
   progress: ProgressStatus.optional(),
+  interval: z
+    .object({ seconds: Decimal, why: z.string().max(255) })
+    .optional()
+    .describe("How far two saves are apart at present, and what that follows from, as the trainer tells."),
+  graceNeededSeconds: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("What terminationGracePeriodSeconds has to be for the final checkpoint, by the saves measured."),
   latestVerified: CheckpointSummary.optional(),
   best: CheckpointSummary.optional(),
   checkpoints: z.array(CatalogueEntry).max(statusLimits.checkpoints).optional().describe("Verified, newest first."),

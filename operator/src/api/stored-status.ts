@@ -31,7 +31,18 @@ type Path = readonly PropertyKey[];
 type Issue = Readonly<{ code?: string | undefined; path: Path; origin?: unknown; maximum?: unknown }>;
 
 /** Shown, or learned and counted anew from the next attempt on. */
-const whole: Path = ["observedGeneration", "state", "stop", "progress", "best", "retry", "totals"];
+const whole: Path = [
+  "observedGeneration",
+  "state",
+  "silence",
+  "stop",
+  "progress",
+  "interval",
+  "graceNeededSeconds",
+  "best",
+  "retry",
+  "totals",
+];
 /** Lists whose entries stand alone, newest first. */
 const lists: Path = ["attempts", "checkpoints", "refused", "suspects", "conditions"];
 /** What an attempt of the ledger is known by. The rest of its entry says how it fared. */

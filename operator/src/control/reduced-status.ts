@@ -3,7 +3,16 @@ import type { AttemptEntry, Stop, TrainingRunStatus } from "../api/status.ts";
 import { mergePatchOf } from "../kubernetes/merge-patch.ts";
 
 /** Fields that show and remember, and that nothing is counted by: they may stay as they are stored. */
-const mirrored = ["state", "progress", "latestVerified", "best", "checkpoints", "refused", "suspects"] as const;
+const mirrored = [
+  "state",
+  "progress",
+  "interval",
+  "latestVerified",
+  "best",
+  "checkpoints",
+  "refused",
+  "suspects",
+] as const;
 /** Fields that decide what happens next, with words among them that decide nothing. */
 const worded = ["attempts", "stop", "conditions"] as const;
 
@@ -39,7 +48,7 @@ function bareEntry(entry: AttemptEntry, stored: readonly AttemptEntry[], isCause
   if (known !== undefined && mergePatchOf(known, entry) === undefined) return known;
   const { reason: _reason, message: _message, exitCode: _exitCode, ...unexplained } = entry;
   const { finalCheckpoint: _final, graceUsedSeconds: _grace, recoverySeconds: _recovery, ...bare } = unexplained;
-  const { environment: _environment, partial: _partial, replay: _replay, ...counted } = bare;
+  const { environment: _environment, partial: _partial, replay: _replay, dump: _dump, ...counted } = bare;
   const { cause: _cause, ...uncaused } = counted;
   return isCauseRefused ? uncaused : counted;
 }
