@@ -29,6 +29,20 @@ export const MirrorState = z.object({
 });
 export type MirrorState = z.infer<typeof MirrorState>;
 
+/** How much of a dump an agent tells, in characters. */
+export const maxDumpLength = 2048;
+
+/** A trainer that has done no step for `TRAININGRUN_STALL_SECONDS`; told once its process had the time to say what it does. */
+export const StallState = z.object({
+  /** The last step that it did. */
+  step: Step,
+  /** For how long it has done none since. */
+  seconds: z.number().min(0),
+  /** The beginning of what its process said it was doing; null where nobody could be asked. The volume has all of it. */
+  dump: z.string().max(maxDumpLength).nullable(),
+});
+export type StallState = z.infer<typeof StallState>;
+
 /**
  * `GET /v1/state?run=<run uid>&pod=<pod uid>` of an agent. Answers 409 when either uid is not its own:
  * pod addresses are reused. Nothing the operator needs for safety comes only from here.
@@ -65,5 +79,9 @@ export const AgentState = z.object({
   problems: z.array(Problem).max(8),
   /** Null where the run has no object store, and from an agent that knows of none. */
   mirror: MirrorState.nullable().default(null),
+  /** Whether the object store refuses to create a key twice; absent until it was asked, and where the run has none. */
+  fences: z.boolean().optional(),
+  /** Absent while steps are done, where none is watched for, and from an agent that does not watch. */
+  stall: StallState.optional(),
 });
 export type AgentState = z.infer<typeof AgentState>;

@@ -23,6 +23,13 @@ export const controlFiles = {
   done: "done",
   /** A {@link TrainerRecord} of kind `preempted`; the trainer writes it when it hears SIGTERM, and again as it exits. */
   preempted: "preempted",
+  /**
+   * Empty; the agent creates it to be told what the trainer's process is doing, because no step has been done for long.
+   * Who answers takes it away and writes {@link controlFiles.dump}; what the thread that trains does must not matter for it.
+   */
+  dumpRequest: "dump-request",
+  /** Text for a person, the most telling lines first. A program that cannot rename in a signal handler may append to it. */
+  dump: "dump",
   /** {@link MirrorRate}; the agent writes it after each upload, the trainer reads it when it is asked to stop. */
   mirrorRate: "mirror-rate",
   /** An {@link AgentRecord} of kind `restore-failed`: a restarted restore repeats this verdict, it does not judge again. */

@@ -106,8 +106,16 @@ export const PodEnvironment = z.object({
   TRAININGRUN_BEST: json(BestMetric).optional(),
   /** Absent in the pods of an operator that does not know it: then the defaults hold. */
   TRAININGRUN_RESUME_POLICY: json(ResumePolicy).optional(),
+  /** No new step for so long is a stall; absent where none is watched for. */
+  TRAININGRUN_STALL_SECONDS: z.coerce.number().pipe(z.number().positive()).optional(),
 });
 export type PodEnvironment = z.infer<typeof PodEnvironment>;
+
+/**
+ * A variable of the trainer's container that a user sets: the signal, `SIGUSR1` or `SIGUSR2`, at which the trainer's program
+ * appends to `control/dump` what it is doing, as Python's `faulthandler` does. The pod has to share its process namespace.
+ */
+export const dumpSignalVariable = "TRAININGRUN_DUMP_SIGNAL";
 
 /** What only the agent is told, on top of {@link PodEnvironment}. */
 export const AgentEnvironment = PodEnvironment.extend({

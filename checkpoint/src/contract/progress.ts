@@ -30,6 +30,8 @@ export const Progress = z.object({
     /** How fast the last save was hashed, written and made durable; absent before the first. */
     bytesPerSecond: z.number().min(0).optional(),
   }),
+  /** How far two saves are apart at present, and what that follows from; absent where it is not known yet. */
+  interval: z.object({ seconds: z.number().positive(), why: z.string().max(255) }).optional(),
   /** Which tensor backend really runs, such as `tensorflow-cpu`, `tensorflow-gpu`, `wasm`. */
   backend: z.string().max(63),
   /** How the checkpoint was taken up; absent where training began at step 0. */
