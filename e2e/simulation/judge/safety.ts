@@ -1,0 +1,7 @@
+import { apiSafety } from "./api-safety.ts";
+import { checkpointSafety } from "./checkpoint-safety.ts";
+import type { Check } from "./oracle.ts";
+import { runSafety } from "./run-safety.ts";
+
+/** What must never happen, at no instant of a play. */
+export const safety: readonly Check[] = [...checkpointSafety, ...runSafety, ...apiSafety];

@@ -1,0 +1,159 @@
+import { Chance, type Row } from "../host/chance.ts";
+import { aimedStates, type Fault, type FaultName, faultNames, kindOf, type Moment } from "./faults.ts";
+import { nodeName, operatorName, type Program, type RunScenario, type Scenario } from "./scenario.ts";
+
+/** A play before it is played: everything that is decided, as data. What is drawn during the play is keyed by the seed. */
+export type Plan = Readonly<{
+  seed: number;
+  scenario: Scenario;
+  faults: readonly Fault[];
+  /** How long faults may begin. */
+  chaosMs: number;
+}>;
+
+/** So many faults has a plan at most. */
+const mostFaults = 8;
+
+/**
+ * Draws the plan of a seed. Swarm: first each kind of fault is switched on or off, so that a seed has few kinds and tries
+ * them with each other; then faults are drawn from those that are on. No draw depends on another fault's. `kinds` are those
+ * that can be played.
+ */
+export function drawPlan(seed: number, kinds: readonly FaultName[] = faultNames): Plan {
+  const chance = new Chance(seed);
+  const row = chance.row("plan", "shape");
+  const scenario = drawScenario(chance);
+  const chaosMs = 30_000 + row.below(150_000);
+  const on = kinds.filter((kind) => chance.draw("swarm", kind, 0) < 0.5);
+  const count = on.length === 0 ? 0 : row.below(mostFaults + 1);
+  const faults = Array.from({ length: count }, (_, index) =>
+    drawFault(chance.row("fault", String(index)), { id: `f${index}`, scenario, on, chaosMs }),
+  );
+  const drawn = faults.filter((fault) => fault !== null);
+  return { seed, scenario: bearing(scenario, drawn), faults: drawn, chaosMs };
+}
+
+function drawScenario(chance: Chance): Scenario {
+  const row = chance.row("plan", "scenario");
+  const [runs, nodes] = [oneOf(row, [1, 1, 1, 2, 3]), oneOf(row, [2, 3])];
+  const operators = oneOf(row, [1, 1, 2] as const);
+  const noise = { share: oneOf(row, [0, 0.03, 0.3, 1]), longestMs: oneOf(row, [5, 50, 500]) };
+  const isSkewed = row.hits(1 / 3);
+  const clocks = [
+    ...Array.from({ length: nodes }, (_, index) => nodeName(index)),
+    operatorName(0),
+    operatorName(1),
+    "server",
+  ];
+  const skews = clocks.map((who) => [who, Math.round((chance.draw("skew", who, 0) - 0.5) * 2 * hourMs)] as const);
+  return {
+    runs: Array.from({ length: runs }, (_, index) => drawRun(chance.row("run", String(index)), index)),
+    nodes,
+    operators,
+    noise,
+    skewsMs: isSkewed ? Object.fromEntries(skews) : {},
+  };
+}
+
+const hourMs = 3_600_000;
+
+function drawRun(row: Row, index: number): RunScenario {
+  const volume = oneOf(row, ["ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany", "None"] as const);
+  const hasBucket = volume === "None" || row.hits(0.35);
+  const policy = oneOf(row, ["Wait", "Wait", "Fence"] as const);
+  const intervalSteps = oneOf(row, [3, 5, 10]);
+  const targetStep = intervalSteps * (3 + row.below(4));
+  const saveMs = oneOf(row, [200, 1000, 4000]);
+  return {
+    namespace: oneOf(row, ["team-a", "team-a", "team-b"]),
+    name: `run-${index}`,
+    appearsAtMs: row.below(5_000),
+    workers: 1,
+    volume,
+    hasBucket,
+    targetStep,
+    stepMs: oneOf(row, [200, 1000, 3000]),
+    intervalSteps,
+    saveMs,
+    graceSeconds: oneOf(row, [1, 10, 30]),
+    program: drawProgram(row, targetStep),
+    failures: enoughFailures,
+    nodeLost: policy === "Wait" ? { policy } : { policy, afterSeconds: oneOf(row, [30, 60]) },
+    deletionPolicy: oneOf(row, ["Retain", "Delete"] as const),
+    keptLast: oneOf(row, [2, 3]),
+    noneVerified: oneOf(row, ["Fail", "Fail", "StartOver"] as const),
+  };
+}
+
+/** More than a plan can spend, so that a run that can finish does. */
+const enoughFailures = 50;
+
+function drawProgram(row: Row, targetStep: number): Program {
+  const onStop = oneOf(row, ["Saves", "Saves", "Saves", "Ignores", "ExitsZero"] as const);
+  const crashes = oneOf(row, [0, 0, 0, 1, 2]);
+  const crashesAt = Array.from({ length: crashes }, () => 1 + row.below(targetStep - 1));
+  const isPoisoned = row.hits(0.04);
+  return {
+    onStop,
+    crashesAt: [...new Set(crashesAt)].sort((a, b) => a - b),
+    poison: isPoisoned ? targetStep - 1 : null,
+  };
+}
+
+type Frame = Readonly<{ id: string; scenario: Scenario; on: readonly FaultName[]; chaosMs: number }>;
+
+/** Null where the kind that was drawn has nothing to meet in this scenario. */
+function drawFault(row: Row, { id, scenario, on, chaosMs }: Frame): Fault | null {
+  const kind = oneOf(row, on);
+  const moment = drawMoment(row, { scenario, chaosMs });
+  const target = drawTarget(row, { kind, scenario });
+  const forMs = 1_000 + row.below(120_000);
+  const ranges = Object.entries(kindOf(kind).args ?? {});
+  const args = Object.fromEntries(ranges.map(([name, [from, to]]) => [name, from + row.below(to - from + 1)]));
+  return target === null ? null : { id, kind, moment, target, forMs, args };
+}
+
+/** Half of the faults are aimed at a state of a run, which an instant would hardly ever meet. */
+function drawMoment(row: Row, { scenario, chaosMs }: Pick<Frame, "scenario" | "chaosMs">): Moment {
+  const atMs = row.below(chaosMs);
+  const [run, state, delayMs] = [oneOf(row, scenario.runs).name, oneOf(row, aimedStates), row.below(2_000)];
+  return row.hits(0.5) ? { run, state, delayMs } : { atMs };
+}
+
+function drawTarget(row: Row, { kind, scenario }: { kind: FaultName; scenario: Scenario }): string | null {
+  const { aim, needs } = kindOf(kind);
+  switch (aim) {
+    case "Node":
+      return nodeName(row.below(scenario.nodes));
+    case "Operator":
+      return operatorName(row.below(scenario.operators));
+    case "Server":
+      return "server";
+    case "Run": {
+      const fitting = scenario.runs.filter((run) =>
+        needs === "Volume" ? run.volume !== "None" : needs === "Bucket" ? run.hasBucket : true,
+      );
+      return fitting.length === 0 ? null : oneOf(row, fitting).name;
+    }
+    default:
+      return aim satisfies never;
+  }
+}
+
+/**
+ * A run whose only copy a plan damages may find nothing that verifies, and then it is right that it fails. Such a run asks
+ * to start over, so that its end is known before the play.
+ */
+function bearing(scenario: Scenario, faults: readonly Fault[]): Scenario {
+  const harmed = new Set(faults.filter(({ kind }) => kindOf(kind).harms !== undefined).map(({ target }) => target));
+  const losesPower = faults.some(({ kind }) => kind === "NodeLosesPower");
+  const mayLose = (run: RunScenario) => harmed.has(run.name) || (losesPower && run.volume === "None");
+  const runs = scenario.runs.map((run) => (mayLose(run) ? { ...run, noneVerified: "StartOver" as const } : run));
+  return { ...scenario, runs };
+}
+
+function oneOf<T>(row: Row, values: readonly T[]): T {
+  const value = values[row.below(values.length)];
+  if (value === undefined) throw new RangeError("Cannot draw one of no values");
+  return value;
+}
