@@ -3,10 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { startApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
-import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
-import { Credentials } from "../src/kubernetes/credentials.ts";
-import { RequestLimit } from "../src/kubernetes/request-limit.ts";
+import type { ApiClient } from "../src/kubernetes/client.ts";
+import type { Credentials } from "../src/kubernetes/credentials.ts";
 import { ApiServerControl } from "./api-server-control.ts";
+import { credentialsOf, testClient } from "./test-client.ts";
+
+export { credentialsOf, testClient } from "./test-client.ts";
+export { until } from "./until.ts";
 
 /** What the tests of a file share; there from its first `beforeAll` on. */
 export type TestApi = Readonly<{
@@ -83,37 +86,4 @@ async function testApiServer(whose: "Shared" | "Own"): Promise<TestApiServer> {
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/** A client as the operator makes one, with short waits and wide limits. */
-export function testClient(credentials: Credentials, observe?: RequestObserver): ApiClient {
-  return new ApiClient({
-    credentials,
-    limit: new RequestLimit({ perSecond: 1_000, burst: 1_000, inFlight: 64 }),
-    retry: { tries: 4, backoff: { firstMs: 10, maxMs: 100, random: Math.random }, longestRetryAfterMs: 2_000 },
-    timeoutMs: 5_000,
-    userAgent: "trainingrun-test",
-    ...(observe === undefined ? {} : { observe }),
-  });
-}
-
-/** Credentials of a kubeconfig. */
-export function credentialsOf(kubeconfigPath: string): Credentials {
-  return new Credentials({ kind: "Kubeconfig", path: kubeconfigPath });
-}
-
-/** Waits until a condition holds, and says what it was waiting for where it never does. */
-export async function until<T>(
-  what: string,
-  probe: () => T | undefined | Promise<T | undefined>,
-  timeoutMs = 10_000,
-): Promise<T> {
-  const endsAt = performance.now() + timeoutMs;
-  for (;;) {
-    const seen = await probe();
-    if (seen !== undefined && seen !== false) return seen;
-    if (performance.now() > endsAt)
-      throw new Error(`Cannot go on because this did not come true within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

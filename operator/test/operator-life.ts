@@ -1,10 +1,14 @@
 import { Operator } from "../src/control/operator.ts";
 import { decide } from "../src/core/decide.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
+import type { ServerClock } from "../src/kubernetes/server-clock.ts";
 import { credentialsOf, testClient } from "./api-server.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 
 const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
+
+/** `agentPort` is where agents listen that a test plays, `clock` what the operator takes for the server's. */
+type LifeOptions = Readonly<{ watchNodes: boolean; agentPort?: number; clock?: ServerClock }>;
 
 /** One operator behind a proxy of its own, so that it can be cut off as a killed process is. */
 export class OperatorLife {
@@ -16,20 +20,21 @@ export class OperatorLife {
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
-  readonly #watchNodes: boolean;
+  readonly #options: LifeOptions;
 
-  constructor(upstream: Credentials, options: Readonly<{ watchNodes: boolean }> = { watchNodes: true }) {
+  constructor(upstream: Credentials, options: LifeOptions = { watchNodes: true }) {
     this.proxy = new FaultProxy(upstream);
-    this.#watchNodes = options.watchNodes;
+    this.#options = options;
   }
 
   async begin(namespace: string): Promise<void> {
     this.#credentials = credentialsOf(await this.proxy.start());
+    const { clock, ...options } = this.#options;
     const operator = new Operator({
-      client: testClient(this.#credentials),
+      client: testClient(this.#credentials, undefined, clock),
       decide: (observed) => decide(observed, settings),
       namespaces: [namespace],
-      watchNodes: this.#watchNodes,
+      ...options,
       workers: 2,
       instance: "test",
       probeIntervalMs: 60_000,

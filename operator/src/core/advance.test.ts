@@ -129,3 +129,42 @@ describe("a node that is not ready, with a pod that trains", () => {
     expect(saidAt(5.5, { run, reports: [report], nodes }).said).toBe("False NodeSilent");
   });
 });
+
+describe("a node whose clock is off", () => {
+  const restored = (off: number): AgentReport => {
+    const time = at(300 + off);
+    const resume = {
+      version: 1,
+      run: "u",
+      attempt: 1,
+      podUid: "pod-1",
+      resume: null,
+      refused: [],
+      verifiedBytes: 0,
+      seconds: 0,
+      time,
+    } as const;
+    return {
+      podUid: "pod-1",
+      receivedAt: minutes(5),
+      heardAt: minutes(7.5),
+      state: answer({ restored: { ...resume, refused: [] } }),
+    };
+  };
+  const started = (off: number) => ({
+    ...training,
+    trainer: { ...training.trainer, startedAt: minutes(5) + off * 1000 },
+  });
+
+  test.each([-3600, 0, 3600])("by %i s has its trainer's first step waited for as long as any", (off) => {
+    const seen = { run: living(), reports: [restored(off)], pods: [started(off)] };
+    expect(saidAt(6.9, seen).said).toBe("False WaitingForFirstStep");
+    expect(saidAt(7, seen).said).toBe("False NoStepReported");
+  });
+
+  test("ahead does not keep an agent from being called silent", () => {
+    const seen = { run: living(), pods: [started(3600)], askingSince: minutes(5) };
+    expect(saidAt(5.5, seen).said).not.toContain("AgentSilent");
+    expect(saidAt(66, { ...seen, askingSince: minutes(64) }).said).toBe("Unknown AgentSilent");
+  });
+});

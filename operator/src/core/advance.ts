@@ -64,7 +64,10 @@ function beforeFirstStep(
 ): Addition {
   const restoredAt = report?.state.restored?.time;
   if (restoredAt === undefined) return restoring(entry);
-  const since = Math.max(instantOf(restoredAt), pod.trainer.startedAt ?? now);
+  const claimed = Math.max(instantOf(restoredAt), pod.trainer.startedAt ?? now);
+  // Both are of the node's clock. Where they cannot be, that is off, and it is since the operator heard of the restore.
+  const cannotBe = claimed < instantOf(entry.startTime) || claimed > now;
+  const since = cannotBe ? (report?.receivedAt ?? now) : claimed;
   const left = since + firstStepPatienceMs - now;
   if (left > 0) {
     return {

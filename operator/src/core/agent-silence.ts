@@ -8,12 +8,18 @@ export const agentPatienceMs = 60_000;
  * when its trainer began, or from when this operator began to ask, which may be later. Where that is not known, one
  * that has trained was heard by the operator before this one.
  */
-export function heardAt({ reports, askingSince }: Observed, pod: ObservedPod, hasTrained: boolean): Instant | null {
+export function heardAt(
+  { reports, askingSince, now }: Observed,
+  pod: ObservedPod,
+  hasTrained: boolean,
+): Instant | null {
   const report = reports.find(({ podUid }) => podUid === pod.uid);
   if (report !== undefined) return report.heardAt ?? null;
   const { startedAt } = pod.trainer;
   if (startedAt === null || (hasTrained && askingSince === undefined)) return null;
-  return Math.max(startedAt, askingSince ?? startedAt);
+  // By the node's clock, which may be off: not before there was the pod, and not later than now.
+  const began = Math.min(now, Math.max(pod.createdAt, startedAt));
+  return Math.max(began, askingSince ?? began);
 }
 
 /** Whether the agent of a pod has answered of late: then its node runs it, whatever is said of the node. */

@@ -5,8 +5,9 @@ import { creations } from "./creation.ts";
 import { deadlineOf, deadlineWait } from "./deadline.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
+import { unfenceable } from "./fencing.ts";
 import { tidyPods } from "./housekeeping.ts";
-import { instantOf } from "./instant.ts";
+import { instantOf, timeOf } from "./instant.ts";
 import { beginEntry } from "./ledger.ts";
 import { choiceToTake } from "./lineage.ts";
 import { newestMirrored } from "./mirror-health.ts";
@@ -41,7 +42,7 @@ export function decideNext(
   const obstacle =
     refusedSpec(run) ?? livingPod(observed, scene) ?? missingChoice(observed, status) ?? claimObstacle(claim);
   if (obstacle !== null) return blocked(observed, timed, obstacle);
-  const due = status.retry?.nextAttemptTime;
+  const due = dueTime(observed, status);
   if (due !== undefined && now < instantOf(due)) return backingOff(observed, timed, due);
   return begun(observed, add(timed, observed, { events: lostVolume(status, claim) }), settings);
 }
@@ -58,11 +59,19 @@ function lostVolume(status: TrainingRunStatus, claim: ClaimVerdict): readonly Ru
   return [{ type: "Warning", reason: "VolumeLost", message }];
 }
 
+/** When the next attempt may begin: never later than the longest wait, whoever wrote it by whatever clock. */
+function dueTime({ run, now }: Observed, { retry }: TrainingRunStatus): string | undefined {
+  const latest = now + run.spec.retry.backoff.maxSeconds * 1000;
+  const due = retry?.nextAttemptTime;
+  return due === undefined || instantOf(due) <= latest ? due : timeOf(latest);
+}
+
 function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {
   const { run, now } = observed;
   const status = beginEntry(withoutDue(draft.status), {
     generation: run.metadata.generation,
     podHash: podHash(run),
+    workers: run.spec.workers,
     from: choiceToTake(run, draft.status.base),
     now,
   });
@@ -73,8 +82,19 @@ function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {
     state: "Pending",
     statements: [progressing("Starting", `Attempt ${entry.number} is being created.`)],
     actions: creations(observed, { status, entry, settings }),
-    events: [{ type: "Normal", reason: "AttemptStarted", message: startMessage(entry, draft.status) }],
+    events: [
+      { type: "Normal", reason: "AttemptStarted", message: startMessage(entry, draft.status) },
+      ...withoutFence(observed, entry, status),
+    ],
   });
+}
+
+/** Told before it is needed: with these means, a lost node can only be waited for. */
+function withoutFence(observed: Observed, { number }: AttemptEntry, status: TrainingRunStatus): readonly RunEvent[] {
+  const why = observed.run.spec.nodeLost.policy === "Fence" ? unfenceable(observed, status) : null;
+  if (why === null) return [];
+  const message = `Attempt ${number} will be waited for if its node is lost, whatever spec.nodeLost says: ${why}.`;
+  return [{ type: "Warning", reason: "FenceUnavailable", message: message.slice(0, 1024) }];
 }
 
 function withoutDue(status: TrainingRunStatus): TrainingRunStatus {
@@ -127,9 +147,11 @@ function blocked(observed: Observed, draft: Draft, { reason, message }: Obstacle
 }
 
 function backingOff(observed: Observed, draft: Draft, due: string): Draft {
-  const last = draft.status.attempts?.[0];
+  const { retry, attempts } = draft.status;
+  const last = attempts?.[0];
   const message = `Attempt ${(last?.number ?? 0) + 1} begins at ${due}, because attempt ${last?.number} ended: ${last?.cause}. ${last?.message ?? ""}`;
   return add(draft, observed, {
+    status: retry === undefined ? draft.status : { ...draft.status, retry: { ...retry, nextAttemptTime: due } },
     state: "Backoff",
     statements: [progressing("Backoff", message.trim())],
     waits: [instantOf(due) - observed.now],

@@ -37,6 +37,16 @@ describe("the deadline of a run", () => {
   });
 });
 
+test("a wait that was written by a clock which was ahead is cut to the longest that the spec allows", () => {
+  const retry = { failures: 1, failuresLeft: 2, disruptions: 0, fruitless: 1, nextAttemptTime: at(7200) };
+  const run = runWith({ metadata: held, status: { attempt: 1, retry } });
+  const early = decideOn({ run });
+  expect([early.status.retry?.nextAttemptTime, early.requeueAfterMs]).toEqual(["2026-01-01T00:06:00.000Z", 300_000]);
+  const later = decideOn({ run: { ...run, status: early.status }, now: start + 160_000 });
+  expect([later.status.retry?.nextAttemptTime, later.requeueAfterMs]).toEqual(["2026-01-01T00:06:00.000Z", 200_000]);
+  expect(kinds(decideOn({ run: { ...run, status: later.status }, now: start + 360_000 }))).toContain("CreatePod");
+});
+
 describe("a pod that was asked to stop and that its kubelet does not end", () => {
   const asked = { deletionTimestamp: at(60), deletionGracePeriodSeconds: 30 };
   const hanging = podWith({

@@ -5,6 +5,7 @@ import type { KubeObject } from "./kube-object.ts";
 import type { RequestClass, RequestLimit } from "./request-limit.ts";
 import { pathOf, type Target } from "./resource.ts";
 import { type Repeat, type RetryOptions, withRetries } from "./retry.ts";
+import { ServerClock } from "./server-clock.ts";
 
 /** One page of a list. */
 export type Page<T extends KubeObject> = Readonly<{
@@ -28,6 +29,10 @@ export type ApiClientOptions = Readonly<{
   timeoutMs: number;
   userAgent: string;
   observe?: RequestObserver;
+  /** Told of the date of every answer; one of its own where absent. */
+  clock?: ServerClock;
+  /** Asked right before each write is sent; what it throws is thrown instead. */
+  mayWrite?: () => void;
 }>;
 
 /** A request's bounds: when its caller leaves, and where it is less patient than the client itself. */
@@ -51,10 +56,13 @@ export type WatchBody = AsyncIterable<Uint8Array>;
  * reads are repeated on 429, 5xx and lost connections, writes only where a repeat is safe (retry.ts).
  */
 export class ApiClient {
+  /** The server's, as its answers tell it. */
+  readonly clock: ServerClock;
   readonly #options: ApiClientOptions;
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
+    this.clock = options.clock ?? new ServerClock();
   }
 
   /** Reads one object from the server itself, past every cache. */
@@ -147,10 +155,12 @@ export class ApiClient {
   }
 
   async #send(request: Request, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const { server, headers, dispatcher } = await this.#options.credentials.current();
+    // Asked last: to wait for a place, or for credentials, may have taken longer than the right to write lasts.
+    if (request.method !== "GET") this.#options.mayWrite?.();
     const startedAt = performance.now();
     let code = 0;
     try {
-      const { server, headers, dispatcher } = await this.#options.credentials.current();
       const base = new URL(server);
       const answer = await this.#reach(
         request,
@@ -171,6 +181,7 @@ export class ApiClient {
         }),
       );
       code = answer.statusCode;
+      this.clock.hear(answer.headers.date, startedAt);
       if (code >= 200 && code < 300) return answer;
       if (code === 401) this.#options.credentials.expire();
       throw refusal(answer, await text(answer.body, request), request);

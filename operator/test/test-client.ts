@@ -1,0 +1,22 @@
+import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
+import { Credentials } from "../src/kubernetes/credentials.ts";
+import { RequestLimit } from "../src/kubernetes/request-limit.ts";
+import type { ServerClock } from "../src/kubernetes/server-clock.ts";
+
+/** A client as the operator makes one, with short waits and wide limits. */
+export function testClient(credentials: Credentials, observe?: RequestObserver, clock?: ServerClock): ApiClient {
+  return new ApiClient({
+    credentials,
+    limit: new RequestLimit({ perSecond: 1_000, burst: 1_000, inFlight: 64 }),
+    retry: { tries: 4, backoff: { firstMs: 10, maxMs: 100, random: Math.random }, longestRetryAfterMs: 2_000 },
+    timeoutMs: 5_000,
+    userAgent: "trainingrun-test",
+    ...(observe === undefined ? {} : { observe }),
+    ...(clock === undefined ? {} : { clock }),
+  });
+}
+
+/** Credentials of a kubeconfig. */
+export function credentialsOf(kubeconfigPath: string): Credentials {
+  return new Credentials({ kind: "Kubeconfig", path: kubeconfigPath });
+}
