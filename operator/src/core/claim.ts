@@ -1,5 +1,6 @@
 import { labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { isTrue } from "./conditions.ts";
 import type { Manifest } from "./decision.ts";
 import { claimNameOf, runLabels } from "./names.ts";
 import type { ObservedVolume } from "./observed.ts";
@@ -39,6 +40,24 @@ export function judgeClaim(run: TrainingRun, volume: ObservedVolume): ClaimVerdi
     return wait("ClaimLost", `the volume behind the claim ${claimName} is gone: bring the volume back${orElse}`);
   }
   return { kind: "Ready" };
+}
+
+/**
+ * The claim is being deleted, which nobody can take back; it stands for as long as a pod uses it. Null where it is not, and
+ * where the run is over or goes itself.
+ */
+export function goingClaim(run: TrainingRun, volume: ObservedVolume): Obstacle | null {
+  if (volume.kind !== "Present" || !volume.deletionRequested || run.metadata.deletionTimestamp !== undefined)
+    return null;
+  if (isTrue(run.status.conditions, "Complete") || isTrue(run.status.conditions, "Failed")) return null;
+  const rest =
+    run.spec.checkpoint.objectStore === undefined
+      ? "Copy what you need from the running pod before that."
+      : "What is in the object store stays, and the run goes on from there.";
+  return {
+    reason: "ClaimTerminating",
+    message: `The claim ${volume.claimName} is being deleted, and goes with all checkpoints on it as soon as no pod uses it. ${rest}`,
+  };
 }
 
 function judgeAbsent(run: TrainingRun, claimName: string): ClaimVerdict {

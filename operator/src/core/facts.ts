@@ -39,8 +39,12 @@ export type AttemptFacts = Readonly<{
   refused: readonly RefusedSummary[];
   /** Present problems of the storage; null when the agent has not answered. */
   problems: AgentState["problems"] | null;
+  /** What the trainer's process was doing when it had done no step for long; null where nothing is said of that now. */
+  dump: string | null;
   /** How far the object store is; null without one, and when the agent has not answered. */
   mirror: MirrorState | null;
+  /** Whether the object store refuses to create a key twice; null where nobody has told. */
+  fences: boolean | null;
 }>;
 
 /** Gathers the facts about one pod of the given attempt. On an ephemeral volume only what is mirrored is saved. */
@@ -72,7 +76,9 @@ export function factsOf(
     noneVerified: agent?.kind === "restore-failed" && agent.failure === "NoVerifiedCheckpoint",
     refused: [...((agent ?? served)?.refused ?? []), ...(state?.refused ?? []), ...(state?.restored?.refused ?? [])],
     problems: state?.problems ?? null,
+    dump: state?.stall?.dump ?? null,
     mirror: state?.mirror ?? null,
+    fences: state?.fences ?? null,
   };
 }
 

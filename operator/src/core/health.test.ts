@@ -211,6 +211,20 @@ describe("GracePeriodSufficient", () => {
   });
 
   test.each([
+    ["for the save and its upload", { mirror: mirror({ bytesPerSecond: 50 }) }, ephemeral, 60],
+    ["in steps of half a minute where it is long", { mirror: mirror({ bytesPerSecond: 25 }) }, ephemeral, 120],
+    ["never below what a run may have", {}, {}, 10],
+  ])("says how long it has to be, with a quarter to spare: %s", (_, state, spec, seconds) => {
+    const decision = decided({ progress, ...state }, spec);
+    expect(decision.status.graceNeededSeconds).toBe(seconds);
+    const { status, message } = condition(decision, "GracePeriodSufficient") ?? {};
+    if (status === "False")
+      expect(message).toContain(`spec.template.spec.terminationGracePeriodSeconds to ${seconds}.`);
+    const silent = decideOn({ run: living({ spec, status: decision.status as Fields }), pods: [pod] });
+    expect(silent.status.graceNeededSeconds).toBe(seconds);
+  });
+
+  test.each([
     [
       "a paced save is reckoned by the speed of its bytes",
       { lastSeconds: 90, lastBytes: 2000, bytesPerSecond: 1000 },
@@ -254,6 +268,10 @@ describe("GracePeriodSufficient", () => {
     ["that was killed after one that timed out", [{ cause: "Crashed" }, timedOut(30)], "False", "attempt 1 could not"],
   ])("of an attempt %s", (_, ends, status, words) => {
     expect(after(...ends)).toMatchObject({ status, message: expect.stringContaining(words) });
+  });
+
+  test("of an attempt that timed out says to double what was not enough", () => {
+    expect(after(timedOut(30))?.message).toContain("terminationGracePeriodSeconds to 60.");
   });
 
   test("is not known before an upload was seen, where only what is uploaded counts", () => {

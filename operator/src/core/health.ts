@@ -1,16 +1,35 @@
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
-import type { Statement } from "./conditions.ts";
+import { goingClaim } from "./claim.ts";
+import { isTold, type Statement } from "./conditions.ts";
 import type { RunEvent } from "./decision.ts";
 import type { AttemptFacts } from "./facts.ts";
 import { gracePeriod } from "./grace-period.ts";
 import { mirrorProblem, mirrorWords } from "./mirror-health.ts";
 import { adviceOn } from "./object-store-advice.ts";
+import type { Observed } from "./observed.ts";
 import { durabilityOf } from "./pod-environment.ts";
 
 /** What the checkpoints' state amounts to, for people. */
-export function healthStatements(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
-  return [...checkpointsHealthy(run, status, facts), ...resumePoint(run, status), ...gracePeriod(run, status, facts)];
+export function healthStatements(
+  observed: Observed,
+  status: TrainingRunStatus,
+  facts: AttemptFacts | null,
+): Statement[] {
+  const { run } = observed;
+  return [
+    ...checkpointsHealthy(observed, status, facts),
+    ...resumePoint(run, status),
+    ...gracePeriod(run, status, facts),
+  ];
+}
+
+/** A warning once the claim begins to go. */
+export function healthEvents({ run, volume }: Observed): RunEvent[] {
+  const going = goingClaim(run, volume);
+  if (going === null || isTold(run.status.conditions, { type: "CheckpointsHealthy", status: "False", ...going }))
+    return [];
+  return [{ type: "Warning", ...going }];
 }
 
 /** One warning for every checkpoint that was found damaged since the last pass. */
@@ -29,11 +48,19 @@ export function refusalEvents(before: TrainingRunStatus, after: TrainingRunStatu
     }));
 }
 
-function checkpointsHealthy(run: TrainingRun, status: TrainingRunStatus, facts: AttemptFacts | null): Statement[] {
+function checkpointsHealthy(
+  { run, volume }: Observed,
+  status: TrainingRunStatus,
+  facts: AttemptFacts | null,
+): Statement[] {
   const type = "CheckpointsHealthy";
   const mirror = facts?.mirror ?? null;
   const behind = mirror === null ? null : mirrorProblem(run, status, mirror);
-  const present = [...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason), behind];
+  const present = [
+    goingClaim(run, volume),
+    ...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason),
+    behind,
+  ];
   const [first, ...others] = [...present, unavailable(run, status) ?? unverified(status)].filter(
     (each) => each !== null,
   );

@@ -149,7 +149,7 @@ describe("the failure budget", () => {
     #crash(): void {
       if (this.#openAttempt() === undefined) return;
       const ending = { cause: "Crashed", charge: "Failure", reason: "", message: "" } as const;
-      const ended = endEntry(this.status, { ending, at: start, trainerEndedAt: null });
+      const ended = endEntry(this.status, { ending, at: start, trainerEndedAt: null, now: start });
       const { retry } = runWith({ spec: { retry: { failures: 1000 } } }).spec;
       const budget = ended.retry ?? { failures: 0, failuresLeft: 1000, disruptions: 0, fruitless: 0 };
       this.status = { ...ended, retry: charge(budget, retry, { charge: "Failure", reached: 0 }).budget };

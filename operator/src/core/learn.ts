@@ -3,6 +3,7 @@ import type { TrainingRun } from "../api/training-run.ts";
 import { freshBudget, rebase, refill, withSpec } from "./budget.ts";
 import { nextCatalogue, summaryOf } from "./catalogue.ts";
 import type { AttemptFacts } from "./facts.ts";
+import { livingSpan, withGoodput } from "./goodput.ts";
 import { instantOf, secondsText, timeOf } from "./instant.ts";
 import { bookLostSteps, emptyTotals, openEntry } from "./ledger.ts";
 import { forgetChoice, nextBase } from "./lineage.ts";
@@ -33,18 +34,29 @@ function withFacts(
   const known = leftBehind ? onNewLineage(status, entry, facts) : status;
   const catalogue = nextCatalogue(known, facts);
   const retry = known.retry ?? freshBudget(run.spec.retry);
-  const described = bookLostSteps(
-    { ...known, attempts: [describe(entry, facts), ...(known.attempts ?? []).slice(1)] },
-    facts,
-  );
+  const described = { ...known, attempts: [describe(entry, facts), ...(known.attempts ?? []).slice(1)] };
+  const booked = facts.opened ? bookLostSteps(described, keptStep(status, entry, facts)) : described;
+  const progress = progressOf(known, entry, facts);
   return {
-    ...described,
+    ...booked,
     ...catalogue,
     ...(base ? { base } : {}),
-    ...progressOf(known, entry, facts),
+    ...progress,
+    ...intervalOf(facts),
+    totals: withGoodput(booked.totals ?? emptyTotals, livingSpan({ ...booked, ...progress })),
     // By what the agent says of its own lineage: status may still hold the newest of one that was left.
     retry: refill(retry, run.spec.retry, facts.latestVerified?.step),
   };
+}
+
+/** What an attempt opens with was not lost. Nor was what its user left behind by choosing an older one. */
+function keptStep(
+  { latestVerified }: TrainingRunStatus,
+  { from }: AttemptEntry,
+  { resumedFrom }: AttemptFacts,
+): number {
+  const resumed = resumedFrom?.step ?? 0;
+  return from === undefined ? resumed : Math.max(resumed, latestVerified?.step ?? 0);
 }
 
 /** What was newest in the lineage that was left is not newest in the one that begins, and progress counts from its base. */
@@ -83,6 +95,12 @@ function progressOf(
   return polled ? { progress: polled } : {};
 }
 
+function intervalOf({ progress }: AttemptFacts): Pick<TrainingRunStatus, "interval"> {
+  if (progress?.interval === undefined) return {};
+  const { seconds, why } = progress.interval;
+  return { interval: { seconds: secondsText(seconds * 1000), why } };
+}
+
 function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
   return {
     ...entry,
@@ -96,6 +114,8 @@ function describe(entry: AttemptEntry, facts: AttemptFacts): AttemptEntry {
       : { finalCheckpoint: facts.finalCheckpoint, graceSeconds: facts.graceSeconds }),
     ...(facts.graceUsedSeconds === null ? {} : { graceUsedSeconds: secondsText(facts.graceUsedSeconds * 1000) }),
     ...facts.resume,
+    ...(facts.dump === null ? {} : { dump: facts.dump }),
+    ...(facts.fences === null ? {} : { fences: facts.fences }),
     ...recovery(entry, facts),
   };
 }

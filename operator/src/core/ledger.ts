@@ -1,7 +1,7 @@
 import type { Cause } from "../api/cause.ts";
 import { type AttemptEntry, statusLimits, type Totals, type TrainingRunStatus } from "../api/status.ts";
 import type { Ending } from "./cause.ts";
-import type { AttemptFacts } from "./facts.ts";
+import { beganAt, stepsOf, trainingMs, withGoodput } from "./goodput.ts";
 import { instantOf, secondsText, timeOf } from "./instant.ts";
 import type { Instant } from "./observed.ts";
 
@@ -15,7 +15,6 @@ export const emptyTotals: Totals = {
   lostSteps: 0,
   wallSeconds: 0,
   trainingSeconds: 0,
-  goodput: "0",
 };
 
 /** Ends that are the user's own will: they say nothing about whether the run gets on. */
@@ -41,6 +40,7 @@ export function openEntry(status: TrainingRunStatus): AttemptEntry | null {
 export type Beginning = Readonly<{
   generation: number;
   podHash?: string;
+  workers?: number;
   from: string | undefined;
   now: Instant;
 }>;
@@ -48,7 +48,7 @@ export type Beginning = Readonly<{
 /** Puts a new attempt at the head of the ledger. What falls off its end lives on in the totals. */
 export function beginEntry(
   status: TrainingRunStatus,
-  { generation, podHash, from, now }: Beginning,
+  { generation, podHash, workers = 1, from, now }: Beginning,
 ): TrainingRunStatus {
   const number = (status.attempt ?? 0) + 1;
   const last = status.attempts?.[0];
@@ -57,6 +57,7 @@ export function beginEntry(
     number,
     generation,
     ...(podHash === undefined ? {} : { podHash }),
+    ...(workers === 1 ? {} : { workers }),
     pods: [],
     startTime: timeOf(now),
     ...(from === undefined ? {} : { from }),
@@ -70,14 +71,19 @@ export function beginEntry(
   };
 }
 
+/** How an attempt ended. `at` and `trainerEndedAt` are of its node's clock, `now` is the operator's. */
+export type EndOfAttempt = Readonly<{ ending: Ending; at: Instant; trainerEndedAt: Instant | null; now: Instant }>;
+
 /** Writes the end into the open entry and counts it: the one place where anything is counted (I9). */
 export function endEntry(
   status: TrainingRunStatus,
-  { ending, at, trainerEndedAt }: { ending: Ending; at: Instant; trainerEndedAt: Instant | null },
+  { ending, at, trainerEndedAt, now }: EndOfAttempt,
 ): TrainingRunStatus {
   const [entry, ...earlier] = status.attempts ?? [];
   if (entry === undefined || entry.endTime !== undefined) return status;
-  const end = Math.max(at, instantOf(entry.startTime));
+  const start = instantOf(entry.startTime);
+  // What cannot be is of a clock that is off: then it ended when that was seen.
+  const end = Math.max(start, at < start || at > now ? now : at);
   const ended: AttemptEntry = {
     ...entry,
     endTime: timeOf(end),
@@ -91,7 +97,10 @@ export function endEntry(
   return {
     ...status,
     attempts: [ended, ...earlier],
-    totals: count(status.totals ?? emptyTotals, ended, { end, trainingEnd: trainerEndedAt ?? end }),
+    totals: count(status.totals ?? emptyTotals, ended, {
+      end,
+      trainingEnd: lastStepAt(status) ?? trainerEndedAt ?? end,
+    }),
   };
 }
 
@@ -106,22 +115,30 @@ export function reachedStep({ lastStep = 0, resumedFrom }: AttemptEntry): number
   return Math.max(lastStep, resumedFrom?.step ?? 0);
 }
 
-/** Once an attempt has opened it is known what the ones before it lost: their last step less the one resumed from. */
-export function bookLostSteps(status: TrainingRunStatus, facts: AttemptFacts): TrainingRunStatus {
-  if (!facts.opened) return status;
-  const [entry, ...earlier] = status.attempts ?? [];
-  if (entry === undefined) return status;
-  const resumed = facts.resumedFrom?.step ?? 0;
-  const firstBooked = earlier.findIndex(({ lostSteps }) => lostSteps !== undefined);
-  const unbooked = firstBooked === -1 ? earlier.length : firstBooked;
+/**
+ * Books what ended attempts lost that have lost nothing on record yet: their last step less the one that was kept. It is
+ * known once another attempt has opened, or once none will.
+ */
+export function bookLostSteps(status: TrainingRunStatus, keptStep: number): TrainingRunStatus {
+  const { attempts = [] } = status;
+  const living = attempts.filter(({ endTime }) => endTime === undefined);
+  const ended = attempts.slice(living.length);
+  const firstBooked = ended.findIndex(({ lostSteps }) => lostSteps !== undefined);
+  const unbooked = firstBooked === -1 ? ended.length : firstBooked;
   if (unbooked === 0) return status;
-  const booked = earlier.map((past, index) =>
-    index < unbooked ? { ...past, lostSteps: Math.max(0, (past.lastStep ?? 0) - resumed) } : past,
-  );
+  const fresh = ended
+    .slice(0, unbooked)
+    .map((past) => ({ ...past, lostSteps: Math.max(0, (past.lastStep ?? 0) - keptStep) }));
   const totals = status.totals ?? emptyTotals;
-  const lostSteps =
-    totals.lostSteps + booked.slice(0, unbooked).reduce((sum, { lostSteps }) => sum + (lostSteps ?? 0), 0);
-  return { ...status, attempts: [entry, ...booked], totals: withGoodput({ ...totals, lostSteps }) };
+  const lostSteps = fresh.reduce((sum, past) => sum + past.lostSteps, totals.lostSteps);
+  const booked = [...living, ...fresh, ...ended.slice(unbooked)];
+  return { ...status, attempts: booked, totals: withGoodput({ ...totals, lostSteps }, null) };
+}
+
+/** When the attempt's last step was done, by its trainer's clock, where that is known. */
+function lastStepAt({ attempts, progress }: TrainingRunStatus): Instant | null {
+  const lastStep = attempts?.[0]?.lastStep;
+  return lastStep === undefined || progress?.step !== lastStep ? null : instantOf(progress.lastUpdateTime);
 }
 
 function count(
@@ -129,24 +146,18 @@ function count(
   entry: AttemptEntry,
   { end, trainingEnd }: { end: Instant; trainingEnd: Instant },
 ): Totals {
-  const start = instantOf(entry.startTime) - Number(entry.recoverySeconds?.detect ?? 0) * 1000;
-  const firstStep = entry.firstStepTime === undefined ? null : instantOf(entry.firstStepTime);
-  const training = firstStep === null ? 0 : Math.max(0, trainingEnd - firstStep);
-  const steps = Math.max(0, (entry.lastStep ?? 0) - (entry.resumedFrom?.step ?? 0));
-  return withGoodput({
-    ...totals,
-    attempts: totals.attempts + 1,
-    disruptions: totals.disruptions + (entry.charge === "Disruption" ? 1 : 0),
-    failures: totals.failures + (entry.charge === "Failure" ? 1 : 0),
-    stalls: totals.stalls + (entry.cause === "Stalled" ? 1 : 0),
-    steps: totals.steps + (entry.lastStep === undefined ? 0 : steps),
-    wallSeconds: totals.wallSeconds + Math.round((end - start) / 1000),
-    trainingSeconds: totals.trainingSeconds + Math.round(training / 1000),
-  });
-}
-
-function withGoodput(totals: Totals): Totals {
-  const kept = totals.steps === 0 ? 1 : 1 - Math.min(1, totals.lostSteps / totals.steps);
-  const share = totals.wallSeconds === 0 ? 0 : (totals.trainingSeconds / totals.wallSeconds) * kept;
-  return { ...totals, goodput: Math.min(1, share).toFixed(3) };
+  const start = beganAt(entry);
+  return withGoodput(
+    {
+      ...totals,
+      attempts: totals.attempts + 1,
+      disruptions: totals.disruptions + (entry.charge === "Disruption" ? 1 : 0),
+      failures: totals.failures + (entry.charge === "Failure" ? 1 : 0),
+      stalls: totals.stalls + (entry.cause === "Stalled" ? 1 : 0),
+      steps: totals.steps + stepsOf(entry),
+      wallSeconds: totals.wallSeconds + Math.round((end - start) / 1000),
+      trainingSeconds: totals.trainingSeconds + Math.round(trainingMs(entry, trainingEnd, end - start) / 1000),
+    },
+    null,
+  );
 }

@@ -7,12 +7,13 @@ import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
-import { endEntry, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
+import { bookLostSteps, endEntry, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
 import { assumedBase, choiceOf } from "./lineage.ts";
 import { finalNotMirrored } from "./mirror-health.ts";
 import type { Instant, Observed } from "./observed.ts";
 import { membersOf, type Survey } from "./survey.ts";
 import { newSuspect, stuckStep } from "./suspect.ts";
+import { workerOf } from "./workers.ts";
 
 /** So many attempts in a row that an edit threw away are followed at once. */
 const freeSuperseded = 3;
@@ -27,6 +28,8 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
   const neverHadPods =
     scene.members.length === 0 && entry.pods.length === 0 && draft.status.stop?.attempt === entry.number;
   if (ended === null && !neverHadPods) return draft;
+  // Nobody looks for the pods of a closed attempt: one that is not found by its labels would keep our finalizer for good.
+  if (scene.members.some(({ pod }) => pod.altered.length > 0)) return draft;
   const members = membersOf(scene, observed);
   const ending = classify(endedAttempt(observed.run, draft.status, members));
   const trainerEndedAt = scene.members.flatMap(({ pod }) =>
@@ -34,10 +37,15 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
       ? [pod.trainer.state.finishedAt]
       : [],
   );
-  const { stop: _, ...status } = endEntry(draft.status, {
+  const {
+    stop: _stop,
+    silence: _silence,
+    ...status
+  } = endEntry(draft.status, {
     ending,
     at: ended?.at ?? observed.now,
     trainerEndedAt: trainerEndedAt.length === 0 ? null : Math.max(...trainerEndedAt),
+    now: observed.now,
   });
   const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending)] };
   return follow(observed, withChoiceTaken(observed.run, counted, members), ending);
@@ -48,7 +56,8 @@ function withChoiceTaken(run: TrainingRun, draft: Draft, members: readonly Membe
   const { status } = draft;
   const entry = status.attempts?.[0];
   if (entry === undefined) return draft;
-  const leader = members.find((member) => uidOf(member) === entry.pods[0]?.uid);
+  const first = entry.pods.find((pod) => workerOf(entry, pod) === 0);
+  const leader = members.find((member) => uidOf(member) === first?.uid);
   const base = assumedBase(status.base, { entry, leader });
   if (base === null) return draft;
   const step = choiceOf(run) === base.from ? run.spec.resume.from?.step : undefined;
@@ -176,7 +185,10 @@ export function fail(
   draft: Draft,
   { reason, message }: { reason: string; message: string },
 ): Draft {
+  // No attempt follows that could tell what was lost by what it resumes from.
+  const keptStep = reason === "NoVerifiedCheckpoint" ? 0 : (draft.status.latestVerified?.step ?? 0);
   return add(draft, observed, {
+    status: bookLostSteps(draft.status, keptStep),
     state: "Failed",
     statements: [
       { type: "Failed", status: "True", reason, message },

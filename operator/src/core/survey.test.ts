@@ -45,7 +45,7 @@ describe("a recorded pod that is gone from the API", () => {
     expect(status).toMatchObject({ state: "Backoff", retry: { failures: 0 } });
   });
 
-  test("is not given up by an edit to nodeLost: Fence, which this version does not do", () => {
+  test("is not given up the moment that an edit asks for nodeLost: Fence", () => {
     const fence = { spec: { nodeLost: { policy: "Fence", afterSeconds: 60 } }, metadata: { generation: 2 } };
     const { status } = removedOn(silent, fence);
     expect(status).toMatchObject({ state: "Fencing", attempt: 1 });
@@ -88,11 +88,11 @@ describe("the pods of a gang of 20", () => {
       status: { containerStatuses: [running("trainer")], initContainerStatuses: [running("agent")] },
     }),
   );
-  const run = living({ entry: { pods: [] } });
+  const run = living({ entry: { workers: 20, pods: [] } });
   const known = decideOn({ run, pods: pods.toReversed() }).status;
 
   test("are all on record while the attempt lives, by worker, and are none of them taken for strays", () => {
-    expect(known.attempts?.[0]?.pods).toEqual(pods.map(({ uid, node }) => ({ uid, node })));
+    expect(known.attempts?.[0]?.pods).toEqual(pods.map(({ uid, worker, node }) => ({ uid, worker, node })));
     const again = decideOn({ run: { ...run, status: known }, pods });
     expect(again.actions).toEqual([]);
     expect(again.status.attempts?.[0]?.pods).toEqual(known.attempts?.[0]?.pods);
@@ -107,7 +107,8 @@ describe("the pods of a gang of 20", () => {
 
   test("are folded to the first eight and a count once the attempt has ended", () => {
     const ending = { cause: "Crashed", charge: "Failure", reason: "", message: "" } as const;
-    const [entry] = endEntry(known, { ending, at: start + 1000, trainerEndedAt: null }).attempts ?? [];
+    const [entry] =
+      endEntry(known, { ending, at: start + 1000, trainerEndedAt: null, now: start + 1000 }).attempts ?? [];
     expect(entry?.pods.map(({ uid }) => uid)).toEqual(pods.slice(0, 8).map(({ uid }) => uid));
     expect(entry?.podCount).toBe(20);
   });
@@ -117,7 +118,7 @@ describe("the pods of a gang of 20", () => {
     if (first === undefined) throw new Error("A gang has pods");
     const copies = Array.from({ length: 9 }, (_, index) => ({ ...first, name: `copy-${index}`, uid: `copy-${index}` }));
     const decision = decideOn({ run, pods: [first, ...copies] });
-    expect(decision.status.attempts?.[0]?.pods).toEqual([{ uid: "pod-0", node: "node-0" }]);
-    expect(kinds(decision)).toEqual(copies.map(() => "DeletePod"));
+    expect(decision.status.attempts?.[0]?.pods).toEqual([{ uid: "pod-0", worker: 0, node: "node-0" }]);
+    expect(kinds(decision).filter((kind) => kind !== "CreatePod")).toEqual(copies.map(() => "DeletePod"));
   });
 });
