@@ -1,24 +1,35 @@
 import type { ObservedPod } from "../core/observed.ts";
-import type { ApiClient, Bound } from "../kubernetes/client.ts";
+import { Allowance } from "../kubernetes/allowance.ts";
+import type { ApiClient, Bound, Query } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { events } from "../kubernetes/resource.ts";
 import type { Log } from "./log.ts";
 
-export type ProblemsOptions = Readonly<{ client: ApiClient; log: Log; now: () => number }>;
+export type ProblemsOptions = Readonly<{
+  client: ApiClient;
+  log: Log;
+  /** Milliseconds of a clock that nobody sets. */
+  now?: () => number;
+}>;
 
 /**
  * What the cluster says about a claim that does not bind and a pod whose containers are not made. Provisioners and
- * kubelets say it only in events, which are read for such objects alone, and at most every quarter minute each. It is
+ * kubelets say it only in events, which are read for such objects alone, at most every quarter minute each, and in one
+ * namespace at most once a second: for each read the API server looks through all events that the namespace has. It is
  * a diagnosis: where it cannot be had, in a namespace whose events may not be read or from a server in trouble,
  * everything goes on without.
  */
 export class Problems {
   readonly #options: ProblemsOptions;
+  readonly #now: () => number;
+  readonly #reads = new Allowance({ burst: 10, refillMs: 1_000, mostThings: 1_024 });
   readonly #known = new Map<string, Readonly<{ words: string; readAt: number }>>();
+  readonly #queues = new Map<string, Readonly<{ told: readonly Told[]; readAt: number }>>();
   #saidSo = false;
 
   constructor(options: ProblemsOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** The newest warning about the claim; empty where it is bound or nothing was said. */
@@ -36,6 +47,19 @@ export class Problems {
     return await this.#words({ uid, namespace }, presentWarning, bound);
   }
 
+  /**
+   * Why its queue has not let the pod go yet; empty where it has not said. Kueue says it of an object that it keeps for the
+   * pod and that is named after it. What it says of a whole namespace is read at once: many pods may wait there.
+   */
+  async ofQueued({ name }: Pick<ObservedPod, "name">, namespace: string, bound: Bound): Promise<string> {
+    const known = this.#queues.get(namespace);
+    const isFresh = known !== undefined && this.#now() - known.readAt < rereadMs;
+    const told = isFresh ? known.told : await this.#read(namespace, queueSays, bound);
+    if (told === undefined) return "";
+    if (!isFresh) this.#queues.set(namespace, { told, readAt: this.#now() });
+    return told.findLast(({ regarding }) => isKeptFor(name, regarding?.name ?? ""))?.note ?? "";
+  }
+
   /** The object has got on, or is gone. */
   forget(uid: string): void {
     this.#known.delete(uid);
@@ -44,17 +68,17 @@ export class Problems {
   async #words(object: Subject, choose: (told: readonly Told[]) => Told | undefined, bound: Bound): Promise<string> {
     const { uid } = object;
     const known = this.#known.get(uid);
-    if (known !== undefined && this.#options.now() - known.readAt < rereadMs) return known.words;
-    const told = await this.#told(object, bound);
+    if (known !== undefined && this.#now() - known.readAt < rereadMs) return known.words;
+    if (!this.#reads.take(object.namespace ?? "", this.#now())) return known?.words ?? "";
+    const told = await this.#read(object.namespace, { fieldSelector: `regarding.uid=${uid}`, limit: "50" }, bound);
     const words = told === undefined ? (known?.words ?? "") : (choose(told)?.note ?? "");
-    this.#known.set(uid, { words, readAt: this.#options.now() });
+    this.#known.set(uid, { words, readAt: this.#now() });
     return words;
   }
 
-  /** All events about an object, the newest last. Undefined where they could not be read, which is said once until it works again. */
-  async #told({ uid, namespace }: Subject, { signal }: Bound): Promise<readonly Told[] | undefined> {
+  /** The events chosen, the newest last. Undefined where they could not be read, which is said once until it works again. */
+  async #read(namespace: string | undefined, query: Query, { signal }: Bound): Promise<readonly Told[] | undefined> {
     const { client, log } = this.#options;
-    const query = { fieldSelector: `regarding.uid=${uid}`, limit: "50" };
     const bound = { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]), purpose: "Work" } as const;
     try {
       const { items } = await client.list<Told>({ resource: events, namespace }, query, bound);
@@ -76,6 +100,7 @@ type Told = KubeObject &
   Readonly<{
     type?: string;
     note?: string;
+    regarding?: { name?: string };
     eventTime?: string | null;
     deprecatedLastTimestamp?: string | null;
     series?: { lastObservedTime?: string };
@@ -84,6 +109,15 @@ type Told = KubeObject &
 const rereadMs = 15_000;
 /** A pass does not wait longer for a diagnosis. */
 const patienceMs = 2_000;
+
+/** Kueue's scheduler says why it passed something over. */
+const queueSays: Query = { fieldSelector: "regarding.kind=Workload,reason=Pending", limit: "500" };
+
+/** `pod-<its name>-` and a few letters and figures that tell pods of one name apart. */
+function isKeptFor(pod: string, kept: string): boolean {
+  const prefix = `pod-${pod}-`;
+  return kept.startsWith(prefix) && !kept.slice(prefix.length).includes("-");
+}
 
 const isWarning = ({ type }: Told) => type === "Warning";
 

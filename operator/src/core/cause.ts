@@ -2,8 +2,8 @@ import type { VolumeDurability } from "@trainingrun/checkpoint/contract/pod-envi
 import type { RestoreFailure } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
-import type { AttemptEntry, Stop } from "../api/status.ts";
-import { disruptionOf, vanished } from "./disruption.ts";
+import type { AttemptEntry, Silence, Stop } from "../api/status.ts";
+import { disruptionOf, givenUp, vanished } from "./disruption.ts";
 import { isWanted } from "./ledger.ts";
 import type { AgentReport, ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
@@ -27,6 +27,8 @@ export type EndedAttempt = Readonly<{
   members: readonly Member[];
   /** `status.stop`, where it speaks of this attempt. */
   stop: Stop | undefined;
+  /** Set where the attempt is given up because nothing is heard of its nodes. */
+  silence?: Silence | undefined;
   /** The ledger entry as far as it is written, and the ones before it, newest first. */
   entry: AttemptEntry;
   earlier: readonly AttemptEntry[];
@@ -93,11 +95,11 @@ export const rows: readonly Row[] = [
   },
   {
     title: "a disruption",
-    match: (member) => {
-      const disruption = member.kind === "Gone" ? vanished(member.node) : disruptionOf(member.pod, member.node);
-      return disruption === null
-        ? null
-        : withExit(ending(disruption.cause, disruption.reason, disruption.message), trainerEnd(member));
+    match: (member, { silence }) => {
+      const disruption = disruptionFor(member, silence);
+      if (disruption === null) return null;
+      const { cause, charge = chargeOfCause[cause], reason, message } = disruption;
+      return withExit({ ...ending(cause, reason, message), charge }, trainerEnd(member));
     },
   },
   {
@@ -211,6 +213,12 @@ const causeOfFailure = {
 /** What was wished of an attempt is not why it ended, where its trainer had ended before anybody deleted its pod. */
 function endedBefore(stop: Stop, member: Member): boolean {
   return isWanted(stop.cause) && trainerEnd(member) !== null && !isDeleted(member);
+}
+
+/** What ended a member from outside. One that nobody saw end is given up with its attempt. */
+function disruptionFor(member: Member, silence: Silence | undefined) {
+  if (silence !== undefined && trainerEnd(member) === null) return givenUp(silence);
+  return member.kind === "Gone" ? vanished(member.node) : disruptionOf(member.pod, member.node);
 }
 
 function isDeleted(member: Member): boolean {

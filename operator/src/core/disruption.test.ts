@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { absent, dead, deleted, disruption, nodeWith, preempted, skewed } from "../../test/ended-pods.ts";
+import { decideOn, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running } from "../../test/pod-builder.ts";
 import type { Fields } from "../../test/run-builder.ts";
 import { type Cause, chargeOfCause } from "../api/cause.ts";
@@ -152,6 +153,43 @@ describe("what disrupted a pod", () => {
 
   test("never costs a failure (I9)", () => {
     expect(cases.filter(({ cause }) => chargeOfCause[cause] !== "Disruption")).toEqual([]);
+  });
+});
+
+describe("a pod that Kueue takes back for another", () => {
+  const evicted = {
+    conditions: [
+      { type: "TerminationTarget", status: "True", reason: "WorkloadEvictedDueToPreempted", message: "for another" },
+    ],
+  };
+  const takenBack = { cause: "Preempted", charge: "Nothing", reason: "WorkloadEvictedDueToPreempted" };
+
+  test.each([
+    ["whose trainer obeyed", failed(ended("trainer", 143, preempted), evicted)],
+    ["whose trainer was killed at last", failed(ended("trainer", 137), evicted)],
+    ["before it had begun", { phase: "Pending", ...evicted }],
+    [
+      "which its node drove away as well",
+      failed(ended("trainer", 143), { conditions: [...evicted.conditions, ...disruption("TerminationByKubelet")] }),
+    ],
+  ])("costs nothing: one %s", (_title, pod) => {
+    expect(disruptionOf(podWith({ status: pod, metadata: deleted }), undefined)).toMatchObject(takenBack);
+  });
+
+  test.each([
+    ["had not come to delete", failed(ended("trainer", 1), evicted), {}],
+    ["deleted after its trainer had crashed", failed(ended("trainer", 1), evicted), skewed],
+  ])("is not why a trainer ended that it %s", (_title, pod, metadata) => {
+    expect(disruptionOf(podWith({ status: pod, metadata }), undefined)).toBeNull();
+  });
+
+  test("is counted nowhere, however often it happens", () => {
+    const status = { retry: { failures: 0, failuresLeft: 3, disruptions: 0, fruitless: 0 } };
+    const run = living({ spec: { retry: { disruptions: 1 } }, status });
+    const pod = podWith({ status: failed(ended("trainer", 143, preempted), evicted), metadata: deleted });
+    const { status: after } = decideOn({ run, pods: [pod] });
+    expect(after).toMatchObject({ totals: { attempts: 1, disruptions: 0, failures: 0 }, retry: { disruptions: 0 } });
+    expect(after.attempts).toMatchObject([{ number: 2 }, { number: 1, cause: "Preempted", charge: "Nothing" }]);
   });
 });
 

@@ -1,8 +1,9 @@
-import type { Cause } from "../api/cause.ts";
+import type { Cause, Charge } from "../api/cause.ts";
+import type { Silence } from "../api/status.ts";
 import type { ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
-/** An end that the program did not cause, with the cluster's own word for it. */
-export type Disruption = Readonly<{ cause: Cause; reason: string; message: string }>;
+/** An end that the program did not cause, with the cluster's own word for it; `charge` where it costs not what its cause does. */
+export type Disruption = Readonly<{ cause: Cause; charge?: Charge; reason: string; message: string }>;
 
 /** Reasons of the pod condition `DisruptionTarget`. */
 const byCondition: Readonly<Record<string, Cause>> = {
@@ -39,6 +40,8 @@ const signalled: Disruption = {
 
 /** What disrupted a pod; null where nothing but the program itself ended it. */
 export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): Disruption | null {
+  const queued = takenBack(pod);
+  if (queued !== null) return queued;
   const condition = pod.conditions.find(({ type, status }) => type === "DisruptionTarget" && status === "True");
   const podCause = byPodReason[pod.reason];
   if (condition) {
@@ -57,6 +60,23 @@ export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): 
     return { cause: "NodeLost", reason: state.reason, message: `Node ${pod.node} lost track of the container.` };
   }
   return stoppedFromOutside(pod);
+}
+
+/**
+ * The queue wants the room back: Kueue says so in a condition of its own, and deletes the pod. The run waits in the queue
+ * again, which is what it was put there for, so it costs nothing. Where the deletion did not come to it, or came after the
+ * trainer's end, the condition says nothing about that end.
+ */
+function takenBack(pod: ObservedPod): Disruption | null {
+  const condition = pod.conditions.find(({ type, status }) => type === "TerminationTarget" && status === "True");
+  if (condition === undefined || pod.deletionRequestedAt === null || stoppedFromOutside(pod) === null) return null;
+  return { cause: "Preempted", charge: "Nothing", reason: condition.reason, message: condition.message };
+}
+
+/** The end of a pod that nobody saw end: by `nodeLost: Fence` its attempt is not waited for. */
+export function givenUp({ nodes, since }: Silence): Disruption {
+  const message = `Nothing was heard of node ${nodes.join(", ")} since ${since}, so the attempt was given up by spec.nodeLost. What its pod may still write counts for nothing once the next attempt has opened the log.`;
+  return { cause: "NodeLost", reason: "Fenced", message };
 }
 
 /** What took a pod away that is gone from the API: its node where that is known to be lost, or somebody. */

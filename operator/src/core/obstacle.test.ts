@@ -71,3 +71,56 @@ test("a volume of the template that cannot be mounted is told of without advice 
 test("a pod that starts is looked at again: nothing of it changes while its kubelet waits for a volume", () => {
   expect(decideOn({ run: living(), pods: [pending()] }).requeueAfterMs).toBe(15_000);
 });
+
+describe("a pod that is held back from the scheduler", () => {
+  const blocked = {
+    type: "PodScheduled",
+    status: "False",
+    reason: "SchedulingGated",
+    message: "Scheduling is blocked due to non-empty scheduling gates",
+  };
+  const gatedBy = (gates: readonly string[], problem = "", queue: string | undefined = "gpus") => {
+    const labels = {
+      "trainingrun.dev/attempt": "1",
+      "trainingrun.dev/worker": "0",
+      ...(queue === undefined ? {} : { "kueue.x-k8s.io/queue-name": queue }),
+    };
+    const spec = { nodeName: undefined, schedulingGates: gates.map((name) => ({ name })) };
+    return { ...podWith({ metadata: { labels }, spec, status: { phase: "Pending", conditions: [blocked] } }), problem };
+  };
+  const kueue = "kueue.x-k8s.io/admission";
+  const full = "couldn't assign flavors to pod set main: insufficient unused quota for nvidia.com/gpu, 1 more needed";
+
+  test.each([
+    ["by its queue", gatedBy([kueue]), "The pod mnist-1-0 waits in the queue gpus to be admitted."],
+    [
+      "by its queue, which has said why",
+      gatedBy([kueue], full),
+      `The pod mnist-1-0 waits in the queue gpus to be admitted. ${full}.`,
+    ],
+    [
+      "by its queue and by somebody else",
+      gatedBy([kueue, "example.com/data"]),
+      "The pod mnist-1-0 waits in the queue gpus to be admitted. It is held back by example.com/data as well.",
+    ],
+    [
+      "by Kueue, and is in no queue",
+      { ...gatedBy([kueue]), queue: null },
+      "The pod mnist-1-0 waits for Kueue to admit it, and is in no queue: set the label kueue.x-k8s.io/queue-name on the run, and delete the pod.",
+    ],
+    [
+      "by a gate of the template",
+      gatedBy(["example.com/data"]),
+      "The pod mnist-1-0 is held back from the scheduler by example.com/data: whoever put that there takes it off.",
+    ],
+  ])("%s says what it waits for, and nothing ends", (_title, pod, message) => {
+    const decision = decideOn({ run: living(), pods: [pod] });
+    expect(condition(decision, "Progressing")).toMatchObject({ status: "False", reason: "SchedulingGated", message });
+    expect([decision.status.state, decision.actions]).toEqual(["Pending", []]);
+  });
+
+  test("is looked at every minute while it is in a queue, which tells nobody of what it says", () => {
+    expect(decideOn({ run: living(), pods: [gatedBy([kueue])] }).requeueAfterMs).toBe(60_000);
+    expect(decideOn({ run: living(), pods: [gatedBy(["example.com/data"])] }).requeueAfterMs).toBeUndefined();
+  });
+});

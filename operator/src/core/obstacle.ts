@@ -1,3 +1,4 @@
+import { labels } from "../api/names.ts";
 import { credentialsVolumeName } from "../api/template.ts";
 import { hasAnswered } from "./agent-silence.ts";
 import { timeOf } from "./instant.ts";
@@ -5,6 +6,7 @@ import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedPod } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey, SurveyedPod } from "./survey.ts";
+import { workerOf } from "./workers.ts";
 
 /** Waiting reasons with which a container does not begin by itself; the kubelet's other ones pass. */
 const stuck: readonly string[] = [
@@ -85,7 +87,7 @@ function stuckFrom({ graceSeconds }: ObservedPod, requestedAt: Instant): Instant
 export function unseenPod(observed: Observed, { entry, unseen }: Survey): Obstacle | null {
   const [pod] = unseen;
   if (entry === null || pod === undefined) return null;
-  const name = podName(observed.run, entry.number, entry.pods.indexOf(pod));
+  const name = podName(observed.run, entry.number, workerOf(entry, pod));
   const silent = silentNode(observed, { name, uid: pod.uid, node: pod.node ?? null });
   if (silent === null) return null;
   return { ...silent, message: `${silent.message} Its object was removed by force, which stops no container.` };
@@ -94,6 +96,7 @@ export function unseenPod(observed: Observed, { entry, unseen }: Survey): Obstac
 function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
   const scheduled = pod.conditions.find(({ type }) => type === "PodScheduled");
   if (pod.node !== null || scheduled?.status !== "False") return null;
+  if (pod.gates.length > 0) return gated(pod);
   const claim =
     volume.kind === "Present" && volume.phase !== "Bound" && volume.problem !== ""
       ? ` Claim ${volume.claimName}: ${volume.problem}`
@@ -102,6 +105,32 @@ function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
     reason: scheduled.reason === "" ? "Unschedulable" : scheduled.reason,
     message: `The pod ${pod.name} is not scheduled: ${scheduled.message}${claim}`,
   };
+}
+
+/** What Kueue holds a pod back by until its queue has room for it. */
+const queueGate = "kueue.x-k8s.io/admission";
+
+/** A pod that its queue has not let go yet. */
+export function isQueued({ gates, node, deletionRequestedAt }: ObservedPod): boolean {
+  return gates.includes(queueGate) && node === null && deletionRequestedAt === null;
+}
+
+function gated(pod: ObservedPod): Obstacle {
+  const reason = "SchedulingGated";
+  const others = pod.gates.filter((gate) => gate !== queueGate).join(", ");
+  const also = others === "" ? "" : ` It is held back by ${others} as well.`;
+  if (!isQueued(pod)) {
+    return {
+      reason,
+      message: `The pod ${pod.name} is held back from the scheduler by ${others}: whoever put that there takes it off.`,
+    };
+  }
+  if (pod.queue === null) {
+    const message = `The pod ${pod.name} waits for Kueue to admit it, and is in no queue: set the label ${labels.queue} on the run, and delete the pod.${also}`;
+    return { reason, message };
+  }
+  const why = pod.problem === "" ? "" : ` ${pod.problem.replace(/\.?$/, ".")}`;
+  return { reason, message: `The pod ${pod.name} waits in the queue ${pod.queue} to be admitted.${why}${also}` };
 }
 
 /** A Secret that is not there, a volume that another node holds: the kubelet tries again, and the pod begins by itself. */

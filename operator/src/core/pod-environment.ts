@@ -14,6 +14,7 @@ import type { AttemptEntry } from "../api/status.ts";
 import { defaultGraceSeconds, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { expectedOf } from "./expected.ts";
+import { workersOf } from "./workers.ts";
 
 /** A variable as a container carries it. */
 export type Variable = Readonly<{ name: string; value: string }> | Readonly<{ name: string; valueFrom: unknown }>;
@@ -31,7 +32,7 @@ const masterPort = "29500";
 
 /** What the trainer is told. */
 export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: number): Variable[] {
-  const { metadata, spec } = run;
+  const { metadata } = run;
   return [
     ...plain({
       TRAININGRUN_NAME: metadata.name,
@@ -39,7 +40,7 @@ export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: 
       TRAININGRUN_UID: metadata.uid,
       TRAININGRUN_ATTEMPT: String(entry.number),
       TRAININGRUN_WORKER: String(worker),
-      TRAININGRUN_WORKERS: String(spec.workers),
+      TRAININGRUN_WORKERS: String(workersOf(entry)),
       TRAININGRUN_CHECKPOINTS: paths.checkpoints,
       TRAININGRUN_VOLUME: durabilityOf(run),
       TRAININGRUN_RESUME: paths.resume,
@@ -48,10 +49,11 @@ export function trainerVariables(run: TrainingRun, entry: AttemptEntry, worker: 
       TRAININGRUN_GRACE_SECONDS: String(graceSecondsOf(run)),
       TRAININGRUN_INTERVAL: JSON.stringify(intervalOf(run)),
       TRAININGRUN_RESUME_POLICY: JSON.stringify(resumePolicyOf(run)),
+      ...stallOf(run),
       ...bestOf(run),
       ...imageOf(run),
     }),
-    ...(spec.workers > 1 ? plain(rendezvous(run, entry, worker)) : []),
+    ...(workersOf(entry) > 1 ? plain(rendezvous(run, entry, worker)) : []),
   ];
 }
 
@@ -120,6 +122,10 @@ function bestOf({ spec }: TrainingRun): Record<string, string> {
   return { TRAININGRUN_BEST: JSON.stringify({ metric, mode } satisfies BestMetric) };
 }
 
+function stallOf({ spec }: TrainingRun): Record<string, string> {
+  return spec.stall === undefined ? {} : { TRAININGRUN_STALL_SECONDS: String(spec.stall.timeoutSeconds) };
+}
+
 function retentionOf(run: TrainingRun): RetentionPolicy {
   const { retention, maxBytes } = run.spec.checkpoint;
   return {
@@ -135,7 +141,7 @@ function rendezvous(run: TrainingRun, entry: AttemptEntry, worker: number): Reco
   return {
     MASTER_ADDR: `${name}-${entry.number}-0.${name}`,
     MASTER_PORT: masterPort,
-    WORLD_SIZE: String(run.spec.workers),
+    WORLD_SIZE: String(workersOf(entry)),
     RANK: String(worker),
   };
 }

@@ -1,15 +1,16 @@
 import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
-import { accountingFinalizer, apiVersion, kind, labels } from "../api/names.ts";
+import { accountingFinalizer, labels } from "../api/names.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import { agentName, restoreName, type TemplateContainer, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { awayFromNodes } from "./affinity.ts";
 import type { Manifest } from "./decision.ts";
 import { type Json, listOf, objectOf } from "./json.ts";
-import { podName, runLabels } from "./names.ts";
+import { controllerReference, podLabels, podName } from "./names.ts";
 import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { credentialsMounts, storageMounts, storageVolumes } from "./storage-volumes.ts";
+import { workersOf } from "./workers.ts";
 
 /** What a pod is built from. */
 export type PodPlan = Readonly<{
@@ -35,35 +36,24 @@ export function trainingPod(plan: PodPlan): Manifest {
       namespace: run.metadata.namespace,
       labels: {
         ...metadata.labels,
-        ...queueLabel(run),
-        ...runLabels(run),
-        [labels.attempt]: String(entry.number),
-        [labels.worker]: String(worker),
+        ...queueLabels(run),
+        ...podLabels(run, { attempt: entry.number, worker }),
       },
       finalizers: [accountingFinalizer],
-      ownerReferences: [
-        {
-          apiVersion,
-          kind,
-          name: run.metadata.name,
-          uid: run.metadata.uid,
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
+      ownerReferences: [controllerReference(run)],
     },
     spec: podSpec(plan, name),
   };
 }
 
 function podSpec(plan: PodPlan, name: string): Json {
-  const { run, avoidNodes } = plan;
+  const { run, entry, avoidNodes } = plan;
   const { spec } = run.spec.template;
   const trainer = trainerOf(run.spec.template);
   return {
     ...spec,
     ...(avoidNodes.length > 0 ? { affinity: awayFromNodes(spec.affinity, avoidNodes) } : {}),
-    ...(run.spec.workers > 1 ? { hostname: name, subdomain: run.metadata.name } : {}),
+    ...(workersOf(entry) > 1 ? { hostname: name, subdomain: run.metadata.name } : {}),
     restartPolicy: "Never",
     // Ours come first: the restore runs while the template's own init containers prepare their part.
     initContainers: [...operatorContainers(plan, trainer), ...(spec.initContainers ?? [])],
@@ -132,7 +122,8 @@ function withVariables(theirs: readonly unknown[], ours: readonly Variable[]): u
   return [...ours, ...theirs.filter((variable) => !names.has(objectOf(variable).name))];
 }
 
-function queueLabel(run: TrainingRun): Record<string, string> {
-  const queue = run.metadata.labels[labels.queue];
-  return queue === undefined ? {} : { [labels.queue]: queue };
+/** The queue that the run is put into, and the place in it, are its pods': a queue for runs knows them by their pods. */
+function queueLabels({ metadata }: TrainingRun): Record<string, string> {
+  const names: readonly string[] = [labels.queue, labels.queuePriority];
+  return Object.fromEntries(Object.entries(metadata.labels).filter(([name]) => names.includes(name)));
 }

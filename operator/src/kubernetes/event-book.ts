@@ -1,4 +1,4 @@
-import { EventAllowance } from "./event-allowance.ts";
+import { Allowance } from "./allowance.ts";
 import { type Counted, eventName, namespaceOf, type Told } from "./event-manifest.ts";
 
 // What becomes of one thing told about one object. The same words again are counted, never told twice.
@@ -49,7 +49,7 @@ export type Dropped = Readonly<{ why: DropReason; told: Told; times: number }>;
 /** What should stand in events, and what does. Decides what to write next; writes nothing, waits for nothing. */
 export class EventBook {
   readonly #instance: string;
-  readonly #allowance = new EventAllowance({ burst: 25, refillMs: 5 * 60_000, mostObjects: 8192 });
+  readonly #allowance = new Allowance({ burst: 25, refillMs: 5 * 60_000, mostThings: 8192 });
   /** By object and words; the one told longest ago first. */
   readonly #open = new Map<string, Entry>();
   readonly #waiting = new Set<Entry>();

@@ -1,0 +1,61 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { scriptedClient } from "../../test/scripted-client.ts";
+import { Problems } from "./problems.ts";
+
+const bound = { signal: new AbortController().signal };
+const pod = (uid: string) => ({ uid });
+
+describe("what is said of objects that do not get on", () => {
+  let now: number;
+  let reads: number;
+  let note: string;
+  let problems: Problems;
+
+  beforeEach(() => {
+    now = 0;
+    reads = 0;
+    note = "no such volume";
+    const client = scriptedClient(() => {
+      reads += 1;
+      return { status: 200, body: { metadata: {}, items: [{ metadata: {}, type: "Warning", note }] } };
+    });
+    problems = new Problems({ client, log: () => undefined, now: () => now });
+  });
+
+  const ofMany = (count: number, namespace = "team") =>
+    Promise.all(Array.from({ length: count }, (_, index) => problems.ofPod(pod(`pod-${index}`), namespace, bound)));
+
+  it("is read again after a quarter minute, and not before", async () => {
+    const words = async (afterMs: number) => {
+      now += afterMs;
+      return await problems.ofPod(pod("pod-1"), "team", bound);
+    };
+    expect(await words(0)).toBe("no such volume");
+    note = "no such secret";
+    expect([await words(14_999), reads]).toEqual(["no such volume", 1]);
+    expect([await words(1), reads]).toEqual(["no such secret", 2]);
+  });
+
+  it("costs a namespace ten reads at once and then one a second, however many objects wait there", async () => {
+    await ofMany(1_000);
+    expect(reads).toBe(10);
+    for (let second = 0; second < 60; second += 1) {
+      now += 1_000;
+      await ofMany(1_000);
+    }
+    expect(reads).toBe(70);
+  });
+
+  it("is each namespace's own matter", async () => {
+    await ofMany(1_000);
+    await ofMany(5, "other");
+    expect(await problems.ofPod(pod("pod-9999"), "other", bound)).toBe("no such volume");
+  });
+
+  it("stays what it was where it may not be read again yet", async () => {
+    await problems.ofPod(pod("first"), "team", bound);
+    now += 15_000;
+    await ofMany(1_000);
+    expect([await problems.ofPod(pod("first"), "team", bound), reads]).toEqual(["no such volume", 11]);
+  });
+});
