@@ -12,9 +12,14 @@ export type ModelPod = {
   name: string;
   uid: string;
   attempt: number;
+  node: string;
   labels: Fields;
+  /** Its owner reference stands. */
+  owned: boolean;
   finalizers: readonly string[];
   deletedAt: number | null;
+  /** Its object waits for no kubelet any more. */
+  forced: boolean;
   disruption: string | null;
   started: boolean;
   step: number;
@@ -58,13 +63,16 @@ export function renderPod(pod: ModelPod, newest: CheckpointSummary | null): Fiel
       creationTimestamp: time(start),
       labels: pod.labels,
       finalizers: pod.finalizers,
-      ownerReferences: [{ uid: runUid, controller: true }],
+      ownerReferences: pod.owned ? [{ uid: runUid, controller: true }] : [],
       ...(pod.deletedAt === null
         ? {}
-        : { deletionTimestamp: time(pod.deletedAt + grace * 1000), deletionGracePeriodSeconds: grace }),
+        : {
+            deletionTimestamp: time(pod.deletedAt + (pod.forced ? 0 : grace * 1000)),
+            deletionGracePeriodSeconds: pod.forced ? 0 : grace,
+          }),
     },
     spec: {
-      nodeName: "node-a",
+      nodeName: pod.node,
       initContainers: [{ name: "agent" }],
       containers: [{ name: "trainer" }],
       terminationGracePeriodSeconds: grace,
@@ -91,7 +99,7 @@ export function reportOf(
     podUid: pod.uid,
     attempt: pod.attempt,
     worker: 0,
-    node: "node-a",
+    node: pod.node,
     phase: "Serving",
     restored: {
       version: 1,

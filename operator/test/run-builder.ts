@@ -9,12 +9,24 @@ export const start = Date.parse("2026-01-01T00:00:00Z");
 /** A spec as a user writes it, small but whole. */
 export function specWith(fields: Fields = {}): Fields {
   return {
-    template: { spec: { containers: [{ name: "trainer", image: "example.com/mnist" }] } },
+    template: templateOf("example.com/mnist"),
     checkpoint: {
       volume: { claimTemplate: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } } },
     },
     ...fields,
   };
+}
+
+/** A run as a user applies it, with all that an operator needs to begin an attempt. */
+export function appliedRun(name: string): Fields {
+  const checkpoint = { ...(specWith().checkpoint as Fields), interval: { steps: 100 } };
+  const spec = specWith({ checkpoint });
+  return { apiVersion: "trainingrun.dev/v1alpha1", kind: "TrainingRun", metadata: { name }, spec };
+}
+
+/** A template that trains with an image. */
+export function templateOf(image: string): Fields {
+  return { spec: { containers: [{ name: "trainer", image }] } };
 }
 
 /** A stored object, as the API server would give it. */

@@ -1,14 +1,19 @@
 import type { CheckpointSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import { parseTrainingRun } from "../src/api/training-run.ts";
+import { parseTrainingRun, type TrainingRun } from "../src/api/training-run.ts";
 import { decide } from "../src/core/decide.ts";
 import type { Action, Decision } from "../src/core/decision.ts";
+import { openEntry } from "../src/core/ledger.ts";
 import { claimNameOf } from "../src/core/names.ts";
 import { observeClaim } from "../src/core/observe-cluster.ts";
-import { observePod } from "../src/core/observe-pod.ts";
-import type { Observed, ObservedPod, ObservedVolume } from "../src/core/observed.ts";
+import { observePod, observeRecorded, type RecordedPlace } from "../src/core/observe-pod.ts";
+import type { AgentReport, Observed, ObservedPod } from "../src/core/observed.ts";
+import { mergePatchOf } from "../src/kubernetes/merge-patch.ts";
+import { handEvents } from "./hand-events.ts";
+import { absence } from "./model-claim.ts";
+import { ModelNodes } from "./model-nodes.ts";
 import { type End, type ModelPod, preempted, renderPod, reportOf, summary, targetStep } from "./model-pod.ts";
 import { RemovalModel } from "./removal-model.ts";
-import { type Fields, runOf, start, storedRun } from "./run-builder.ts";
+import { type Fields, runOf, start, storedRun, templateOf } from "./run-builder.ts";
 
 /*
  * A model of the cluster around one run: API server, kubelet, trainer and agent, as small as the properties
@@ -28,7 +33,14 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
   const pods = new Map<string, ModelPod>();
   let claim: Fields | null = null;
   const removal = new RemovalModel();
+  const nodes = new ModelNodes();
+  /** What runs on a silent node although its object is gone. */
+  let zombies: ModelPod[] = [];
   let disk: CheckpointSummary[] = [];
+  /** The highest attempt that has opened the log: what a lower one appends is void. */
+  let opened = 0;
+  const counted = new Set<string>();
+  const voided: CheckpointSummary[] = [];
   const creates: string[] = [];
   const deletes: string[] = [];
   const accounted: string[] = [];
@@ -37,6 +49,9 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
   const metadata = () => (stored?.metadata ?? {}) as Fields & { finalizers?: string[]; deletionTimestamp?: string };
   const status = () => (stored?.status ?? {}) as Fields;
   const alive = () => [...pods.values()].filter((pod) => pod.finishedAt === null);
+  /** Those that a kubelet acts on and tells of. */
+  const tended = () => alive().filter(({ node }) => nodes.silent !== node);
+  const running = () => [...alive(), ...zombies].filter(({ started }) => started);
   const touch = (fields: Fields) => {
     version += 1;
     if (stored)
@@ -49,31 +64,49 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
 
   function observe(view: readonly ObservedPod[] = podsNow()): Observed | null {
     if (stored === null) return null;
-    if (parsed.version !== version) parsed = { version, run: runOf(parseTrainingRun(stored)) };
-    const { run } = parsed;
-    const open = run.status.attempts?.[0];
-    const recorded = open?.endTime === undefined ? (open?.pods ?? []) : [];
-    const missing = recorded.map(({ uid }) => uid).filter((uid) => !view.some((pod) => pod.uid === uid));
+    const run = current();
+    const missing = [...recorded().keys()].filter((uid) => !view.some((pod) => pod.uid === uid));
     const live = podsNow();
     return {
       now,
       run,
-      pods: [...view, ...live.filter(({ uid }) => missing.includes(uid))],
+      pods: [...view, ...live.filter(({ uid }) => missing.includes(uid))].map((pod) => ({
+        ...pod,
+        ...recorded().get(pod.uid),
+      })),
       gone: missing.filter((uid) => !live.some((pod) => pod.uid === uid)),
-      nodes: [{ name: "node-a", presence: "Present", ready: "True", readySince: start, outOfService: false }],
+      nodes: nodes.observe(),
       volume: claim ? observeClaim(claim, "") : absence(claimNameOf(run)),
       removal: removal.observe(),
-      reports: polls
-        ? alive()
-            .filter(({ started }) => started)
-            .map((pod) => reportOf(pod, { disk, now }))
-        : [],
+      reports: polls ? reports() : [],
       refusals: [],
     };
   }
 
+  function reports(): AgentReport[] {
+    return alive().flatMap((pod) => {
+      if (pod.node === nodes.silent) return nodes.lastReports.filter(({ podUid }) => podUid === pod.uid);
+      return pod.started ? [reportOf(pod, { disk, now })] : [];
+    });
+  }
+
   function podsNow(): ObservedPod[] {
-    return [...pods.values()].flatMap((pod) => observePod(renderPod(pod, disk[0] ?? null)) ?? []);
+    return [...pods.values()].flatMap((pod) => {
+      const raw = renderPod(pod, disk[0] ?? null);
+      const place = recorded().get(pod.uid);
+      return (place === undefined ? observePod(raw) : observeRecorded(raw, current(), place)) ?? [];
+    });
+  }
+
+  function current(): TrainingRun {
+    if (stored !== null && parsed.version !== version) parsed = { version, run: runOf(parseTrainingRun(stored)) };
+    return parsed.run;
+  }
+
+  /** By uid, which of the living attempt's pods the ledger says each is. */
+  function recorded(): ReadonlyMap<string, RecordedPlace> {
+    const entry = openEntry(current().status);
+    return new Map(entry?.pods.map(({ uid }, worker) => [uid, { attempt: entry.number, worker }]));
   }
 
   /** One pass of the operator; it dies after `limit` writes. Returns whether it had anything to write. */
@@ -85,7 +118,7 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     if (observed === null) return { decision: null, wrote: false };
     const decision = decide(observed, settings);
     let left = options.limit ?? Number.POSITIVE_INFINITY;
-    const changed = JSON.stringify(decision.status) !== JSON.stringify(observed.run.status);
+    const changed = mergePatchOf(observed.run.status, decision.status) !== undefined;
     if (changed) {
       if (left <= 0) return { decision, wrote: true };
       left -= 1;
@@ -110,20 +143,29 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     else if (action.kind === "CreateRemovalPod") removal.create(action.manifest, now);
     else if (action.kind === "CreateClaim") {
       claim ??= { ...action.manifest, metadata: { ...action.manifest.metadata, uid: "claim-1" } };
-    } else if (action.kind === "DeletePod" || action.kind === "ReleasePod") actOnPod(action);
+    } else if (action.kind === "MendPod") mendPod(action);
+    else if (action.kind === "DeletePod" || action.kind === "ReleasePod") actOnPod(action);
     else throw new Error(`The model knows no ${action.kind}`);
   }
 
-  function actOnPod({ kind, name, uid }: Extract<Action, { kind: "DeletePod" | "ReleasePod" }>): void {
+  function actOnPod(action: Extract<Action, { kind: "DeletePod" | "ReleasePod" }>): void {
+    const { name, uid } = action;
     removal.delete({ name, uid });
     const pod = pods.get(name);
     if (pod?.uid !== uid) return;
-    if (kind === "DeletePod") deletePod(pod);
+    if (action.kind === "DeletePod") (action.force ? removeByForce : deletePod)(pod);
     else {
       if (pod.finalizers.length > 0) accounted.push(pod.uid);
       pod.finalizers = [];
       collect(pod);
     }
+  }
+
+  function mendPod({ name, uid, labels }: Extract<Action, { kind: "MendPod" }>): void {
+    const pod = pods.get(name);
+    if (pod?.uid !== uid) return;
+    pod.labels = { ...pod.labels, ...labels };
+    pod.owned = true;
   }
 
   function releaseRun(): void {
@@ -139,9 +181,12 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       name: meta.name,
       uid: `uid-of-${meta.name}-${creates.filter((name) => name === meta.name).length}`,
       attempt: Number(labels["trainingrun.dev/attempt"]),
+      node: nodes.ready,
       labels,
+      owned: true,
       finalizers: meta.finalizers as string[],
       deletedAt: null,
+      forced: false,
       disruption: null,
       started: false,
       step: 0,
@@ -160,8 +205,22 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     collect(pod);
   }
 
+  function removeByForce(pod: ModelPod): void {
+    if (pod.forced) return;
+    pod.deletedAt ??= now;
+    pod.forced = true;
+    deletes.push(`${pod.name} by force`);
+    collect(pod);
+  }
+
   function collect(pod: ModelPod): void {
-    if (pod.deletedAt !== null && pod.finishedAt !== null && pod.finalizers.length === 0) pods.delete(pod.name);
+    if (pod.deletedAt !== null && (pod.finishedAt !== null || pod.forced) && pod.finalizers.length === 0) vanish(pod);
+  }
+
+  /** The object goes; its containers with it, where a kubelet hears of that. */
+  function vanish(pod: ModelPod): void {
+    pods.delete(pod.name);
+    if (pod.finishedAt === null && pod.node === nodes.silent) zombies.push(pod);
   }
 
   function end(pod: ModelPod, trainerEnd: End): void {
@@ -171,7 +230,12 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
   }
 
   function save(pod: ModelPod): void {
-    if (pod.step > (disk[0]?.step ?? 0)) disk = [summary(pod.step, pod.attempt), ...disk].slice(0, 4);
+    const saved = summary(pod.step, pod.attempt);
+    const isVoid = pod.attempt < opened;
+    if (isVoid && !counted.has(saved.digest)) voided.push(saved);
+    if (isVoid || pod.step <= (disk[0]?.step ?? 0)) return;
+    counted.add(saved.digest);
+    disk = [saved, ...disk].slice(0, 4);
   }
 
   function deleteRun(): void {
@@ -186,28 +250,30 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       now += 7_000;
     },
     start: () => {
-      for (const pod of alive()) {
+      for (const pod of tended()) {
         if (pod.started || pod.deletedAt !== null) continue;
         pod.started = true;
+        opened = Math.max(opened, pod.attempt);
         pod.resumedFrom = disk[0] ?? null;
         pod.step = disk[0]?.step ?? 0;
       }
     },
     train: () => {
-      for (const pod of alive()) {
-        if (!pod.started || pod.deletedAt !== null) continue;
+      for (const pod of running()) {
+        // A node that hears nothing does not hear of a deletion either.
+        if (pod.deletedAt !== null && pod.node !== nodes.silent) continue;
         pod.step = Math.min(targetStep, pod.step + 17);
         pod.steppedAt = now;
       }
     },
     save: () => {
-      for (const pod of alive()) if (pod.started) save(pod);
+      for (const pod of running()) save(pod);
     },
     crash: () => {
-      for (const pod of alive()) if (pod.started) end(pod, { exitCode: 1, message: "Traceback" });
+      for (const pod of tended()) if (pod.started) end(pod, { exitCode: 1, message: "Traceback" });
     },
     outOfMemory: () => {
-      for (const pod of alive()) if (pod.started) end(pod, { exitCode: 137, reason: "OOMKilled", message: "" });
+      for (const pod of tended()) if (pod.started) end(pod, { exitCode: 137, reason: "OOMKilled", message: "" });
     },
     evict: () => {
       for (const pod of alive()) {
@@ -222,18 +288,18 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       for (const pod of alive()) {
         pod.finalizers = [];
         deletePod(pod);
-        pods.delete(pod.name);
+        vanish(pod);
       }
     },
     terminate: () => {
-      for (const pod of alive()) {
+      for (const pod of tended()) {
         if (pod.deletedAt === null) continue;
         if (pod.started) save(pod);
         end(pod, preempted(pod));
       }
     },
     finish: () => {
-      for (const pod of alive()) {
+      for (const pod of tended()) {
         if (!pod.started || pod.step < targetStep || pod.deletedAt !== null) continue;
         save(pod);
         const digest = disk[0]?.digest ?? "";
@@ -250,6 +316,20 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
         });
       }
     },
+    /** The node of the attempt's pod is not heard of any more, and what runs there goes on. */
+    silence: () => {
+      const [pod] = alive();
+      if (pod !== undefined) nodes.silence(pod.node, now, reports());
+    },
+    /** It is heard of again, and its kubelet ends what the API has no object of any more. */
+    thaw: () => {
+      nodes.thaw();
+      zombies = [];
+    },
+    ...handEvents({
+      recordedPods: () => alive().filter(({ uid }) => recorded().has(uid)),
+      dropFinalizer: () => (metadata().deletionTimestamp ? undefined : touch({ metadata: { finalizers: [] } })),
+    }),
     suspend: () => edit({ suspend: true }),
     resume: () => edit({ suspend: false }),
     /** Changes what the pods are made of. */
@@ -257,10 +337,10 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
     /** Changes nothing that a pod is made of. */
     editRetry: () => edit({ retry: { disruptions: 1_000_000 - version } }),
     /** Asks for what this version does not do. */
-    editFence: () => edit({ nodeLost: { policy: "Fence", afterSeconds: 60 } }),
+    editFork: () => edit({ resume: { from: { run: "other", step: 1 } } }),
     /** Asks for what it does again. */
     editBack: () => {
-      if ((stored?.spec as Fields | undefined)?.nodeLost !== undefined) edit({ nodeLost: undefined });
+      if ((stored?.spec as Fields | undefined)?.resume !== undefined) edit({ resume: undefined });
     },
   };
 
@@ -282,6 +362,18 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       now += milliseconds;
     },
     alive,
+    /** What runs although nobody sees it. */
+    get zombies() {
+      return zombies;
+    },
+    /** Checkpoints that count, newest first, and those that were appended below a newer attempt's opening. */
+    get disk() {
+      return disk;
+    },
+    voided,
+    get silentNode() {
+      return nodes.silent;
+    },
     creates,
     deletes,
     accounted,
@@ -303,12 +395,4 @@ export function createWorld({ spec = {}, polls = true }: { spec?: Fields; polls?
       return [...pods.values()];
     },
   };
-}
-
-function templateOf(image: string): Fields {
-  return { spec: { containers: [{ name: "trainer", image }] } };
-}
-
-function absence(claimName: string | null): ObservedVolume {
-  return claimName === null ? { kind: "None" } : { kind: "Absent", claimName };
 }

@@ -110,3 +110,32 @@ describe("a claim is deleted", () => {
     expect([asked, done.length]).toEqual([expected, count]);
   });
 });
+
+describe("a pod is deleted exactly as it was decided on", () => {
+  const preconditions = { uid: "p1" };
+  const rows: readonly [name: string, action: Action, options: Record<string, unknown>][] = [
+    ["with its own grace period", { kind: "DeletePod", name: "mnist-1-0", uid: "p1" }, {}],
+    [
+      "by force, where it was given up",
+      { kind: "DeletePod", name: "mnist-1-0", uid: "p1", force: true },
+      { gracePeriodSeconds: 0 },
+    ],
+  ];
+  it.each(rows)("%s", async (_, action, options) => {
+    const asked: unknown[] = [];
+    const client = scriptedClient(({ method, path, body }) => {
+      asked.push([method, path, body]);
+      return { status: 200, body: { metadata: {} } };
+    });
+    const writers = {
+      client,
+      written: () => undefined,
+      created: () => undefined,
+      statusWritten: () => undefined,
+      now: () => 0,
+    };
+    await apply({ run: runWith(), raw, decision: { status: {}, actions: [action], events: [] } }, writers, bound);
+    const path = "/api/v1/namespaces/team/pods/mnist-1-0";
+    expect(asked).toEqual([["DELETE", path, { apiVersion: "v1", kind: "DeleteOptions", ...options, preconditions }]]);
+  });
+});

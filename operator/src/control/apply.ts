@@ -103,6 +103,8 @@ async function perform(action: Action, place: Place): Promise<KubeObject> {
       return await deletePod(action, place);
     case "ReleasePod":
       return await releasePod(action, place);
+    case "MendPod":
+      return await mendPod(action, place);
     default:
       return action satisfies never;
   }
@@ -168,8 +170,9 @@ async function deleteClaim(action: Readonly<{ name: string; uid: string }>, plac
   return place.raw;
 }
 
-async function deletePod(action: Readonly<{ name: string; uid: string }>, place: Place): Promise<KubeObject> {
-  const removed = await removeExact(place.client, { resource: pods, exact: exact(action, place) }, place.bound);
+async function deletePod(action: Extract<Action, { kind: "DeletePod" }>, place: Place): Promise<KubeObject> {
+  const removal = { resource: pods, exact: exact(action, place), options: action.force ? withoutGrace : {} };
+  const removed = await removeExact(place.client, removal, place.bound);
   if (removed !== "Absent") place.written(pods, removed);
   return place.raw;
 }
@@ -179,6 +182,23 @@ async function releasePod(action: Extract<Action, { kind: "ReleasePod" }>, place
   const removal = { resource: pods, exact: exact(action, place), finalizers, finalizer: accountingFinalizer };
   const answer = await removeFinalizer(place.client, removal, place.bound);
   if (answer !== "Absent") place.written(pods, answer);
+  return place.raw;
+}
+
+/** The object goes without a word of its kubelet: only of what was given up, which the log shuts out. */
+const withoutGrace = { gracePeriodSeconds: 0 } as const;
+
+/** As the pod stands now: others may have written on it since, and an owner that it has is not taken from it. */
+async function mendPod(action: Extract<Action, { kind: "MendPod" }>, place: Place): Promise<KubeObject> {
+  const target = { resource: pods, exact: exact(action, place) };
+  const found = await readExact(place.client, target, place.bound);
+  if (found === "Absent") return place.raw;
+  const { resourceVersion, ownerReferences = [] } = found.metadata;
+  const others = ownerReferences.filter(({ uid }) => uid !== action.owner.uid);
+  const owners = controllerUid(found) === undefined ? { ownerReferences: [...others, action.owner] } : {};
+  const metadata = { labels: action.labels, ...owners };
+  const mended = await patchExact<KubeObject>(place.client, { ...target, resourceVersion, metadata }, place.bound);
+  place.written(pods, mended);
   return place.raw;
 }
 
@@ -193,6 +213,8 @@ function isThePod(found: KubeObject, action: Extract<Action, { kind: "CreatePod"
   const carried = found.metadata.labels ?? {};
   return (
     controllerUid(found) === uidOf(place) &&
+    // Without it no watch shows the pod, and it would be created again for ever.
+    carried[labels.run] === place.raw.metadata.name &&
     carried[labels.attempt] === String(action.attempt) &&
     carried[labels.worker] === String(action.worker)
   );

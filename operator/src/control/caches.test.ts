@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { listed, scriptedClient, until } from "../../test/scripted-client.ts";
 import { labels } from "../api/names.ts";
+import { observeClaim } from "../core/observe-cluster.ts";
 import { claims, pods } from "../kubernetes/resource.ts";
 import { Caches } from "./caches.ts";
 
@@ -12,13 +13,14 @@ describe("the caches of several namespaces", () => {
   let stop: AbortController;
   let running: Promise<void>;
   let asked: string[];
+  let held: readonly unknown[];
 
   function begin(namespaces: readonly string[]): void {
     const client = scriptedClient(({ path }) => {
       asked.push(path);
       if (isDenied(path)) return { status: 403, body: { kind: "Status", reason: "Forbidden", message: denied } };
       if (path.includes("watch=true")) return "Open";
-      return listed(path);
+      return listed(path, path.includes("/persistentvolumeclaims?") ? held : []);
     });
     const timing = { backoff: { firstMs: 1, maxMs: 5 } };
     caches = new Caches({ client, namespaces, watchNodes: true, onError: () => undefined, timing });
@@ -28,6 +30,7 @@ describe("the caches of several namespaces", () => {
   beforeEach(() => {
     stop = new AbortController();
     asked = [];
+    held = [];
     isDenied = (path) => path.includes("/namespaces/b/");
   });
   afterEach(async () => {
@@ -81,6 +84,20 @@ describe("the caches of several namespaces", () => {
     expect(asked.filter((path) => !path.includes("watch=true")).length - lists).toBeGreaterThanOrEqual(7);
     expect(caches.hasSeen(pods, "a", { resourceVersion: "999", at: before })).toBe(true);
     expect(caches.hasSeen(pods, "b", { resourceVersion: "999", at: before })).toBe(false);
+  });
+
+  it("keep of claims, which are those of the whole cluster, what runs are decided by", async () => {
+    isDenied = () => false;
+    const metadata = { name: "data", namespace: "a", uid: "u", resourceVersion: "1", labels: { app: "database" } };
+    const annotations = { "kubectl.kubernetes.io/last-applied-configuration": "{}" };
+    const spec = { accessModes: ["ReadWriteOnce"], volumeName: "pv-1", resources: { requests: { storage: "1Ti" } } };
+    const status = { phase: "Bound", capacity: { storage: "1Ti" } };
+    held = [{ metadata: { ...metadata, annotations }, spec, status }];
+    begin(["a"]);
+    await until(() => caches.hasSynced);
+    const kept = { metadata, spec: { accessModes: ["ReadWriteOnce"] }, status: { phase: "Bound" } };
+    expect(caches.claims.get("a/data")).toEqual(kept);
+    expect(observeClaim(kept, "")).toEqual(observeClaim(held[0], ""));
   });
 
   it("show pods that say whose they are, and everything of the other kinds", () => {

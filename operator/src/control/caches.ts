@@ -6,6 +6,7 @@ import type { ApiClient } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
 import { Reflector, type ReflectorTiming } from "../kubernetes/reflector.ts";
 import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
+import { runKeyOf } from "./pod-owner.ts";
 import { parsedRun } from "./run-cache.ts";
 
 /** The resource this operator is for. */
@@ -50,7 +51,7 @@ export class Caches {
     for (const namespace of options.namespaces.length === 0 ? [undefined] : options.namespaces) {
       this.#reflect(trainingRuns, this.runs, { namespace });
       this.#reflect(pods, this.pods, { namespace, labelSelector: labels.run });
-      this.#reflect(claims, this.claims, { namespace });
+      this.#reflect(claims, this.claims, { namespace, trim: onlyWhatConcernsRuns });
     }
     if (this.nodes !== undefined) this.#reflect(nodes, this.nodes, { trim: onlyWhatTellsOfLoss });
     this.reflectors = [...this.#scopes.values()].map(({ reflector }) => reflector);
@@ -177,6 +178,14 @@ function withoutManagedFields(object: KubeObject): KubeObject {
   return { ...object, metadata };
 }
 
+// All claims are watched, since a run may name any of them; what is decided by is little.
+function onlyWhatConcernsRuns(claim: KubeObject): KubeObject {
+  const { managedFields: _, annotations: __, ...metadata } = claim.metadata;
+  const spec = claim.spec as { accessModes?: unknown } | undefined;
+  const status = claim.status as { phase?: unknown } | undefined;
+  return { metadata, spec: { accessModes: spec?.accessModes }, status: { phase: status?.phase } };
+}
+
 // A node's object is large and changes often; what decides about a lost node is small and rarely changes.
 function onlyWhatTellsOfLoss(object: KubeObject): KubeObject {
   const { name, uid, resourceVersion } = object.metadata;
@@ -195,8 +204,8 @@ function ownerOf(pod: KubeObject): readonly string[] {
 }
 
 function runOf(pod: KubeObject): readonly string[] {
-  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  return owner?.kind === trainingRuns.kind ? [`${pod.metadata.namespace}/${owner.name}`] : [];
+  const run = runKeyOf(pod);
+  return run === undefined ? [] : [run];
 }
 
 function nodeOf(pod: KubeObject): readonly string[] {

@@ -2,7 +2,7 @@ import { readDeletedRun } from "../api/deleted-run.ts";
 import { labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
-import { claimNameOf, podName, removalPodName } from "../core/names.ts";
+import { claimNameOf, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
 import { observePod } from "../core/observe-pod.ts";
 import { observeRemoval } from "../core/observe-removal.ts";
@@ -14,15 +14,16 @@ import type {
   ObservedRemoval,
   ObservedVolume,
 } from "../core/observed.ts";
-import { isHeldUp } from "../core/obstacle.ts";
+import { isHeldUp, isQueued } from "../core/obstacle.ts";
 import { removesObjects } from "../core/removal.ts";
 import { nodeNamesOf } from "../core/survey.ts";
-import { isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
-import { claims, nodes, pods, type Resource } from "../kubernetes/resource.ts";
+import { claims, nodes } from "../kubernetes/resource.ts";
 import type { Caches } from "./caches.ts";
 import type { Problems } from "./problems.ts";
+import { readLive } from "./read-live.ts";
+import { type RecordedPods, readRecorded } from "./recorded-pods.ts";
 import type { Refusals } from "./refusals.ts";
 import { parsedRun } from "./run-cache.ts";
 
@@ -54,9 +55,9 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
   const reading = read(raw);
   if ("kind" in reading) return { ...reading, raw };
   const { run } = reading;
-  const cached = cachedPods(run, sources.caches);
-  const missing = await readMissing(run, cached, { ...sources, bound });
-  const present = await withProblems([...cached, ...missing.found], run, { ...sources, bound });
+  const recorded = await readRecorded(run, { ...sources, bound });
+  const others = otherPods(run, recorded, sources.caches);
+  const present = await withProblems([...recorded.found, ...others], run, { ...sources, bound });
   const askingSince = sources.askingSince();
   const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
   return {
@@ -67,9 +68,9 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       now: sources.now(),
       run,
       pods: present,
-      gone: missing.gone,
-      nodes: await observeNodes(nodeNamesOf(run, present), { ...sources, bound }),
-      volume: await observeVolume(run, { ...sources, bound }),
+      gone: recorded.gone,
+      nodes: await observeNodes(run, present, { ...sources, bound }),
+      volume: await observeVolume(run, present, { ...sources, bound }),
       removal: await removalOf(run, { ...sources, bound }),
       reports,
       ...(askingSince === undefined ? {} : { askingSince }),
@@ -104,70 +105,47 @@ function doubtOf(leftOut: readonly string[]): RunEvent | undefined {
 
 type Live = Sources & Readonly<{ bound: Bound }>;
 
-function cachedPods(run: TrainingRun, caches: Caches): readonly ObservedPod[] {
+function otherPods(run: TrainingRun, { found }: RecordedPods, caches: Caches): readonly ObservedPod[] {
+  const recorded = new Set(found.map(({ uid }) => uid));
   return caches.pods.find("owner", run.metadata.uid).flatMap((raw) => {
-    const observed = raw.metadata.labels?.[labels.run] === run.metadata.name ? observePod(raw) : null;
+    const isOther = raw.metadata.labels?.[labels.run] === run.metadata.name && !recorded.has(raw.metadata.uid);
+    const observed = isOther ? observePod(raw) : null;
     return observed === null ? [] : [observed];
   });
 }
 
-/** Recorded pods of the live attempt that the cache lacks: the server itself says which of them are gone. */
-async function readMissing(
-  run: TrainingRun,
-  cached: readonly ObservedPod[],
-  live: Live,
-): Promise<Readonly<{ found: readonly ObservedPod[]; gone: readonly string[] }>> {
-  const newest = run.status.attempts?.[0];
-  if (newest === undefined || newest.endTime !== undefined) return { found: [], gone: [] };
-  const verdicts = await Promise.all(
-    newest.pods.map(async ({ uid }, worker) => {
-      if (cached.some((pod) => pod.uid === uid)) return [];
-      const name = podName(run, newest.number, worker);
-      const raw = await readLive(pods, { namespace: run.metadata.namespace, name }, live);
-      return [{ uid, verdict: judgeMissing(raw, uid) }];
-    }),
-  );
-  const missing = verdicts.flat();
-  return {
-    found: missing.flatMap(({ verdict }) => (typeof verdict === "string" ? [] : [verdict])),
-    gone: missing.flatMap(({ uid, verdict }) => (verdict === "Gone" ? [uid] : [])),
-  };
-}
-
-/**
- * What the server's own answer means for a recorded pod. One that stands and cannot be read, since somebody took its
- * labels, may still train: it is not gone, and nothing is begun beside it.
- */
-export function judgeMissing(raw: KubeObject | undefined, uid: string): ObservedPod | "Gone" | "Unreadable" {
-  if (raw?.metadata.uid !== uid) return "Gone";
-  return observePod(raw) ?? "Unreadable";
-}
-
-/** Only of a pod that should have begun by now: most pods do before anybody has to ask. */
+/** Only of a pod that waits in a queue, or should have begun by now: most pods do before anybody has to ask. */
 async function withProblems(pods: readonly ObservedPod[], run: TrainingRun, live: Live): Promise<ObservedPod[]> {
   const now = live.now();
+  const { namespace } = run.metadata;
   return await Promise.all(
     pods.map(async (pod) => {
-      if (isHeldUp(pod, now)) {
-        return { ...pod, problem: await live.problems.ofPod(pod, run.metadata.namespace, live.bound) };
-      }
+      if (isQueued(pod)) return { ...pod, problem: await live.problems.ofQueued(pod, namespace, live.bound) };
+      if (isHeldUp(pod, now)) return { ...pod, problem: await live.problems.ofPod(pod, namespace, live.bound) };
       live.problems.forget(pod.uid);
       return pod;
     }),
   );
 }
 
-async function observeNodes(names: readonly string[], live: Live): Promise<readonly ObservedNode[]> {
+/** An attempt is given up only on the server's own word: a copy that is old may lack that the node is back. */
+async function observeNodes(
+  run: TrainingRun,
+  pods: readonly ObservedPod[],
+  live: Live,
+): Promise<readonly ObservedNode[]> {
+  const isCounted = run.status.silence !== undefined;
   return await Promise.all(
-    names.map(async (name) => {
+    nodeNamesOf(run, pods).map(async (name) => {
       if (live.caches.nodes === undefined) return unseenNode(name, "Unknown");
-      const raw = live.caches.nodes.get(name) ?? (await readLive(nodes, { name }, live));
+      const cached = isCounted ? undefined : live.caches.nodes.get(name);
+      const raw = cached ?? (await readLive(nodes, { name }, live));
       return raw === undefined ? unseenNode(name, "Absent") : observeNode(name, raw);
     }),
   );
 }
 
-async function observeVolume(run: TrainingRun, live: Live): Promise<ObservedVolume> {
+async function observeVolume(run: TrainingRun, pods: readonly ObservedPod[], live: Live): Promise<ObservedVolume> {
   const claimName = claimNameOf(run);
   if (claimName === null) return { kind: "None" };
   const { namespace } = run.metadata;
@@ -175,7 +153,18 @@ async function observeVolume(run: TrainingRun, live: Live): Promise<ObservedVolu
     live.caches.claims.get(`${namespace}/${claimName}`) ??
     (await readLive(claims, { namespace, name: claimName }, live));
   if (raw === undefined) return { kind: "Absent", claimName };
-  return observeClaim(raw, await live.problems.ofClaim(raw, live.bound));
+  if (pods.some(isPassedOver)) return observeClaim(raw, await live.problems.ofClaim(raw, live.bound));
+  live.problems.forget(raw.metadata.uid);
+  return observeClaim(raw, "");
+}
+
+/** The scheduler has no place for it, for want of its claim perhaps: most claims are bound before anybody has to ask. */
+function isPassedOver({ node, gates, conditions }: ObservedPod): boolean {
+  return (
+    node === null &&
+    gates.length === 0 &&
+    conditions.some(({ type, status }) => type === "PodScheduled" && status === "False")
+  );
 }
 
 /** The copy is enough: a pod that it lacks is created again, and found to be there. */
@@ -188,17 +177,4 @@ async function removalOf(run: TrainingRun, live: Live): Promise<ObservedRemoval 
   const removal = observeRemoval(raw);
   if (!removal.isUnmade || removal.message !== "") return removal;
   return { ...removal, message: await live.problems.ofPod(removal, namespace, live.bound) };
-}
-
-async function readLive(
-  resource: Resource,
-  where: Readonly<{ namespace?: string; name: string }>,
-  { client, bound }: Live,
-): Promise<KubeObject | undefined> {
-  try {
-    return await client.get({ resource, ...where }, bound);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }

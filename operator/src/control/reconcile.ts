@@ -17,6 +17,7 @@ import type { OwnWrites } from "./own-writes.ts";
 import type { RunEvents } from "./run-events.ts";
 import { releaseStrays } from "./strays.ts";
 import type { SyncGate } from "./sync-gate.ts";
+import { writeUnreadable } from "./unreadable.ts";
 import { refusalWords } from "./write-status.ts";
 
 /** What one pass needs besides what it observes. */
@@ -47,13 +48,27 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
     reconciler.log("warn", observation.message, { run: key });
     const message = `${observation.message}. Nothing is begun or ended for it until its fields are mended, or until an operator of the version that wrote them serves it.`;
     publish({ type: "Warning", reason: "Unreadable", message }, observation.raw, reconciler);
-    return { kind: "Settled", requeueAfterMs: lookAgainMs() };
+    return await tellUnreadable(key, observation.raw, { message, ...reconciler, bound });
   }
   const { observed, raw, doubt, statusIsRead } = observation;
   if (doubt !== undefined) publish(doubt, raw, reconciler);
   const decided = decide(observed);
   const decision = statusIsRead ? decided : { ...decided, status: observed.run.status };
   return await write(key, { observed, raw, decision }, { ...reconciler, bound });
+}
+
+async function tellUnreadable(
+  key: string,
+  raw: KubeObject,
+  { message, sources, ownWrites, bound }: Reconciler & Readonly<{ message: string; bound: Bound }>,
+): Promise<PassOutcome> {
+  const written = (resource: Resource, object: KubeObject) => ownWrites.note(key, resource, object);
+  try {
+    await writeUnreadable(raw, message, { client: sources.client, now: sources.now, written }, bound);
+    return { kind: "Settled", requeueAfterMs: lookAgainMs() };
+  } catch (error) {
+    return outcomeOfError(error);
+  }
 }
 
 const unseenRecheckMs = 1_000;

@@ -1,10 +1,11 @@
 import { accountingFinalizer } from "../api/names.ts";
 import { isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
-import { controllerUid, type KubeObject, placeOf } from "../kubernetes/kube-object.ts";
+import { type KubeObject, placeOf } from "../kubernetes/kube-object.ts";
 import { pods, type Resource } from "../kubernetes/resource.ts";
 import { removeFinalizer } from "../kubernetes/writes.ts";
 import { type Caches, trainingRuns } from "./caches.ts";
+import { runUidOf } from "./pod-owner.ts";
 
 /** What letting strays go takes. */
 export type StrayKeeper = Readonly<{
@@ -23,10 +24,11 @@ export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bou
   const known = caches.runs.get(key)?.metadata.uid;
   const strays = caches.pods
     .find("run", key)
-    .filter((pod) => controllerUid(pod) !== known && pod.metadata.finalizers?.includes(accountingFinalizer));
+    .filter((pod) => runUidOf(pod) !== known && pod.metadata.finalizers?.includes(accountingFinalizer));
   if (strays.length === 0) return;
   const living = await livingUid(key, client, bound);
-  for (const pod of strays.filter((each) => controllerUid(each) !== living)) {
+  // One that does not say whose it is may be the run's that lives.
+  for (const pod of strays.filter((each) => (runUidOf(each) ?? living) !== living || living === undefined)) {
     const { namespace = "", name, uid, finalizers = [] } = pod.metadata;
     const removal = { resource: pods, exact: { namespace, name, uid }, finalizers, finalizer: accountingFinalizer };
     const answer = await removeFinalizer(client, removal, bound);

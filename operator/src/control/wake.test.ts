@@ -1,18 +1,19 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { ObjectCache } from "../kubernetes/cache.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
-import { wakeOnChanges } from "./wake.ts";
+import { wakeAll, wakeOnChanges } from "./wake.ts";
 
 const run = (version: number, generation: number, uid = "u1"): KubeObject => ({
   metadata: { name: "mnist", namespace: "a", uid, resourceVersion: String(version), generation },
 });
+const owner = { apiVersion: "", kind: "TrainingRun", name: "mnist", uid: "u1", controller: true };
 const pod = (version: number): KubeObject => ({
   metadata: {
     name: "mnist-1-0",
     namespace: "a",
     uid: "p1",
     resourceVersion: String(version),
-    ownerReferences: [{ apiVersion: "", kind: "TrainingRun", name: "mnist", uid: "u1", controller: true }],
+    ownerReferences: [owner],
   },
 });
 
@@ -20,6 +21,7 @@ describe("a change wakes its run", () => {
   let runs: ObjectCache<KubeObject>;
   let pods: ObjectCache<KubeObject>;
   let told: string[];
+  let stop: () => void;
 
   beforeEach(() => {
     told = [];
@@ -30,7 +32,7 @@ describe("a change wakes its run", () => {
       add: (key: string) => told.push(`add ${key}`),
       forget: (key: string) => told.push(`forget ${key}`),
     };
-    wakeOnChanges({ runs, pods, claims: new ObjectCache(), nodes: undefined }, queue);
+    stop = wakeOnChanges({ runs, pods, claims: new ObjectCache(), nodes: undefined }, queue);
   });
 
   const rows: readonly [name: string, change: () => void, told: string[]][] = [
@@ -47,5 +49,20 @@ describe("a change wakes its run", () => {
   it.each(rows)("%s", (_, change, expected) => {
     change();
     expect(told).toEqual(expected);
+  });
+
+  it("no longer, once nobody works on it", () => {
+    stop();
+    pods.put(pod(2));
+    runs.put(run(2, 2));
+    expect(told).toEqual([]);
+  });
+
+  it("and whoever begins to work has all of them woken, and those that only a pod knows of", () => {
+    const stray = { ...pod(2).metadata, name: "gone-1-0", ownerReferences: [{ ...owner, name: "gone" }] };
+    pods.put({ metadata: stray });
+    told = [];
+    wakeAll({ runs, pods }, { add: (key) => told.push(key) });
+    expect(told).toEqual(["a/mnist", "a/gone"]);
   });
 });

@@ -2,27 +2,40 @@ import type { Change } from "../kubernetes/cache.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { keyOf } from "../kubernetes/kube-object.ts";
 import type { WorkQueue } from "../kubernetes/work-queue.ts";
-import { type Caches, trainingRuns } from "./caches.ts";
+import type { Caches } from "./caches.ts";
+import { runKeyOf } from "./pod-owner.ts";
 
 type Watched = Pick<Caches, "runs" | "pods" | "claims" | "nodes">;
 
-/** Queues every run that a change of the caches may concern. */
-export function wakeOnChanges(caches: Watched, queue: Pick<WorkQueue, "add" | "forget">): void {
+/** Queues every run that a change of the caches may concern, until what is returned is called. */
+export function wakeOnChanges(caches: Watched, queue: Pick<WorkQueue, "add" | "forget">): () => void {
   const wake = (key: string) => queue.add(key);
-  caches.runs.listen((change) => {
-    const key = keyOf(change.object);
-    // What was asked for before is what failed: whoever mends his run does not wait for its back-off.
-    if (isAnotherMatter(change)) queue.forget(key);
-    wake(key);
-  });
-  caches.pods.listen(({ object }) => wakeOwner(object, wake));
-  caches.claims.listen(({ object }) => {
-    for (const run of caches.runs.find("claim", keyOf(object))) wake(keyOf(run));
-  });
-  caches.nodes?.listen((change) => {
-    if (change.kind === "Updated" && tellsTheSame(change.before, change.object)) return;
-    for (const pod of caches.pods.find("node", change.object.metadata.name)) wakeOwner(pod, wake);
-  });
+  const ends = [
+    caches.runs.listen((change) => {
+      const key = keyOf(change.object);
+      // What was asked for before is what failed: whoever mends his run does not wait for its back-off.
+      if (isAnotherMatter(change)) queue.forget(key);
+      wake(key);
+    }),
+    caches.pods.listen(({ object }) => wakeOwner(object, wake)),
+    caches.claims.listen(({ object }) => {
+      for (const run of caches.runs.find("claim", keyOf(object))) wake(keyOf(run));
+    }),
+    caches.nodes?.listen((change) => {
+      if (change.kind === "Updated" && tellsTheSame(change.before, change.object)) return;
+      for (const pod of caches.pods.find("node", change.object.metadata.name)) wakeOwner(pod, wake);
+    }),
+  ];
+  return () => {
+    for (const end of ends) end?.();
+  };
+}
+
+/** Queues all that the caches hold: every run, and what pods say is their run, since that may be gone. */
+export function wakeAll(caches: Pick<Watched, "runs" | "pods">, queue: Pick<WorkQueue, "add">): void {
+  const wake = (key: string) => queue.add(key);
+  for (const run of caches.runs.all()) wake(keyOf(run));
+  for (const pod of caches.pods.all()) wakeOwner(pod, wake);
 }
 
 /** A run that came, went, or is asked for something else than before. */
@@ -31,8 +44,8 @@ function isAnotherMatter(change: Change<KubeObject>): boolean {
 }
 
 function wakeOwner(pod: KubeObject, wake: (key: string) => void): void {
-  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (owner?.kind === trainingRuns.kind) wake(`${pod.metadata.namespace}/${owner.name}`);
+  const run = runKeyOf(pod);
+  if (run !== undefined) wake(run);
 }
 
 // The kubelet's heartbeats change only times, every few minutes on every node.

@@ -33,7 +33,12 @@ describe("a new run", () => {
 
   const shell = { template: { spec: { containers: [{ name: "trainer", command: ["sh", "-c", "node train.js"] }] } } };
   test.each([
-    ["asks for what this version cannot do", { stall: { timeoutSeconds: 900 } }, "NotSupported", "spec.stall"],
+    [
+      "asks for what this version cannot do",
+      { resume: { from: { run: "other", step: 3 } } },
+      "NotSupported",
+      "spec.resume.from.run",
+    ],
     ["keeps SIGTERM in a shell", shell, "ShellCommand", "Write `exec` before the last command"],
   ])("that %s does not start, and says why", (_title, spec, reason, words) => {
     const decision = decideOn({ run: runWith({ spec }) });
@@ -93,7 +98,7 @@ describe("the claim", () => {
 describe("a living attempt", () => {
   test("whose recorded pod is neither seen nor known to be gone is not judged", () => {
     const run = living();
-    expect(decideOn({ run })).toEqual({ status: run.status, actions: [], events: [], requeueAfterMs: 1000 });
+    expect(decideOn({ run })).toEqual({ status: run.status, actions: [], events: [], requeueAfterMs: 15_000 });
   });
 
   test("of a deleted run is not judged either until the grace period and a minute are over, and is then let go (L5)", () => {

@@ -1,32 +1,37 @@
 import { managedBy } from "../api/names.ts";
-import { statusLimits, type TrainingRunStatus } from "../api/status.ts";
+import { type AttemptEntry, type Stop, statusLimits, type TrainingRunStatus } from "../api/status.ts";
 import { decideNext } from "./begin.ts";
 import { releaseDeadline } from "./deadline.ts";
 import type { Decision } from "./decision.ts";
 import { decideDeletion } from "./deletion.ts";
 import { add, type Draft, decisionOf, draftOf } from "./draft.ts";
 import { type AttemptFacts, factsOf } from "./facts.ts";
+import { type Fencing, fencing, stopBeforeFence, withFencing } from "./fencing.ts";
 import { decideFinished, isFinished } from "./finished.ts";
-import { healthStatements, refusalEvents } from "./health.ts";
+import { graceNeeded } from "./grace-period.ts";
+import { healthEvents, healthStatements, refusalEvents } from "./health.ts";
+import { heldAgain } from "./housekeeping.ts";
 import { learn } from "./learn.ts";
-import type { Observed } from "./observed.ts";
+import type { Instant, Observed, ObservedPod } from "./observed.ts";
 import { durabilityOf } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { resumeEvents } from "./resume-events.ts";
 import { settle } from "./settle.ts";
 import { stopFor } from "./stop.ts";
-import { type Survey, survey } from "./survey.ts";
+import { isNamedByUs, type Survey, survey } from "./survey.ts";
 import { decideLive } from "./tend.ts";
+import { workersOf } from "./workers.ts";
 
-const unsureRetryMs = 1000;
+/** Only a pod that cannot be read at all makes unsure, which does not pass by itself. */
+const unsureRetryMs = 15_000;
 
 /**
  * The one place where it is decided what happens to a run:
  *
- *   survey ─► learn ─► stop? ─► settle ─┬─► deleted:  save, let go
- *   (pods)   (mirror)  (intent) (ledger)├─► finished: keep
- *                                       ├─► an attempt lives: tend
- *                                       └─► none does: begin the next one, or say why not
+ *   survey ─► learn ─► stop? ─► fence? ─► settle ─┬─► deleted:  save, let go
+ *   (pods)   (mirror)  (intent) (silence) (ledger)├─► finished: keep
+ *                                                 ├─► an attempt lives: tend
+ *                                                 └─► none does: begin the next one, or say why not
  *
  * Pure: the same observation gives the same decision. Whatever stands in the returned status is written before
  * the returned actions are done, so a crash between any two of them is repaired by deciding again.
@@ -39,10 +44,17 @@ export function decide(observed: Observed, settings: PodSettings): Decision {
     return { status: run.status, actions: [], events: [], requeueAfterMs: unsureRetryMs };
   const facts = factsOfLeader(observed, first);
   const learned = mirror(observed, recordPods(learn(run, facts), first, observed), facts);
-  const stop = stopFor(observed, learned.status, first);
+  const fate = fencing(observed, learned.status, first);
+  const stop = stopFor(observed, learned.status, first) ?? stopForSilence(fate, learned.status, observed.now);
   const intended = stop === null ? learned : { ...learned, status: { ...learned.status, stop } };
-  const settled = settle(observed, intended, first);
+  const judged = withFencing(intended, fate);
+  const settled = settle(observed, judged, fate.kind === "Fence" ? survey(observed, judged.status) : first);
   return decisionOf(branch(observed, settled, settings));
+}
+
+function stopForSilence(fate: Fencing, { stop }: TrainingRunStatus, now: Instant): Stop | null {
+  const due = stopBeforeFence(fate, now);
+  return due?.attempt === stop?.attempt ? null : due;
 }
 
 /** A deleted run is let go in time even where its pod cannot be judged (L5). */
@@ -50,7 +62,8 @@ function isOverdue({ run, now }: Observed): boolean {
   return run.metadata.deletionTimestamp !== undefined && now >= releaseDeadline(run, run.status, []);
 }
 
-function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft {
+function branch(observed: Observed, unheld: Draft, settings: PodSettings): Draft {
+  const draft = add(unheld, observed, heldAgain(observed));
   const scene = survey(observed, draft.status);
   if (observed.run.metadata.deletionTimestamp !== undefined)
     return decideDeletion(observed, draft, { scene, settings });
@@ -61,7 +74,7 @@ function branch(observed: Observed, draft: Draft, settings: PodSettings): Draft 
 
 /** Worker 0 speaks for the attempt: it alone appends to the log. */
 function factsOfLeader({ reports, run }: Observed, { members }: Survey): AttemptFacts | null {
-  const leader = members[0]?.pod;
+  const leader = members.find(({ pod }) => pod.worker === 0)?.pod;
   if (leader === undefined) return null;
   return factsOf(
     leader,
@@ -72,25 +85,45 @@ function factsOfLeader({ reports, run }: Observed, { members }: Survey): Attempt
 
 /**
  * Writes down which pods are the attempt's, so that one that vanishes is missed, and lifts the attempt's number
- * above any that a pod carries: it never falls, even if the status was set back (I8).
+ * above any that a pod carries or has found in the log: it never falls, even if the status was set back (I8).
  */
 function recordPods(status: TrainingRunStatus, { entry, members }: Survey, { pods, run }: Observed): TrainingRunStatus {
-  const numbers = pods.filter(({ ownerUid }) => ownerUid === run.metadata.uid).map(({ attempt }) => attempt);
+  const owned = pods.filter(({ ownerUid }) => ownerUid === run.metadata.uid);
+  // A number that somebody wrote on a pod by hand is none of ours: lifted to it, the run could not go back.
+  const numbers = owned.filter((pod) => isNamedByUs(pod, run)).flatMap(numbersOf);
   const lifted = { ...status, attempt: Math.max(status.attempt ?? 0, ...numbers) };
   const [newest, ...earlier] = lifted.attempts ?? [];
   if (entry === null || newest === undefined || members.length === 0) return lifted;
-  const known = newest.pods.length > 0 ? newest.pods : members.map(({ pod: { uid } }) => ({ uid }));
-  // Their places say which worker each is, so they keep them.
-  const recorded = known.map((each) => {
+  const fresh = members.filter(({ pod }) => !newest.pods.some(({ uid }) => uid === pod.uid));
+  // One that is on record keeps its place, by which it is known.
+  const recorded = [...newest.pods, ...fresh.map(({ pod }) => placed(newest, pod))].map((each) => {
     const node = members.find(({ pod }) => pod.uid === each.uid)?.pod.node ?? null;
     return node === null ? each : { ...each, node };
   });
   return { ...lifted, attempts: [{ ...newest, pods: recorded.slice(0, statusLimits.livePods) }, ...earlier] };
 }
 
-function mirror(observed: Observed, status: TrainingRunStatus, facts: AttemptFacts | null): Draft {
+function placed(entry: AttemptEntry, { uid, worker }: ObservedPod): AttemptEntry["pods"][number] {
+  return workersOf(entry) > 1 ? { uid, worker } : { uid };
+}
+
+/** A pod's own number, and the one above which the log would have it, where the status was set back below that (I8). */
+function numbersOf({ attempt, agent, restore }: ObservedPod): number[] {
+  const records = [agent.record, restore?.record ?? null];
+  const higher = records.flatMap((record) =>
+    record?.kind === "restore-failed" && record.attempt === attempt ? (record.fencedBy ?? []) : [],
+  );
+  return [attempt, ...higher];
+}
+
+function mirror(observed: Observed, learned: TrainingRunStatus, facts: AttemptFacts | null): Draft {
+  const status = { ...learned, ...graceNeeded(observed.run, learned, facts) };
   return add(draftOf(status), observed, {
-    statements: healthStatements(observed.run, status, facts),
-    events: [...refusalEvents(observed.run.status, status), ...resumeEvents(observed.run.status, status)],
+    statements: healthStatements(observed, status, facts),
+    events: [
+      ...refusalEvents(observed.run.status, status),
+      ...resumeEvents(observed.run.status, status),
+      ...healthEvents(observed),
+    ],
   });
 }

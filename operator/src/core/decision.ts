@@ -1,4 +1,7 @@
 import type { TrainingRunStatus } from "../api/status.ts";
+import type { controllerReference } from "./names.ts";
+
+type OwnerReference = ReturnType<typeof controllerReference>;
 
 /**
  * What to do next. Applied in this order: `status` by compare-and-swap on the run that was observed, only if it
@@ -38,8 +41,16 @@ export type Action =
   | Readonly<{ kind: "CreatePod"; manifest: Manifest; attempt: number; worker: number }>
   /** The pod that removes a deleted run's objects. `AlreadyExists` is success only if the run controls it. */
   | Readonly<{ kind: "CreateRemovalPod"; manifest: Manifest }>
-  /** Ask the pod to stop with its own grace period. */
-  | Readonly<{ kind: "DeletePod"; name: string; uid: string }>
+  /** Ask the pod to stop with its own grace period; by `force` its object goes at once, whatever its kubelet still runs. */
+  | Readonly<{ kind: "DeletePod"; name: string; uid: string; force?: true }>
+  /** Write back on a recorded pod what somebody took off it; its owner only where it has no other. */
+  | Readonly<{
+      kind: "MendPod";
+      name: string;
+      uid: string;
+      labels: Readonly<Record<string, string>>;
+      owner: OwnerReference;
+    }>
   /** Take the finalizer `trainingrun.dev/accounting` off a pod whose end is in the ledger. */
   | Readonly<{ kind: "ReleasePod"; name: string; uid: string; resourceVersion: string; finalizers: readonly string[] }>;
 

@@ -1,6 +1,7 @@
 import { finalSaveFinalizer } from "../api/names.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { withPodsMended } from "./alteration.ts";
 import { releaseDeadline } from "./deadline.ts";
 import type { Action, RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
@@ -60,7 +61,7 @@ export function decideDeletion(
 }
 
 function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: Survey; deadline: number }): Draft {
-  return add(draft, observed, {
+  const told = add(draft, observed, {
     state: "Saving",
     statements: [
       {
@@ -76,6 +77,7 @@ function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: 
     ],
     waits: [deadline - observed.now],
   });
+  return withPodsMended(observed, told, scene);
 }
 
 function podsAbandoned(run: TrainingRun, status: TrainingRunStatus, alive: readonly ObservedPod[]): RunEvent {

@@ -58,7 +58,14 @@ const order: readonly Action["kind"][] = [
   "DeleteClaim",
   "ReleaseRun",
   "DeleteRun",
+  // Last: who refuses it must not keep anything else from being done.
+  "MendPod",
 ];
+
+/** What was given up goes before its successor comes: a quota or a node has room for one of them perhaps. */
+function rankOf(action: Action): number {
+  return action.kind === "DeletePod" && action.force === true ? -1 : order.indexOf(action.kind);
+}
 
 const longestWaitMs = 24 * 3600 * 1000;
 
@@ -67,7 +74,7 @@ export function decisionOf({ status, actions, events, waits }: Draft): Decision 
   const due = waits.length === 0 ? undefined : Math.min(longestWaitMs, Math.max(0, ...[Math.min(...waits)]));
   return {
     status: withoutUndefined(status),
-    actions: actions.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind)),
+    actions: actions.toSorted((a, b) => rankOf(a) - rankOf(b)),
     events,
     ...(due === undefined ? {} : { requeueAfterMs: due }),
   };

@@ -1,4 +1,4 @@
-import { labels } from "../api/names.ts";
+import { apiVersion, kind, labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 
 /** Name of a worker's pod: deterministic, so that a repeated creation is `AlreadyExists` and no second pod. */
@@ -21,4 +21,14 @@ export function removalPodName({ metadata }: TrainingRun): string {
 /** Labels of everything made for a run. */
 export function runLabels(run: TrainingRun): Record<string, string> {
   return { [labels.run]: run.metadata.name, [labels.runUid]: run.metadata.uid };
+}
+
+/** Labels of a training pod: by them it is found, and told from those of other attempts. */
+export function podLabels(run: TrainingRun, { attempt, worker }: { attempt: number; worker: number }) {
+  return { ...runLabels(run), [labels.attempt]: String(attempt), [labels.worker]: String(worker) };
+}
+
+/** What makes a training pod the run's: it goes with the run, and nobody else controls it. */
+export function controllerReference({ metadata: { name, uid } }: TrainingRun) {
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true } as const;
 }

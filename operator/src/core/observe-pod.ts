@@ -2,7 +2,9 @@ import { AgentRecord, TrainerRecord } from "@trainingrun/checkpoint/contract/ter
 import { z } from "zod";
 import { labels } from "../api/names.ts";
 import { agentName, defaultGraceSeconds, restoreName, trainerName } from "../api/template.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import { instantOf, instantOrNull } from "./instant.ts";
+import { podLabels } from "./names.ts";
 import type { ContainerEnd, ObservedContainer, ObservedPod } from "./observed.ts";
 
 const Terminated = z.looseObject({
@@ -47,6 +49,7 @@ const Pod = z.looseObject({
   }),
   spec: z.looseObject({
     nodeName: z.string().optional(),
+    schedulingGates: z.array(Named).default([]),
     terminationGracePeriodSeconds: z.int().nullish(),
     containers: z.array(Container).default([]),
     initContainers: z.array(Named).default([]),
@@ -79,11 +82,40 @@ type Pod = z.infer<typeof Pod>;
 export function observePod(raw: unknown): ObservedPod | null {
   const parsed = Pod.safeParse(raw);
   if (!parsed.success) return null;
-  const { metadata, spec, status } = parsed.data;
-  const attempt = Number(metadata.labels[labels.attempt]);
-  const worker = Number(metadata.labels[labels.worker]);
+  const carried = parsed.data.metadata.labels;
+  const attempt = Number(carried[labels.attempt]);
+  const worker = Number(carried[labels.worker]);
   if (!Number.isInteger(attempt) || attempt < 1 || !Number.isInteger(worker) || worker < 0) return null;
-  const containers = readContainers(parsed.data);
+  return readPod(parsed.data, { attempt, worker, altered: [] });
+}
+
+/** The word of {@link ObservedPod.altered} for a pod that nobody owns. */
+export const ownerReferenceWord = "ownerReferences";
+
+/** Which of the attempt's pods a recorded one is, by its place in the ledger. */
+export type RecordedPlace = Readonly<{ attempt: number; worker: number }>;
+
+/**
+ * Reads a pod whose uid is on record. It is that pod whatever is written on it: labels and owner may be anybody's doing,
+ * and what of them differs from what the operator wrote is told. Null where it cannot be read at all.
+ */
+export function observeRecorded(raw: unknown, run: TrainingRun, place: RecordedPlace): ObservedPod | null {
+  const parsed = Pod.safeParse(raw);
+  if (!parsed.success) return null;
+  const { metadata } = parsed.data;
+  const altered = Object.entries(podLabels(run, place)).flatMap(([name, value]) =>
+    metadata.labels[name] === value ? [] : [name],
+  );
+  const isOurs = metadata.ownerReferences.some(({ uid, controller }) => controller && uid === run.metadata.uid);
+  return readPod(parsed.data, { ...place, altered: isOurs ? altered : [...altered, ownerReferenceWord] });
+}
+
+function readPod(
+  pod: Pod,
+  { attempt, worker, altered }: RecordedPlace & Pick<ObservedPod, "altered">,
+): ObservedPod | null {
+  const { metadata, spec, status } = pod;
+  const containers = readContainers(pod);
   return containers === null
     ? null
     : {
@@ -93,10 +125,14 @@ export function observePod(raw: unknown): ObservedPod | null {
         ownerUid: metadata.ownerReferences.find((owner) => owner.controller)?.uid ?? null,
         attempt,
         worker,
+        altered,
         createdAt: instantOf(metadata.creationTimestamp),
         deletionRequestedAt: deletionRequest(metadata),
+        removedByForce: Boolean(metadata.deletionTimestamp) && metadata.deletionGracePeriodSeconds === 0,
         finalizers: metadata.finalizers,
         node: spec.nodeName ?? null,
+        gates: spec.schedulingGates.map(({ name }) => name),
+        queue: metadata.labels[labels.queue] ?? null,
         ip: status.podIP ?? null,
         phase: status.phase,
         reason: status.reason,

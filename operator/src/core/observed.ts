@@ -79,11 +79,22 @@ export type ObservedPod = Readonly<{
   ownerUid: string | null;
   attempt: number;
   worker: number;
+  /**
+   * What somebody changed by which a recorded pod is known: its labels, by name, and whether nobody owns it any more. Empty
+   * for others, which are what they say they are.
+   */
+  altered: readonly string[];
   createdAt: Instant;
   /** When somebody asked for the deletion: the API's timestamp less the grace period. */
   deletionRequestedAt: Instant | null;
+  /** Its deletion waits for no kubelet any more, only for finalizers. */
+  removedByForce: boolean;
   finalizers: readonly string[];
   node: string | null;
+  /** What keeps it from the scheduler, by name. */
+  gates: readonly string[];
+  /** The queue that it waits in, or waited in, by its label. */
+  queue: string | null;
   ip: string | null;
   phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
   reason: string;
@@ -97,7 +108,7 @@ export type ObservedPod = Readonly<{
   restore: ObservedContainer<AgentRecord> | null;
   /** The template's other containers. Only a regular one can keep a pod alive after its trainer's end. */
   others: readonly (ObservedContainer<never> & Readonly<{ role: "Init" | "Regular" }>)[];
-  /** What keeps its containers from being made, in the kubelet's words; empty where nothing was said or asked. */
+  /** What keeps its containers from being made, in the kubelet's words or its queue's; empty where nothing was said or asked. */
   problem: string;
 }>;
 

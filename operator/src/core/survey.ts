@@ -5,6 +5,7 @@ import { openEntry } from "./ledger.ts";
 import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedNode, ObservedPod } from "./observed.ts";
 import { mayRunUnseen, type PodEnd, podEnd } from "./pod-end.ts";
+import { missingWorkers } from "./workers.ts";
 
 /** A pod with the judgement whether it can still run. */
 export type SurveyedPod = Readonly<{ pod: ObservedPod; end: PodEnd }>;
@@ -12,7 +13,7 @@ export type SurveyedPod = Readonly<{ pod: ObservedPod; end: PodEnd }>;
 /** A pod as the ledger has it. */
 export type RecordedPod = AttemptEntry["pods"][number];
 
-/** The run's pods by the part they play. Pods that the run does not own play none (I7). */
+/** The run's pods by the part they play. Pods that the run neither owns nor has on record play none (I7). */
 export type Survey = Readonly<{
   entry: AttemptEntry | null;
   /** Pods of the open attempt: the recorded ones, or those still to be recorded. */
@@ -32,19 +33,21 @@ export type Survey = Readonly<{
 /** Sorts what was observed by what status says of the attempts. */
 export function survey(observed: Observed, status: TrainingRunStatus): Survey {
   const entry = openEntry(status);
-  const owned = observed.pods
-    .filter(({ ownerUid }) => ownerUid === observed.run.metadata.uid)
-    .toSorted((a, b) => a.attempt - b.attempt || a.worker - b.worker || (a.uid < b.uid ? -1 : 1))
-    .map((pod) => ({ pod, end: endOf(pod, observed) }));
   const recorded = entry?.pods ?? [];
   const isRecorded = (uid: string) => recorded.some((pod) => pod.uid === uid);
-  const isMember = ({ pod }: SurveyedPod) =>
-    pod.attempt === entry?.number && (recorded.length === 0 ? isNamedByUs(pod, observed.run) : isRecorded(pod.uid));
+  const owned = observed.pods
+    .filter(({ ownerUid, uid }) => ownerUid === observed.run.metadata.uid || isRecorded(uid))
+    .toSorted((a, b) => a.attempt - b.attempt || a.worker - b.worker || (a.uid < b.uid ? -1 : 1))
+    .map((pod) => ({ pod, end: endOf(pod, observed, status) }));
+  const missing = entry === null ? [] : missingWorkers(entry, []);
+  const isAwaited = (pod: ObservedPod) => isNamedByUs(pod, observed.run) && missing.includes(pod.worker);
+  const isMember = ({ pod }: SurveyedPod) => pod.attempt === entry?.number && (isRecorded(pod.uid) || isAwaited(pod));
   const members = owned.filter(isMember);
   const seen = new Set(members.map(({ pod }) => pod.uid));
-  const missing = recorded.filter(({ uid }) => !seen.has(uid));
-  const removed = missing.filter(({ uid }) => observed.gone.includes(uid));
-  const unseen = removed.filter(({ node }) => mayRunUnseen(nodeOf(node, observed)));
+  const unseenYet = recorded.filter(({ uid }) => !seen.has(uid));
+  const removed = unseenYet.filter(({ uid }) => observed.gone.includes(uid));
+  const isGivenUp = entry !== null && wasGivenUp(entry.number, status);
+  const unseen = isGivenUp ? [] : removed.filter(({ node }) => mayRunUnseen(nodeOf(node, observed)));
   const gone = removed.filter((pod) => !unseen.includes(pod));
   return {
     entry,
@@ -52,7 +55,7 @@ export function survey(observed: Observed, status: TrainingRunStatus): Survey {
     others: owned.filter((each) => !isMember(each)),
     gone,
     unseen,
-    unsure: missing.length > removed.length,
+    unsure: unseenYet.length > removed.length,
     ended: unseen.length > 0 ? null : endOfAttempt(members, { gone, now: observed.now }),
   };
 }
@@ -85,12 +88,19 @@ export function membersOf(scene: Survey, observed: Observed): Member[] {
   ];
 }
 
-function endOf(pod: ObservedPod, observed: Observed): PodEnd {
-  return podEnd(pod, nodeOf(pod.node, observed), observed.now);
+function endOf(pod: ObservedPod, observed: Observed, status: TrainingRunStatus): PodEnd {
+  const end = podEnd(pod, nodeOf(pod.node, observed), observed.now);
+  const isGivenUp = end.kind === "Alive" && wasGivenUp(pod.attempt, status);
+  return isGivenUp ? { kind: "Ended", at: observed.now, unreported: true } : end;
+}
+
+/** What still runs of an attempt that was given up is shut out by the log, and nobody waits for it. */
+function wasGivenUp(attempt: number, { fencedAttempt = 0 }: TrainingRunStatus): boolean {
+  return attempt <= fencedAttempt;
 }
 
 /** A copy of a pod carries its labels and its owner, but never its name: so there is one pod for each worker. */
-function isNamedByUs({ name, attempt, worker }: ObservedPod, run: TrainingRun): boolean {
+export function isNamedByUs({ name, attempt, worker }: ObservedPod, run: TrainingRun): boolean {
   return name === podName(run, attempt, worker);
 }
 

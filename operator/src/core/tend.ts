@@ -1,24 +1,35 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { advancing } from "./advance.ts";
-import { creations, refusalOf, refusalRetryMs } from "./creation.ts";
+import { withPodsMended } from "./alteration.ts";
+import { type Creation, creations, refusalOf, refusalRetryMs } from "./creation.ts";
 import { deadlineWait } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
+import { type Fencing, fencing } from "./fencing.ts";
 import { deletePod, tidyPods } from "./housekeeping.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
-import { obstacleOf, silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
+import { isQueued, obstacleOf, silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { progressing, said } from "./progressing.ts";
 import { refusedSpec } from "./refused-spec.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
+import { missingWorkers, workersOf } from "./workers.ts";
 
 /** No pod is left whose node's changes would wake the run, so the node is looked at this often. */
 const unseenRetryMs = 15_000;
+/** What a queue says of a pod changes without the pod. */
+const queueRetryMs = 60_000;
 /** A pod that has a node and no container yet is looked at this often: what it waits for is told in events alone. */
 const beginRetryMs = 15_000;
 
+type Silent = Exclude<Fencing, Readonly<{ kind: "None" | "Fence" }>>;
+
 /** An attempt lives: sees to it that its pod exists, stops it where a stop is written, and says how it fares. */
-export function decideLive(
+export function decideLive(observed: Observed, draft: Draft, scenery: { scene: Survey; settings: PodSettings }): Draft {
+  return withPodsMended(observed, tended(observed, draft, scenery), scenery.scene);
+}
+
+function tended(
   observed: Observed,
   draft: Draft,
   { scene, settings }: { scene: Survey; settings: PodSettings },
@@ -29,15 +40,20 @@ export function decideLive(
   });
   const { entry } = scene;
   if (entry === null) return tidied;
+  const fate = fencing(observed, tidied.status, scene);
+  if (fate.kind !== "None" && fate.kind !== "Fence")
+    return add(tidied, observed, silent(observed, { status: tidied.status, scene, fate }));
   if (tidied.status.stop?.attempt === entry.number)
     return add(tidied, observed, stopping(observed, tidied.status, scene));
   if (scene.unseen.length > 0) return add(tidied, observed, unseen(observed, scene));
+  const workers = missingWorkers(
+    entry,
+    scene.members.map(({ pod }) => pod),
+  );
+  if (workers.length > 0)
+    return add(tidied, observed, creating(observed, { status: tidied.status, entry, settings, workers }));
   const [first] = scene.members;
-  if (first === undefined) {
-    return entry.pods.length === 0
-      ? add(tidied, observed, creating(observed, { status: tidied.status, entry, settings }))
-      : tidied;
-  }
+  if (first === undefined) return tidied;
   return add(
     tidied,
     observed,
@@ -61,17 +77,34 @@ function withRefusal({ run }: Observed, entry: AttemptEntry, fare: Addition): Ad
   };
 }
 
-function creating(
-  observed: Observed,
-  plan: { status: TrainingRunStatus; entry: AttemptEntry; settings: PodSettings },
-): Addition {
-  const refusal = refusalOf(observed, plan.entry);
-  if (refusal === null) return { state: "Pending", actions: creations(observed, plan) };
+function creating(observed: Observed, plan: Creation & Readonly<{ workers: readonly number[] }>): Addition {
+  const { entry, workers } = plan;
+  const refusal = refusalOf(observed, entry);
+  if (refusal === null) {
+    const message = `Attempt ${entry.number} waits for the pods of its workers ${workers.join(", ")}.`;
+    const isGang = workersOf(entry) > 1;
+    const statements = isGang ? { statements: [progressing("False", "GangIncomplete", message)] } : {};
+    return { state: "Pending", ...statements, actions: creations(observed, plan) };
+  }
   const left = refusal.at + refusalRetryMs - observed.now;
   return {
     state: "Pending",
     ...said(observed, refusal),
     ...(left > 0 ? { waits: [left] } : { actions: creations(observed, plan), waits: [refusalRetryMs] }),
+  };
+}
+
+/** What its pods do nobody knows; one that was asked to stop is still asked, in case somebody hears it. */
+function silent(
+  observed: Observed,
+  { status, scene, fate }: { status: TrainingRunStatus; scene: Survey; fate: Silent },
+): Addition {
+  const alive = scene.members.filter(({ end }) => end.kind === "Alive").map(({ pod }) => pod);
+  return {
+    state: "Fencing",
+    ...said(observed, fate.obstacle),
+    actions: status.stop?.attempt === scene.entry?.number ? alive.flatMap(deletePod) : [],
+    waits: [...(fate.kind === "Counting" ? [fate.waitMs] : []), ...(scene.unseen.length > 0 ? [unseenRetryMs] : [])],
   };
 }
 
@@ -140,7 +173,8 @@ function faring(
   return advancing(observed, status, { entry, pod });
 }
 
-/** Nothing of the pod changes while its kubelet waits for a volume, so it is looked at again. */
-function beginWait({ phase, node }: ObservedPod): number[] {
-  return phase === "Pending" && node !== null ? [beginRetryMs] : [];
+/** Nothing of the pod changes while its kubelet waits for a volume, or it for its queue, so it is looked at again. */
+function beginWait(pod: ObservedPod): number[] {
+  if (isQueued(pod)) return [queueRetryMs];
+  return pod.phase === "Pending" && pod.node !== null ? [beginRetryMs] : [];
 }

@@ -1,0 +1,48 @@
+import type { TrainingRun } from "../api/training-run.ts";
+import { isTold } from "./conditions.ts";
+import type { Action } from "./decision.ts";
+import { add, type Draft } from "./draft.ts";
+import { controllerReference, podLabels } from "./names.ts";
+import { ownerReferenceWord } from "./observe-pod.ts";
+import type { Observed, ObservedPod } from "./observed.ts";
+import { progressing } from "./progressing.ts";
+import type { Survey } from "./survey.ts";
+
+/**
+ * Puts back what somebody changed on the attempt's pods, and says so for as long as it does not stand: by their labels pods
+ * are found, and by their owner they go with the run. The attempt is what it was; it only is not closed meanwhile.
+ */
+export function withPodsMended(observed: Observed, draft: Draft, { members }: Survey): Draft {
+  const altered = members.map(({ pod }) => pod).filter((pod) => pod.altered.length > 0);
+  if (altered.length === 0) return draft;
+  const words = altered.map((pod) => wordsOf(observed.run, pod)).join(" ");
+  const said = draft.status.conditions?.find(({ type }) => type === "Progressing");
+  const message = [said?.message ?? "", words].filter((each) => each !== "").join(" ");
+  const statement = progressing(said?.status ?? "Unknown", said?.reason ?? "PodAltered", message);
+  const before = observed.run.status.conditions?.find(({ type }) => type === "Progressing")?.message ?? "";
+  const isNews = !(isTold(observed.run.status.conditions, statement) && before.endsWith(words));
+  return add(draft, observed, {
+    // What was said already has the words in it, where this pass said nothing else.
+    statements: said?.message.endsWith(words) ? [] : [statement],
+    actions: altered.flatMap((pod) => mending(observed.run, pod)),
+    events: isNews ? [{ type: "Warning", reason: "PodAltered", message: words.slice(0, 1024) }] : [],
+  });
+}
+
+/** The write that puts it back; none where somebody else has become the owner, who is asked to give way. */
+function mending(run: TrainingRun, pod: ObservedPod): Action[] {
+  if (isTakenOver(run, pod)) return [];
+  const { name, uid } = pod;
+  return [{ kind: "MendPod", name, uid, labels: podLabels(run, pod), owner: controllerReference(run) }];
+}
+
+function isTakenOver(run: TrainingRun, { ownerUid }: ObservedPod): boolean {
+  return ownerUid !== null && ownerUid !== run.metadata.uid;
+}
+
+function wordsOf(run: TrainingRun, pod: ObservedPod): string {
+  const what = pod.altered.map((word) => (word === ownerReferenceWord ? word : `the label ${word}`)).join(", ");
+  return isTakenOver(run, pod)
+    ? `Somebody made the object with uid ${pod.ownerUid} the owner of the pod ${pod.name}: take that out of its ownerReferences. Until then no other attempt follows this one.`
+    : `Somebody changed ${what} of the pod ${pod.name}; it is put back, and no other attempt follows this one before.`;
+}

@@ -1,0 +1,49 @@
+import type { TrainingRunStatus } from "../src/api/status.ts";
+import type { World } from "./world.ts";
+
+/* What the properties do with a model of the cluster. */
+
+/** The status of the model's run. */
+export const statusOf = (world: World) => world.status as TrainingRunStatus;
+
+/** Whether the run has ended, either way. */
+export const isOver = (world: World) => statusOf(world).state === "Complete" || statusOf(world).state === "Failed";
+
+/** The operator passes until it has nothing to write: more than a few passes would be a spin. */
+export function settleOperator(world: World, cut: () => number = () => Number.POSITIVE_INFINITY): void {
+  for (let pass = 0; pass < 30; pass += 1) {
+    if (!world.pass({ limit: cut() }).wrote) return;
+  }
+  throw new Error("The operator still writes after 30 passes in an unchanged world");
+}
+
+/** The same for one that dies after so many writes of each pass, and begins anew. */
+export function settleCut(world: World, limit: () => number): void {
+  for (let pass = 0; pass < 200; pass += 1) {
+    const cut = limit();
+    const { wrote } = world.pass({ limit: cut });
+    if (!wrote && cut > 0) return;
+  }
+  throw new Error("The operator still writes after 200 passes in an unchanged world");
+}
+
+/** Faults stop: nodes are heard of, pods start, train, save and finish as they should. */
+export function heal(world: World, cut?: () => number): void {
+  const { events } = world;
+  for (let round = 0; round < 100 && !isOver(world); round += 1) {
+    for (const event of [
+      events.thaw,
+      events.resume,
+      events.editBack,
+      events.terminate,
+      events.start,
+      events.train,
+      events.save,
+      events.finish,
+      events.tick,
+    ]) {
+      event();
+      settleOperator(world, cut);
+    }
+  }
+}
