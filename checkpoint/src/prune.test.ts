@@ -1,10 +1,11 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { cp, mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { pathIn, restore, runUid, savedRun } from "../test/fixture.ts";
+import { settlingName } from "./directory-name.ts";
 import { FencedError } from "./log/append.ts";
 import { prune } from "./prune.ts";
-import { DirectoryStore } from "./store/directory-store.ts";
+import { DirectoryStore, openDirectoryStore } from "./store/directory-store.ts";
 import { StorageUnavailableError } from "./store/store.ts";
 
 const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
@@ -52,6 +53,35 @@ describe("pruning", () => {
     expect(removed).toHaveLength(1);
     expect(warning?.message).toBe("Cannot remove: EIO");
     expect(await readdir(data)).toEqual([".trash-bad", saved[1]?.directory, saved[2]?.directory]);
+  });
+
+  test("takes what was left aside of a checkpoint with it, and leaves that of those that stay", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const data = join(store.root, "data");
+    const [gone = "", kept = "", newest = ""] = saved.map(({ directory }) => directory);
+    for (const name of [gone, kept])
+      await cp(join(data, name), join(data, settlingName(name, "0a")), { recursive: true });
+    await prune(store, { attempt: 1, policy, verified, recorded: [], now });
+    expect(await readdir(data)).toEqual([settlingName(kept, "0a"), kept, newest]);
+  });
+
+  test("takes what is aside before what has the name, which nobody can give to the other then", async () => {
+    const { store, saved } = await savedRun([10, 20, 30]);
+    const verified = saved.map(({ manifest }) => manifest.digest);
+    const data = join(store.root, "data");
+    const [gone = "", ...kept] = saved.map(({ directory }) => directory);
+    await cp(join(data, gone), join(data, settlingName(gone, "0a")), { recursive: true });
+    store.remove = async (name) => {
+      if (name === gone) throw new Error("killed");
+      await DirectoryStore.prototype.remove.call(store, name);
+    };
+    const request = { attempt: 1, policy, verified, recorded: [], now };
+    await expect(prune(store, request)).rejects.toThrow("killed");
+    expect(await readdir(data)).toEqual([gone, ...kept]);
+    const next = await openDirectoryStore(store.root, { runUid });
+    await prune(next, request);
+    expect(await readdir(data)).toEqual(kept);
   });
 
   test("goes on past one that the device does not let go of, in this prune and the next", async () => {

@@ -1,3 +1,4 @@
+import { parseSettlingName } from "./directory-name.ts";
 import { letGo } from "./let-go.ts";
 import { appendRecordAfter, FencedError } from "./log/append.ts";
 import { readLog } from "./log/read.ts";
@@ -35,7 +36,9 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
     const remover = { attempt, ...options };
-    const trash = await emptyTrash(store);
+    // Only a rename makes trash, or leaves a copy aside, and a bucket has none.
+    const passing = store.tier === "Volume" ? (await store.names()).filter((name) => name.startsWith(".")) : [];
+    const trash = await emptyTrash(store, passing);
     const unfinished = await finishRemovals(store, state, remover);
     const left = trash ?? unfinished;
     const plan = retain({ ...input, state });
@@ -49,7 +52,7 @@ export async function prune(store: Store, { attempt, signal, ...input }: PruneRe
     if (outcome.kind === "fenced") throw new FencedError(outcome.message, outcome.by);
     if (outcome.kind !== "appended") continue;
     const directories = removed.map(({ directory }) => directory);
-    const warning = await removeDeleted(store, directories, remover);
+    const warning = await removeDeleted(store, [...asideOf(directories, passing), ...directories], remover);
     await store.reserve?.keep();
     return { plan, state: outcome.state, removed, warning: left ?? warning };
   }
@@ -78,11 +81,9 @@ function holdTo({ fence }: RunState, attempt: number): void {
  * What a process that was killed as it removed has left under a name that nobody looks for. Its room may be what the next
  * tombstone needs.
  */
-async function emptyTrash(store: Store): Promise<StorageUnavailableError | null> {
-  // Only a rename makes trash, and a bucket has none.
-  if (store.tier !== "Volume") return null;
+async function emptyTrash(store: Store, names: readonly string[]): Promise<StorageUnavailableError | null> {
   let warning: StorageUnavailableError | null = null;
-  for (const name of await store.names()) {
+  for (const name of names) {
     const kept = name.startsWith(".trash-") ? await letGo(store, name) : null;
     warning ??= kept;
   }
@@ -93,12 +94,17 @@ type Remover = Readonly<{ attempt: number; signal?: AbortSignal }>;
 
 async function finishRemovals(store: Store, { deleted }: RunState, remover: Remover) {
   if (deleted.length === 0) return null;
+  const names = await store.names();
   const gone = new Set(deleted.map(({ directory }) => directory));
-  return removeDeleted(
-    store,
-    (await store.names()).filter((name) => gone.has(name)),
-    remover,
-  );
+  return removeDeleted(store, [...asideOf([...gone], names), ...names.filter((name) => gone.has(name))], remover);
+}
+
+/**
+ * What a repair, or an error of a settling, left aside of these. It goes first: once it were alone, whoever opens the
+ * volume would give it the name of what was deleted.
+ */
+function asideOf(directories: readonly string[], names: readonly string[]): string[] {
+  return names.filter((name) => directories.includes(parseSettlingName(name) ?? ""));
 }
 
 /**
@@ -107,15 +113,15 @@ async function finishRemovals(store: Store, { deleted }: RunState, remover: Remo
  */
 async function removeDeleted(
   store: Store,
-  directories: readonly string[],
+  names: readonly string[],
   { attempt, ...options }: Remover,
 ): Promise<StorageUnavailableError | null> {
   let warning: StorageUnavailableError | null = null;
-  for (const directory of directories) {
+  for (const name of names) {
     const { state } = await readLog(store, options);
     holdTo(state, attempt);
-    if (!state.deleted.some((gone) => gone.directory === directory)) continue;
-    const kept = await letGo(store, directory);
+    if (!state.deleted.some(({ directory }) => directory === (parseSettlingName(name) ?? name))) continue;
+    const kept = await letGo(store, name);
     warning ??= kept;
   }
   return warning;

@@ -13,6 +13,7 @@ import { readLog } from "./log/read.ts";
 import { type LogRecord, type NumberedRecord, UnknownRecordVersionError } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
 import { type CheckpointRef, emptyState, type Opened, type RunState } from "./log/state.ts";
+import { tombstonesBefore } from "./log/tombstones.ts";
 import { UnknownFormatError } from "./manifest.ts";
 import { StorageUnavailableError, type Store } from "./store/store.ts";
 import { sweep } from "./sweep.ts";
@@ -102,7 +103,7 @@ class Restore {
   readonly #started = performance.now();
   readonly #warnings = new Set<string>();
   readonly #copies: VerifiedCopies;
-  /** What the tombstones of each log named before this attempt's `open`, which carries none. */
+  /** What the tombstones of each log named before this attempt's `open`, which carries none; absent where that stood already. */
   readonly #deleted = new Map<Store, RunState["deleted"]>();
   #failures: readonly Failure[] = [];
 
@@ -306,11 +307,19 @@ class Restore {
   async #tidy(views: readonly View[]): Promise<void> {
     for (const { store, state } of views) {
       const { recorded } = this.#request.expected;
-      const deleted = this.#deleted.get(store) ?? [];
-      await this.#tidying(async () => (await sweep(store, state, { recorded, deleted })).warning);
+      const matched = new Set(store === this.#volume ? this.#wholeIn(state) : []);
+      await this.#tidying(async () => {
+        const deleted = this.#deleted.get(store) ?? (await tombstonesBefore(store, state, this.#options()));
+        return (await sweep(store, state, { recorded, deleted, matched })).warning;
+      });
       // It may have work to do although the sweep had none that it could.
       await this.#tidying(async () => void (await compactLog(store, this.#options())));
     }
+  }
+
+  /** Directories of the log's checkpoints whose every byte on the volume matches. */
+  #wholeIn({ checkpoints }: RunState): string[] {
+    return checkpoints.filter((ref) => this.#copies.isWhole(ref)).map(({ directory }) => directory);
   }
 
   async #tidying(tidy: () => Promise<StorageUnavailableError | null | undefined>): Promise<void> {

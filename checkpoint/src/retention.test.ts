@@ -173,13 +173,16 @@ describe("retention", () => {
     expect(tiny.pauseSaving).toBe("200 bytes kept, 100 for the next checkpoint, 250 allowed");
   });
 
-  test("lets the oldest milestones go before an open could not carry them any more", () => {
+  test.each([
+    { what: "milestones", wanting: { everySteps: 1 } },
+    { what: "of the last", wanting: { last: 1_000_000 } },
+  ])("lets the oldest $what go before an open could not carry them any more", ({ wanting }) => {
     const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
     const { state } = runOf(steps);
-    const everyStep = { ...policy, everySteps: 1 };
-    const { keep, remove } = retain({ state, policy: everyStep, verified: a1(14_999, 15_000), recorded: [], now });
+    const all = { ...policy, ...wanting };
+    const { keep, remove } = retain({ state, policy: all, verified: a1(14_999, 15_000), recorded: [], now });
     expect(remove.map(({ ref }) => ref.step)).toEqual(steps.slice(0, remove.length));
-    expect(remove[0]?.why).toBe("the log has no room for more milestones");
+    expect(remove[0]?.why).toBe("a rule keeps it, but the log has no room for more");
     const carried = carry({ ...state, checkpoints: keep.map(({ ref }) => ref) });
     const bytes = Buffer.byteLength(JSON.stringify(carried));
     expect(bytes).toBeLessThan(3 * 1024 * 1024 + 100);

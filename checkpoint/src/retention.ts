@@ -49,16 +49,21 @@ export function retain(input: RetentionInput): RetentionPlan {
   // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
   const bestVerified = best(verifiedOf(input, history), policy, 1);
   const floor = merge(untouchable(input, history), bestVerified, best(history, policy, 1));
-  const ruled = merge(floor, best(history, policy, policy.best?.count ?? 0), last(history, policy));
-  const wanted = milestones(history, policy);
-  const full = merge(ruled, carried(state, ruled, wanted));
+  const wanted = merge(
+    best(history, policy, policy.best?.count ?? 0),
+    last(history, policy),
+    milestones(history, policy),
+  );
+  const full = merge(floor, carried(state, floor, wanted));
   const next = Math.max(0, ...state.checkpoints.map(({ bytes }) => bytes));
   const budget = policy.maxBytes ?? Number.POSITIVE_INFINITY;
   const isTight = bytesOf(state, full) + next > budget;
   const reasons = isTight ? floor : full;
   const keptBytes = bytesOf(state, reasons);
   const unruled = (digest: Digest) =>
-    wanted.has(digest) ? "the log has no room for more milestones" : "two newer are verified, no rule keeps it";
+    wanted.has(digest)
+      ? "a rule keeps it, but the log has no room for more"
+      : "two newer are verified, no rule keeps it";
   const overview = `${keptBytes} bytes kept, ${next} for the next checkpoint, ${policy.maxBytes} allowed`;
   return {
     keep: state.checkpoints.flatMap((ref) => {
@@ -124,8 +129,8 @@ function milestones(history: readonly CheckpointRef[], { everySteps: every }: Re
 }
 
 /**
- * As many of the newest milestones as the next `open` can carry beside all else that it has to: one that were larger than
- * a record could not be appended, and the run could never be opened again.
+ * As many of those that the rules want as the next `open` can carry beside all that it has to: one that were larger than a
+ * record could not be appended, and the run could never be opened again. In their order: the best, the last, milestones.
  */
 function carried(state: RunState, others: Reasons, wanted: Reasons): Reasons {
   const refs = new Map(state.checkpoints.map((ref) => [ref.digest, ref]));

@@ -7,18 +7,24 @@ import type { StorageUnavailableError, Store } from "./store/store.ts";
 import { readStoredManifest } from "./tiers/stored-manifest.ts";
 import { hasUnknownFormat } from "./verify.ts";
 
+/** What is known beside the log when it is swept. */
+type Known = Pick<Expected, "recorded"> & Partial<Pick<RunState, "deleted">> & { matched?: ReadonlySet<string> };
+
+const noNames: ReadonlySet<string> = new Set();
+
 /**
  * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
  * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names, be it one of
  * `deleted`, from before that `open`. A complete directory stays whose record may have been lost to damage, which is on the
  * operator's record, or which is of another format: a later program may know what it is worth. A checkpoint of the log
- * whose settling was cut off gets its name.
+ * whose settling was cut off gets its name; what is aside of one that has its name goes where that is among `matched`, the
+ * directories that this process has just found whole, and else stays, for it may be the better copy.
  * Returns the names removed, and why the first one stays that the device does not let go of.
  */
 export async function sweep(
   store: Store,
   state: RunState,
-  { recorded, deleted = [] }: Pick<Expected, "recorded"> & Partial<Pick<RunState, "deleted">>,
+  { recorded, deleted = [], matched = noNames }: Known,
 ): Promise<Readonly<{ removed: readonly string[]; warning: StorageUnavailableError | null }>> {
   await store.removeTemporaries();
   const removed: string[] = [];
@@ -27,7 +33,9 @@ export async function sweep(
   const entombed = new Set([...state.deleted, ...deleted].map(({ directory }) => directory));
   // What this attempt took from the other tier's log is there again.
   for (const { directory } of state.checkpoints) entombed.delete(directory);
-  const leftovers = names.filter((one) => entombed.has(one) || isLeftover(one, state));
+  const named = new Set(names);
+  const isOld = (name: string) => isLeftover(name, state) || isSecondCopy(name, { state, matched, named });
+  const leftovers = names.filter((one) => entombed.has(one) || isOld(one));
   const lost = leftovers.some((name) => parseDirectoryName(name))
     ? await lostAttempts(store, state)
     : new Set<number>();
@@ -35,12 +43,20 @@ export async function sweep(
     const place = entombed.has(name) ? null : parseDirectoryName(name);
     if (place !== null && (lost.has(place.attempt) || (await hasUnknownFormat(store, name)))) continue;
     if (place !== null && (await isRecorded(store, name, { recorded, step: place.step }))) continue;
+    if (place === null && (await hasLostName(store, name, state))) continue;
     const kept = await letGo(store, name);
     if (kept === null) removed.push(name);
     warning ??= kept;
   }
   for (const directory of nameless(names, state)) await store.settle(directory);
   return { removed, warning };
+}
+
+/** Whether it is aside of a checkpoint of the log, and the only one left of it: a repair at work takes the name away for a moment. */
+async function hasLostName(store: Store, name: string, state: RunState): Promise<boolean> {
+  const settling = parseSettlingName(name);
+  if (settling === null || !isCheckpoint(settling, state)) return false;
+  return !(await store.names()).includes(settling);
 }
 
 /** Whether it holds a checkpoint that the operator has on record as verified. */
@@ -53,6 +69,15 @@ async function isRecorded(
     if ((await readStoredManifest(store.checkpoint(name), known.digest)) !== null) return true;
   }
   return false;
+}
+
+/** Whether it is aside of a checkpoint of the log that is whole under its name: what a repair, or an error of a settling, left. */
+function isSecondCopy(
+  name: string,
+  { state, matched, named }: { state: RunState; matched: ReadonlySet<string>; named: ReadonlySet<string> },
+): boolean {
+  const settling = parseSettlingName(name);
+  return settling !== null && isCheckpoint(settling, state) && named.has(settling) && matched.has(settling);
 }
 
 /** Checkpoints of the log that have no name but that of their settling. */
@@ -71,7 +96,7 @@ function isLeftover(name: string, state: RunState): boolean {
   const saving = parseSavingName(name);
   if (saving !== null) return saving.attempt < attempt;
   const settling = parseSettlingName(name);
-  // Beside a checkpoint that has its name it is what a repair left, and may be the better copy.
+  // Whether it is of any use, its name and the bytes under that have to say.
   if (settling !== null && isCheckpoint(settling, state)) return false;
   if (settling !== null) return (parseDirectoryName(settling)?.attempt ?? attempt) < attempt;
   const place = parseDirectoryName(name);

@@ -28,14 +28,31 @@ const folded = new WeakMap<Store, ReadLog>();
  * pruned meanwhile: a record that is gone makes it look again.
  */
 export async function readLog(store: Store, { signal }: { signal?: AbortSignal } = {}): Promise<ReadLog> {
+  const records = await readBelow(store, { signal, limit: Number.POSITIVE_INFINITY });
+  const log = { records, state: stateOf(records, folded.get(store)) };
+  folded.set(store, log);
+  return log;
+}
+
+/** The state that the record of that number was appended to, as far as the log goes back. */
+export async function readStateBelow(
+  store: Store,
+  number: number,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<RunState> {
+  return fold(await readBelow(store, { signal, limit: number }));
+}
+
+/** The records below a number, down to the newest `open` among them. */
+async function readBelow(
+  store: Store,
+  { signal, limit }: { signal: AbortSignal | undefined; limit: number },
+): Promise<NumberedRecord[]> {
   for (let reread = 0; reread <= maxRereads; reread += 1) {
     signal?.throwIfAborted();
-    const numbers = await store.recordNumbers();
+    const numbers = (await store.recordNumbers()).filter((number) => number < limit);
     const records = await readDown(store, numbers, { signal, lastTry: reread === maxRereads });
-    if (records === null) continue;
-    const log = { records, state: stateOf(records, folded.get(store)) };
-    folded.set(store, log);
-    return log;
+    if (records !== null) return records;
   }
   throw new StorageUnavailableError(`Cannot read the log of run ${store.runUid} because it changes under every read`);
 }

@@ -44,6 +44,12 @@ export class VerifiedCopies {
     return verdict;
   }
 
+  /** Whether the volume's copy was found whole, as it was or in the end. */
+  isWhole({ directory, digest }: { directory: string; digest: Digest }): boolean {
+    const known = this.#verdicts.get(directory);
+    return known?.ok === true && known.manifest.digest === digest;
+  }
+
   /** Where a verified checkpoint's bytes came from. */
   tierOf(directory: string): Tier {
     return this.#downloaded.has(directory) ? "ObjectStore" : this.#options.volume.tier;

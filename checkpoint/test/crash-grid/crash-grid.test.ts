@@ -11,6 +11,8 @@ const impossible = whyNotTraced();
 /** So many fields of each scenario's grid are played here; `npm run measure -- crash-grid` plays all of them. */
 const sampled = 4;
 
+const aside = /^\/data\/\.settling-[0-9a-f]+-step-0+30-a0001$/;
+
 describe("a process that is killed before a system call, or whose call fails", { timeout: 120_000 }, () => {
   test.for(scenarios)("leaves the previous state or the new one, whole: $what (I3, I6)", async (scenario, context) => {
     context.skip(impossible !== null, impossible ?? "");
@@ -26,6 +28,14 @@ describe("a process that is killed before a system call, or whose call fails", {
     const closes = cases.filter(({ fault, call, path }) => fault === "EIO" && call === "close" && damaged.test(path));
     expect(closes.length).toBeGreaterThan(1);
     expect(await problemsOf(closes)).toEqual([]);
+  });
+
+  test("leaves no second copy where a directory could not be given its name back, and was saved anew", async (context) => {
+    context.skip(impossible !== null, impossible ?? "");
+    const cases = await casesOf(scenarioNamed("settle"), await workspace());
+    const back = cases.filter(({ fault, call, path }) => fault !== "KILL" && call === "rename" && aside.test(path));
+    expect(back.map(({ fault }) => fault)).toEqual(["EIO", "ENOSPC"]);
+    expect(await problemsOf(back)).toEqual([]);
   });
 
   test.for(mistakenScenarios)("is found out where it $name", async (scenario, context) => {
