@@ -31,7 +31,7 @@ export class ObjectClient {
     const headers = { "Content-MD5": md5Of(bytes), ...(ifAbsent && { "If-None-Match": "*" }) };
     return this.#requests.send({ what: `put ${key}`, bytes: bytes.byteLength }, async (client) => {
       const request = { method: "PUT", bucketName: this.bucket, objectName: key, headers: { ...headers } };
-      const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200, 412]);
+      const answer = await client.makeRequestAsync(request, bodyOf(bytes), ifAbsent ? [200, 412] : [200]);
       await drain(answer);
       return answer.statusCode === 412 ? "exists" : "created";
     });

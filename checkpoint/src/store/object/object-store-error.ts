@@ -35,12 +35,25 @@ export class ObjectStoreError extends StorageUnavailableError {
 }
 
 /** What one request came to, as far as it is known: an answer's status and S3 code, or the error of the connection. */
-export type RequestFailure = Readonly<{ status: number | null; code: string; message: string; cause: unknown }>;
+export type RequestFailure = Readonly<{
+  status: number | null;
+  code: string;
+  message: string;
+  cause: unknown;
+  /** Whether the connection broke in the midst of the answer. */
+  isCut: boolean;
+}>;
 
-/** Whether the same request may succeed a moment later. */
-export function mayPass({ status, code }: RequestFailure): boolean {
+/**
+ * Whether the same request may succeed a moment later. An answer that broke off is none, whatever its status: its words
+ * may have been that the bucket is gone and not the object, or that the store is only busy. A conditional create that is
+ * sent again after half a 412 is told once more that the key is taken, by whom its caller reads; where it was removed
+ * meanwhile it creates it, and its caller looks whether it was pruned.
+ */
+export function mayPass({ status, code, isCut }: RequestFailure): boolean {
   if (code in lasting) return false;
   if (status === null) return !(code in certificateCodes);
+  if (isCut) return true;
   return status >= 500 || passingStatuses.has(status) || passingCodes.has(code);
 }
 
@@ -49,13 +62,13 @@ export function describeFailure(
   failure: RequestFailure,
   { what, where, bytes = 0 }: { what: string; where: string; bytes?: number },
 ): ObjectStoreError {
-  const { status, code, message, cause } = failure;
+  const { status, code, message, cause, isCut } = failure;
   const { problem, remedy } = explain(failure, bytes);
   const detail = message === "" || message === code ? "" : ` (${message.slice(0, 200)})`;
   const because =
     status === null
       ? `the connection failed with ${code || "an error"}`
-      : `it answered ${status} ${code || "and no error that S3 knows"}`;
+      : `it answered ${status} ${isCut ? `and broke off with ${code}` : code || "and no error that S3 knows"}`;
   return new ObjectStoreError(problem, `Cannot ${what} in ${where} because ${because}${detail}: ${remedy}`, {
     cause,
     hasAnswered: status !== null,
@@ -64,12 +77,12 @@ export function describeFailure(
 
 type Explained = Readonly<{ problem: ObjectStoreProblem; remedy: string }>;
 
-function explain({ status, code }: RequestFailure, bytes: number): Explained {
+function explain({ status, code, isCut }: RequestFailure, bytes: number): Explained {
   const known = lasting[code] ?? certificateCodes[code] ?? passing[code];
   if (known !== undefined) return known;
   if (status === 401 || status === 403) return denied;
   if (status === 429 || status === 503) return throttled;
-  if (status === null) return bytes >= largeBytes && hungUpCodes.has(code) ? hungUp : unreachable;
+  if (status === null || isCut) return bytes >= largeBytes && hungUpCodes.has(code) ? hungUp : unreachable;
   if (code === "" && status < 500) return notS3;
   return { problem: "StoreFailing", remedy: "look at the store's own logs; it is tried again" };
 }

@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rootCertificates } from "node:tls";
-import { Client } from "minio";
+import { Client, S3Error } from "minio";
 import { AnswerError } from "./answers.ts";
 import { type Credentials, readAccess } from "./credentials.ts";
 import { type Exchange, exchanging, newExchange, transport } from "./exchange.ts";
@@ -96,7 +96,7 @@ export class Requests {
           throw describeFailure(failure, { ...asked, where: this.#where });
         }
         // What broke one connection may have broken those that wait for their next request, too.
-        if (failure.status === null) this.#dropIdleConnections();
+        if (failure.status === null || failure.isCut) this.#dropIdleConnections();
       }
       await this.#pause(tried, stop);
     }
@@ -219,15 +219,16 @@ async function failureOf(
   { exchange, isOver }: { exchange: Exchange; isOver: boolean },
 ): Promise<RequestFailure> {
   const message = error instanceof Error ? error.message : String(error);
-  if (isOver) return { status: null, code: "ETIMEDOUT", message: "no answer in time", cause: error };
+  if (isOver) return { status: null, code: "ETIMEDOUT", message: "no answer in time", cause: error, isCut: false };
   const [found] = parseErrors(await exchange.errorText);
   const code = found?.code ?? codeOf(error);
   const { status } = exchange;
   if (status === null && code === "") throw error;
   const words = found?.message ?? message;
-  // A connection that broke in the middle of a good answer is no answer; a good answer may also hold nonsense.
-  const broke = status !== null && status < 300 && code !== "" && !(error instanceof AnswerError);
-  return { status: broke ? null : status, code, message: words, cause: error };
+  // A good answer may hold nonsense, and a refusal is the package's to read: any other code is the connection's own.
+  const isWord = error instanceof AnswerError || error instanceof S3Error;
+  const isCut = status !== null && codeOf(error) !== "" && !isWord;
+  return { status: isCut && status < 300 ? null : status, code, message: words, cause: error, isCut };
 }
 
 function codeOf(error: unknown): string {
