@@ -15,7 +15,7 @@ const sizes = [
 /**
  * Reads one checkpoint in every way with a cold page cache, in fresh processes: as a pod's restore does, which verifies
  * every byte and hands the checkpoint over; as the trainer does then, which matches every byte again and hands the tensors
- * over; plainly; as fast as the device gives them. Beside them the hash alone, over memory.
+ * over; plainly; as fast as the device gives them, for which there is no goal. Beside them the hash alone, over memory.
  */
 export const restoreThroughput: Measurement = {
   name: "restore-throughput",
@@ -57,14 +57,14 @@ export function restoreThroughputResult(bySize: Readonly<Record<string, readonly
       Object.assign(ratios[size], { [`${one}/plain`]: plain, [`${one}/device`]: device, [`${one}/hash`]: hash });
       goals[`${one} ${size}`] = goal("0.8 of a plain read", plain, 0.8);
     }
+    // Nothing is verified faster than it is read: the hash's own speed is a bound only where a plain read is above it.
+    const isHashSlower = !(ratio(rows, "read-plain", "hash") <= 1);
     for (const one of ours) {
-      // Whatever is slower, the hash or the device, has to be what limits: the larger of the two ratios says how close.
-      const limit = Math.max(ratios[size][`${one}/hash`] ?? 0, ratios[size][`${one}/device`] ?? 0);
-      goals[`${one} limit ${size}`] = goal(
-        "0.9 of the hash's own speed, or the device's where it is slower",
-        limit,
-        0.9,
-      );
+      const toHash = ratio(rows, `read-${one}`, "hash");
+      goals[`${one} hash ${size}`] = {
+        goal: "at least 0.9 of the hash's own speed, where a plain read is faster than the hash",
+        met: !isHashSlower || toHash >= 0.9,
+      };
     }
     const cold = rows.filter(({ name }) => name.startsWith("read-"));
     goals[`cold ${size}`] = {
