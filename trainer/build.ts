@@ -4,6 +4,7 @@
  *
  *   mnist.mjs, linear.mjs   start these: `node mnist.mjs`
  *   writer-thread.mjs       the thread that writes checkpoints
+ *   dump-thread.mjs         the thread that says what a trainer is doing that stands still
  *   *.mjs                   chunks that they share, or load only when they need them
  *   *.wasm                  the WebAssembly backend
  *   mnist-digits.bin        the digits, packed
@@ -45,6 +46,7 @@ async function bundle(outdir: string): Promise<void> {
       mnist: join(root, "examples", "mnist", "train.ts"),
       linear: join(root, "examples", "linear", "train.ts"),
       "writer-thread": join(root, "trainer", "src", "saving", "writer-thread.ts"),
+      "dump-thread": join(root, "trainer", "src", "diagnostics", "dump-thread.ts"),
     },
     outdir,
     outExtension: { ".js": ".mjs" },

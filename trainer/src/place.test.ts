@@ -36,6 +36,10 @@ test("a pod is told whether what it saves outlives it", () => {
   expect(readPlace({ ...pod, TRAININGRUN_VOLUME: "Ephemeral" }, {})).toMatchObject({ volume: "Ephemeral" });
 });
 
+test("a pod is told whether a standstill is watched for, and after how long", () => {
+  expect(readPlace({ ...pod, TRAININGRUN_STALL_SECONDS: "900" }, {})).toMatchObject({ stallSeconds: 900 });
+});
+
 test("a script that names no best of its own goes by what retention ranks by, and only in a pod that is told", () => {
   const best = { metric: "accuracy", mode: "Max" } as const;
   const own = { metric: "loss", mode: "Min" } as const;

@@ -29,6 +29,8 @@ export type PodPlace = Common & {
   readonly volume: VolumeDurability;
   /** What retention ranks by; undefined where it ranks nothing. */
   readonly best?: BestMetric | undefined;
+  /** No new step for so long is a stall; undefined where none is watched for. */
+  readonly stallSeconds?: number | undefined;
   readonly control: string;
   readonly terminationLog: string;
 };
@@ -74,6 +76,7 @@ export function readPlace(environment: NodeJS.ProcessEnv, local: LocalOptions): 
     checkpoints: pod.TRAININGRUN_CHECKPOINTS,
     volume: pod.TRAININGRUN_VOLUME,
     best: pod.TRAININGRUN_BEST,
+    stallSeconds: pod.TRAININGRUN_STALL_SECONDS,
     control: pod.TRAININGRUN_CONTROL,
     terminationLog: pod.TRAININGRUN_TERMINATION_LOG,
     interval: pod.TRAININGRUN_INTERVAL,

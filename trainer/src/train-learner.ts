@@ -6,12 +6,14 @@ import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
+import { answerDumpRequests } from "./diagnostics/answer-dump-requests.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
 import { collectEnvironment, type EnvironmentFacts } from "./environment-facts.ts";
 import { uploadRate } from "./final-save-upload.ts";
 import { weightsDigest } from "./final-weights.ts";
 import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
+import { lastSaveSecondsOf } from "./interval.ts";
 import { type HurriedSave, isFinal, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import type { MetricValues } from "./metric-values.ts";
@@ -64,6 +66,7 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   const place = readPlace(process.env, options.local ?? {});
   let standing = (): Standing => ({ attempt: place.kind === "pod" ? place.attempt : 1, step: 0, saved: null });
   leaveRecordOnStop(place, stop, () => standing());
+  answerDumpRequests(place);
   const finding = findStartingPoint(place, stop.signal);
   // Awaited below; until then a restore that fails must not count as an unhandled rejection.
   finding.catch(() => undefined);
@@ -166,6 +169,7 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
     best: bestAt(place, options.best),
     minStepMilliseconds: options.minStepMilliseconds ?? 0,
     interval: place.interval,
+    grace: { seconds: place.graceSeconds, lastSaveSeconds: () => lastSaveSeconds(place, saver) },
     saver,
     pacer,
     progress,
@@ -178,6 +182,11 @@ function assemble<Data>({ place, start, learner, options, environment, resumed, 
   };
   const begin = resumed === null ? { seed: derivedSeed(options.seed, stepStream) } : { state: resumed.state };
   return { loop: new TrainingLoop(parts, begin), saver, pacer, progress, events, retention };
+}
+
+function lastSaveSeconds(place: Place, { counts, bytesPerSecond }: Saver): number | null {
+  const uploadBytesPerSecond = uploadRate(place);
+  return lastSaveSecondsOf({ bytes: counts.lastBytes, bytesPerSecond, uploadBytesPerSecond });
 }
 
 /** In a gang the first worker writes for all. */

@@ -11,7 +11,7 @@ import { Pacer } from "./pacer.ts";
 import { ProgressFile } from "./progress-file.ts";
 import { Saver } from "./saver.ts";
 import { writerHere } from "./saving/start-writer.ts";
-import { type Evaluation, TrainingLoop } from "./training-loop.ts";
+import { type Evaluation, type LoopParts, TrainingLoop } from "./training-loop.ts";
 
 /** Learns nothing, and says so with a loss of 1. */
 const idle: Learner<null> = {
@@ -34,9 +34,15 @@ async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
   return (await sceneWith({ every })).loop;
 }
 
-type Course = { every?: Evaluation; saveEvery?: number; steps?: number; best?: BestPolicy };
+type Course = {
+  every?: Evaluation;
+  saveEvery?: number;
+  steps?: number;
+  best?: BestPolicy;
+  grace?: LoopParts<null>["grace"];
+};
 
-async function sceneWith({ every, saveEvery = 1000, steps = 4, best }: Course): Promise<Scene> {
+async function sceneWith({ every, saveEvery = 1000, steps = 4, best, grace }: Course): Promise<Scene> {
   const checkpoints = await mkdtemp(join(tmpdir(), "training-loop-"));
   onTestFinished(() => rm(checkpoints, { recursive: true, force: true }));
   const store = await openDirectoryStore(checkpoints, { runUid: "run" });
@@ -60,6 +66,7 @@ async function sceneWith({ every, saveEvery = 1000, steps = 4, best }: Course): 
       best,
       minStepMilliseconds: 0,
       interval,
+      grace,
       saver,
       pacer,
       progress: new ProgressFile({ kind: "local", runUid: "run", checkpoints, interval, graceSeconds: 30 }),
@@ -184,4 +191,32 @@ test("a save has the thread during an evaluation, and no share of that time to m
   await loop.run();
   expect([free, given.length, pacer.isFree]).toEqual([[true, true], 4, false]);
   expect(Math.max(...given)).toBeLessThan(60_000);
+});
+
+test.each([
+  ["fits into has no say in when to save", 30, [2, 4, 6], /^Every 2 steps, as checkpoint\.interval says/],
+  [
+    "does not fit into has saves made sooner",
+    4,
+    [2, 3, 4, 5, 6, 7],
+    /^Shortened instead of every .* takes about 5 s and .* is 4 s/,
+  ],
+])("a grace period that the last save %s, and progress says why", async (_, seconds, saved, why) => {
+  const now = performance.now.bind(performance);
+  let skewMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + skewMs);
+  onTestFinished(() => clock.mockRestore());
+  // An hour passes in every evaluation, after the save before it has ended.
+  const evaluate = async () => {
+    await saver.inFlight?.done;
+    skewMs += 3_600_000;
+    return {};
+  };
+  const grace = { seconds, lastSaveSeconds: () => 5 };
+  const { loop, store, saver } = await sceneWith({ every: { steps: 1, run: evaluate }, saveEvery: 2, steps: 7, grace });
+  await openLog(store);
+  await loop.run();
+  await saver.inFlight?.done;
+  expect((await readLog(store)).state.checkpoints.map(({ step }) => step)).toEqual(saved);
+  expect(loop.progress().interval?.why).toMatch(why);
 });

@@ -4,7 +4,7 @@ import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import type { Cursor } from "./batches.ts";
 import { type BestPolicy, type BestState, recordEvaluation, shouldStopEarly } from "./best.ts";
-import { saveIsDue } from "./interval.ts";
+import { describeInterval, type IntervalInput, saveIsDue } from "./interval.ts";
 import type { Learner } from "./learner.ts";
 import { fromMetrics, type MetricValues, requireMetrics, toMetrics } from "./metric-values.ts";
 import type { Pacer } from "./pacer.ts";
@@ -40,6 +40,8 @@ export type LoopParts<Data> = {
   readonly best: BestPolicy | undefined;
   readonly minStepMilliseconds: number;
   readonly interval: Interval;
+  /** What may pass between the signal to stop and the process' end, and what a last save would take of it, once known. */
+  readonly grace?: { readonly seconds: number; lastSaveSeconds(): number | null } | undefined;
   readonly saver: Saver;
   readonly pacer: Pacer;
   readonly progress: ProgressFile;
@@ -72,6 +74,8 @@ export class TrainingLoop<Data> {
   #outdated: Digest | null = null;
   #best: BestState | null;
   #savedAtMs = performance.now();
+  /** Looked up when a save has ended: a part of it is read from a file. */
+  #lastSaveSeconds: number | null = null;
   #stepsHere = 0;
   #firstStep: { step: number; time: string } | null = null;
 
@@ -141,6 +145,8 @@ export class TrainingLoop<Data> {
     const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
     const { totalSeconds: stallSeconds, p50Seconds, p99Seconds } = saver.stalls;
     const report = this.#parts.resumeReport?.() ?? null;
+    const stepsPerSecond = this.#stepsHere / Math.max(0.001, this.#seconds());
+    const interval = describeInterval(this.#parts.interval, { ...this.#intervalInput(), stepsPerSecond });
     return {
       version: 1,
       step: this.#step,
@@ -148,7 +154,7 @@ export class TrainingLoop<Data> {
       epoch: data.samples / data.dataset.size,
       samples: data.samples,
       metrics: toMetrics(this.#metrics),
-      stepsPerSecond: this.#stepsHere / Math.max(0.001, this.#seconds()),
+      stepsPerSecond,
       ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
       saves: {
         committed,
@@ -161,6 +167,7 @@ export class TrainingLoop<Data> {
         ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
         ...(saver.bytesPerSecond === null ? {} : { bytesPerSecond: saver.bytesPerSecond }),
       },
+      ...(interval === null ? {} : { interval }),
       backend: learner.backend,
       ...(report === null ? {} : { resume: report }),
       time: new Date().toISOString(),
@@ -230,15 +237,8 @@ export class TrainingLoop<Data> {
   #saveIfDue(): void {
     const { saver, interval, progress } = this.#parts;
     const now = performance.now();
-    const { committed, lastSeconds } = saver.counts;
-    const trained = this.#before.trainedSeconds + this.#seconds() + presumedSeconds;
-    const isDue = saveIsDue(interval, {
-      step: this.#step,
-      secondsSinceSave: (now - this.#savedAtMs) / 1000,
-      meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
-      stallSeconds: saver.stalls.meanSeconds,
-      saveSeconds: committed === 0 ? null : lastSeconds,
-    });
+    const secondsSinceSave = (now - this.#savedAtMs) / 1000;
+    const isDue = saveIsDue(interval, { step: this.#step, secondsSinceSave, ...this.#intervalInput() });
     // No later save could carry what this evaluation measured, and `best` would never lead to what it measured it of.
     const isBest = this.#best?.step === this.#step;
     const due = isDue || isBest;
@@ -257,12 +257,28 @@ export class TrainingLoop<Data> {
     this.#save();
   }
 
+  #intervalInput(): IntervalInput {
+    const { saver, grace } = this.#parts;
+    const { committed, lastSeconds } = saver.counts;
+    const trained = this.#before.trainedSeconds + this.#seconds() + presumedSeconds;
+    return {
+      meanSecondsBetweenInterruptions: trained / (this.#before.attempts + 1),
+      stallSeconds: saver.stalls.meanSeconds,
+      saveSeconds: committed === 0 ? null : lastSeconds,
+      lastSaveSeconds: this.#lastSaveSeconds,
+      graceSeconds: grace?.seconds ?? 0,
+    };
+  }
+
   #save(): void {
-    const { saver, progress, events } = this.#parts;
+    const { saver, progress, events, grace } = this.#parts;
     void events?.flush();
     const sinceMs = performance.now();
     const { done } = saver.begin(this.saveRequest(), sinceMs);
-    void done.then(() => progress.write(performance.now(), this.progress()));
+    void done.then(() => {
+      this.#lastSaveSeconds = grace?.lastSaveSeconds() ?? null;
+      progress.write(performance.now(), this.progress());
+    });
   }
 
   async #yield(stepMs: number): Promise<void> {

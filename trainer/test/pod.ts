@@ -29,6 +29,7 @@ function bundleLinear(): string {
     entryPoints: {
       linear: join(root, "examples", "linear", "train.ts"),
       "writer-thread": join(root, "trainer", "src", "saving", "writer-thread.ts"),
+      "dump-thread": join(root, "trainer", "src", "diagnostics", "dump-thread.ts"),
     },
     outdir: directory,
     outExtension: { ".js": ".mjs" },
