@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, readConfig, readReleaseConfig } from "./config.ts";
+import { type Config, ConfigError, readConfig, readReleaseConfig } from "./config.ts";
 
 const least = { KUBERNETES_SERVICE_HOST: "10.0.0.1", AGENT_IMAGE: "agent:1" };
 
@@ -20,6 +20,7 @@ describe("the configuration", () => {
       workers: 4,
       api: { requestsPerSecond: 50, burst: 100, inFlight: 32 },
       probeIntervalSeconds: 2,
+      lease: null,
     });
   });
 
@@ -38,6 +39,21 @@ describe("the configuration", () => {
     expect(readConfig({ ...least, WATCH_NAMESPACES: " a, b,a ,," }, []).watchNamespaces).toEqual(["a", "b"]);
   });
 
+  const name = "trainingrun-operator";
+  const leases: readonly [when: string, environment: Record<string, string>, lease: Config["lease"]][] = [
+    ["in its pod's namespace", { POD_NAMESPACE: "ops" }, { namespace: "ops", name }],
+    [
+      "where it is told to",
+      { POD_NAMESPACE: "ops", LEASE_NAMESPACE: "a", LEASE_NAME: "b" },
+      { namespace: "a", name: "b" },
+    ],
+    ["not at all where it is told so", { POD_NAMESPACE: "ops", LEADER_ELECTION: "false" }, null],
+    ["not at all where it has no namespace of its own", { LEASE_NAME: "b" }, null],
+  ];
+  it.each(leases)("elects a leader %s", (_, environment, lease) => {
+    expect(readConfig({ ...least, ...environment }, []).lease).toEqual(lease);
+  });
+
   it("treats an empty variable as unset", () => {
     expect(readConfig({ ...least, PORT: "", KUBECONFIG: "" }, []).listen.port).toBe(8080);
   });
@@ -50,6 +66,8 @@ describe("the configuration", () => {
     [{ ...least, WORKERS: "0" }, [], "WORKERS must be a whole number from 1 to 64"],
     [{ ...least, WATCH_NAMESPACES: "a,B!" }, [], "WATCH_NAMESPACES must be names of namespaces"],
     [{ ...least, WATCH_NODES: "yes" }, [], "WATCH_NODES must be true or false"],
+    [{ ...least, LEADER_ELECTION: "true" }, [], "LEASE_NAMESPACE must be set for a leader election"],
+    [{ ...least, LEASE_NAMESPACE: "a/b" }, [], "LEASE_NAMESPACE must be the name of a namespace"],
     [{ ...least, AGENT_RESOURCES: "[1]" }, [], "AGENT_RESOURCES must be a JSON object: [1]"],
     [{ ...least, AGENT_RESOURCES: "{" }, [], "AGENT_RESOURCES must be a JSON object: {"],
     [least, ["--prot=1"], "Known flags: --kubeconfig"],
@@ -78,7 +96,12 @@ describe("the configuration of release", () => {
         server: "https://10.0.0.1:443",
       },
       watchNamespaces: ["a"],
-      operator: { namespace: "trainingrun-system", deployment: "operator", selector: "a=b" },
+      operator: {
+        namespace: "trainingrun-system",
+        deployment: "operator",
+        selector: "a=b",
+        lease: "trainingrun-operator",
+      },
       timeoutSeconds: 120,
     });
   });

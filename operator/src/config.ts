@@ -22,6 +22,8 @@ export type Config = Readonly<{
   workers: number;
   api: Readonly<{ requestsPerSecond: number; burst: number; inFlight: number }>;
   probeIntervalSeconds: number;
+  /** The Lease by which one of several processes leads; null where this one is the only one. */
+  lease: Readonly<{ namespace: string; name: string }> | null;
   /** Written into events: which process wrote them. */
   instance: string;
 }>;
@@ -30,7 +32,7 @@ export type Config = Readonly<{
 export type ReleaseConfig = Readonly<{
   credentials: CredentialSource;
   watchNamespaces: readonly string[];
-  operator: Readonly<{ namespace: string; deployment: string; selector: string }>;
+  operator: Readonly<{ namespace: string; deployment: string; selector: string; lease: string }>;
   timeoutSeconds: number;
 }>;
 
@@ -61,6 +63,7 @@ export function readConfig(environment: Environment, args: readonly string[]): C
       inFlight: settings.API_IN_FLIGHT,
     },
     probeIntervalSeconds: settings.PROBE_INTERVAL_SECONDS,
+    lease: leaseOf(settings),
     instance: settings.POD_NAME ?? hostname(),
   };
 }
@@ -79,6 +82,7 @@ export function readReleaseConfig(environment: Environment, args: readonly strin
       namespace: settings.OPERATOR_NAMESPACE,
       deployment: settings.OPERATOR_DEPLOYMENT,
       selector: settings.OPERATOR_SELECTOR,
+      lease: settings.LEASE_NAME,
     },
     timeoutSeconds: settings.TIMEOUT_SECONDS,
   };
@@ -120,6 +124,8 @@ const noServer = {
   message: "must be set outside a cluster (inside one, Kubernetes sets KUBERNETES_SERVICE_HOST)",
 };
 
+const LeaseName = z.string().regex(Name, "must be the name of a Lease").default("trainingrun-operator");
+
 const Settings = z
   .object({
     ...Place.shape,
@@ -140,8 +146,16 @@ const Settings = z
     API_IN_FLIGHT: whole(1, 256, 32),
     PROBE_INTERVAL_SECONDS: whole(1, 60, 2),
     POD_NAME: z.string().optional(),
+    POD_NAMESPACE: z.string().optional(),
+    LEADER_ELECTION: z.enum(["true", "false"], "must be true or false").optional(),
+    LEASE_NAMESPACE: z.string().regex(Name, "must be the name of a namespace").optional(),
+    LEASE_NAME: LeaseName,
   })
-  .refine(hasServer, noServer);
+  .refine(hasServer, noServer)
+  .refine((settings) => settings.LEADER_ELECTION !== "true" || namespaceOfLease(settings) !== undefined, {
+    path: ["LEASE_NAMESPACE"],
+    message: "must be set for a leader election (inside a cluster, POD_NAMESPACE is enough)",
+  });
 
 const namesNamespace = "must name the namespace of the operator's Deployment";
 
@@ -151,6 +165,7 @@ const ReleaseSettings = z
     OPERATOR_NAMESPACE: z.string(namesNamespace).regex(Name, namesNamespace),
     OPERATOR_DEPLOYMENT: z.string("must name the operator's Deployment").min(1),
     OPERATOR_SELECTOR: z.string("must be the label selector of the operator's pods").min(1),
+    LEASE_NAME: LeaseName,
     TIMEOUT_SECONDS: whole(1, 3_600, 120),
   })
   .refine(hasServer, noServer);
@@ -195,6 +210,23 @@ function withoutEmpty(environment: Environment): Record<string, string> {
   return Object.fromEntries(
     Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ""),
   );
+}
+
+/** Outside a cluster there is no namespace of the operator's own, and as a rule no second operator. */
+function leaseOf(settings: LeaseSettings & Readonly<{ LEASE_NAME: string }>): Config["lease"] {
+  const namespace = namespaceOfLease(settings);
+  if (settings.LEADER_ELECTION === "false" || namespace === undefined) return null;
+  return { namespace, name: settings.LEASE_NAME };
+}
+
+type LeaseSettings = Readonly<{
+  LEADER_ELECTION?: "true" | "false" | undefined;
+  LEASE_NAMESPACE?: string | undefined;
+  POD_NAMESPACE?: string | undefined;
+}>;
+
+function namespaceOfLease({ LEASE_NAMESPACE, POD_NAMESPACE }: LeaseSettings): string | undefined {
+  return LEASE_NAMESPACE ?? POD_NAMESPACE;
 }
 
 /** A directory that was named wins over a kubeconfig, and a kubeconfig over the directory that every pod has. */

@@ -2,8 +2,10 @@ import { type Config, ConfigError, type ReleaseConfig, readConfig, readReleaseCo
 import { jsonLog } from "./control/log.ts";
 import { Operator } from "./control/operator.ts";
 import { decide } from "./core/decide.ts";
-import { ApiClient, type RequestObserver } from "./kubernetes/client.ts";
+import { ApiClient, type ApiClientOptions } from "./kubernetes/client.ts";
 import { Credentials } from "./kubernetes/credentials.ts";
+import { LeaderElection, uniqueIdentity } from "./kubernetes/leader-election.ts";
+import { leaseTiming } from "./kubernetes/lease.ts";
 import { RequestLimit } from "./kubernetes/request-limit.ts";
 import { release } from "./release.ts";
 import { healthFaults, readyFaults, unservedNotes } from "./serve/health.ts";
@@ -12,6 +14,9 @@ import { type MetricsSink, operatorMetrics } from "./serve/operator-metrics.ts";
 import { MetricsRegistry } from "./serve/registry.ts";
 
 const hardStopMs = 15_000;
+/** What the metrics show of the work while another operator leads. */
+const noQueue = { depth: 0, running: 0, longestRunningMs: 0 };
+const noEvents = { backlog: 0 };
 const passResult = { Settled: "settled", Held: "held", Again: "again" } as const;
 const log = jsonLog((line) => process.stderr.write(line));
 const stopSignal = stopOnSignals();
@@ -35,18 +40,24 @@ try {
 async function main(config: Config, signal: AbortSignal): Promise<void> {
   const registry = new MetricsRegistry();
   const metrics: MetricsSink = operatorMetrics(registry, () => ({
-    runs: () => operator.caches.runs.all(),
-    queue: () => operator.queue,
+    runs: () => (operator.term === undefined ? [] : operator.caches.runs.all()),
+    queue: () => operator.term?.queue ?? noQueue,
     watches: () => operator.caches.reflectors,
     refused: () => [...operator.caches.refused.keys()],
-    events: () => operator.events,
+    events: () => operator.term?.events ?? noEvents,
+    election: () => election?.state,
   }));
   const credentials = credentialsFrom(config);
-  const operator = makeOperator(config, { credentials, metrics });
+  const election = config.lease === null ? null : makeElection(config.instance, config.lease, { credentials, metrics });
+  const operator = makeOperator(config, { credentials, metrics, election });
   const server = await serveHttp({
     ...config.listen,
     metrics: () => registry.text(),
-    healthy: () => healthFaults({ longestPassMs: operator.queue.longestRunningMs }),
+    healthy: () =>
+      healthFaults({
+        longestPassMs: operator.term?.queue.longestRunningMs ?? 0,
+        electionTurnMs: election === null ? undefined : performance.now() - election.turnedAtMs,
+      }),
     ready: () => readyFaults({ watches: operator.caches.needed, now: performance.now() }),
     notes: () => unservedNotes(operator.caches.refused),
   });
@@ -54,6 +65,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
     address: config.listen.address,
     port: server.port,
     namespaces: config.watchNamespaces,
+    lease: config.lease === null ? "none: this is the only operator" : `${config.lease.namespace}/${config.lease.name}`,
   });
   try {
     await operator.run(signal);
@@ -67,7 +79,7 @@ async function main(config: Config, signal: AbortSignal): Promise<void> {
 /** The command `release`: prepares for an uninstall, and ends. */
 async function letEverythingGo(config: ReleaseConfig, signal: AbortSignal): Promise<void> {
   const credentials = credentialsFrom(config);
-  const client = makeClient(credentials, { requestsPerSecond: 50, burst: 100, inFlight: 8 });
+  const client = makeClient({ credentials, limit: new RequestLimit({ perSecond: 50, burst: 100, inFlight: 8 }) });
   try {
     log("info", "finalizers are taken off before an uninstall", { namespaces: config.watchNamespaces });
     log("info", "nothing is held any more", await release({ ...config, client, log }, { signal }));
@@ -76,10 +88,33 @@ async function letEverythingGo(config: ReleaseConfig, signal: AbortSignal): Prom
   }
 }
 
-function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials; metrics: MetricsSink }>): Operator {
+type Parts = Readonly<{ credentials: Credentials; metrics: MetricsSink }>;
+
+/** A client and a limit of its own: a renewal must not wait behind the work that it is for. */
+function makeElection(instance: string, lease: NonNullable<Config["lease"]>, parts: Parts): LeaderElection {
   const { credentials, metrics } = parts;
+  const limit = new RequestLimit({ perSecond: 5, burst: 5, inFlight: 4 });
+  const election: LeaderElection = new LeaderElection({
+    client: makeClient({ credentials, limit, observe: metrics.request }),
+    lease,
+    identity: uniqueIdentity(instance),
+    timing: leaseTiming,
+    now: () => performance.now(),
+    random: Math.random,
+    onChange: (state) => log("info", "the election is in another state", { state, holder: election.holder }),
+    onError: (error, about) => log("warn", "the election met an error and goes on", { about, error }),
+  });
+  return election;
+}
+
+function makeOperator(config: Config, parts: Parts & Readonly<{ election: LeaderElection | null }>): Operator {
+  const { credentials, metrics, election } = parts;
+  const { requestsPerSecond: perSecond, burst, inFlight } = config.api;
+  const common = { credentials, limit: new RequestLimit({ perSecond, burst, inFlight }), observe: metrics.request };
+  const clientFor = (mayWrite: () => void) => makeClient({ ...common, mayWrite });
   return new Operator({
-    client: makeClient(credentials, config.api, metrics.request),
+    client: makeClient(common),
+    ...(election === null ? {} : { leadership: { election, clientFor } }),
     decide: (observed) => decide(observed, config.pods),
     namespaces: config.watchNamespaces,
     watchNodes: config.watchNodes,
@@ -93,6 +128,7 @@ function makeOperator(config: Config, parts: Readonly<{ credentials: Credentials
       else if (outcome?.kind === "Again") log("info", "a pass will be repeated", { run, why: outcome.why });
     },
     onAttemptEnded: metrics.attemptEnded,
+    onEventDropped: metrics.eventDropped,
     onWatchError: (error, about) => {
       metrics.watchError(about);
       log("warn", "a watch broke and goes on", { watch: about, error });
@@ -106,14 +142,12 @@ function credentialsFrom({ credentials }: Pick<Config, "credentials">): Credenti
   });
 }
 
-function makeClient(credentials: Credentials, api: Config["api"], observe?: RequestObserver): ApiClient {
+function makeClient(parts: Pick<ApiClientOptions, "credentials" | "limit" | "observe" | "mayWrite">): ApiClient {
   return new ApiClient({
-    credentials,
-    limit: new RequestLimit({ perSecond: api.requestsPerSecond, burst: api.burst, inFlight: api.inFlight }),
+    ...parts,
     retry: { tries: 5, backoff: { firstMs: 200, maxMs: 10_000, random: Math.random }, longestRetryAfterMs: 30_000 },
     timeoutMs: 30_000,
     userAgent: "trainingrun-operator",
-    ...(observe === undefined ? {} : { observe }),
   });
 }
 

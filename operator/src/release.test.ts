@@ -10,11 +10,14 @@ describe("before an uninstall, a namespace that may not be looked into", () => {
   let refusals: number;
   let isHeld: boolean;
   let lines: string[];
+  let leaseAnswer: (method: string) => Scripted;
 
   beforeEach(() => {
     vi.useFakeTimers();
     isHeld = true;
+    refusals = 0;
     lines = [];
+    leaseAnswer = () => ({ status: 404, body: { kind: "Status", reason: "NotFound", message: "none" } });
   });
   afterEach(() => void vi.useRealTimers());
 
@@ -22,6 +25,7 @@ describe("before an uninstall, a namespace that may not be looked into", () => {
     const found = {
       metadata: { name: "mnist", namespace: "a", uid: "u", resourceVersion: "1", finalizers: [finalSaveFinalizer] },
     };
+    if (path.includes("/leases/")) return leaseAnswer(method);
     if (path.includes("/namespaces/ops/")) return { status: 200, body: { metadata: {}, items: [] } };
     if (method === "PATCH") {
       isHeld = false;
@@ -38,8 +42,8 @@ describe("before an uninstall, a namespace that may not be looked into", () => {
     const startedAt = Date.now();
     const options: ReleaseOptions = {
       client: scriptedClient(answer),
-      log: (_, message, fields) => lines.push(`${message}: ${fields?.namespace ?? fields?.object}`),
-      operator: { namespace: "ops", deployment: "operator", selector: "app=operator" },
+      log: (_, message, fields) => lines.push(`${message}: ${fields?.namespace ?? fields?.object ?? fields?.lease}`),
+      operator: { namespace: "ops", deployment: "operator", selector: "app=operator", lease: "operator" },
       watchNamespaces: ["a", "b"],
       timeoutSeconds: 60,
     };
@@ -52,6 +56,12 @@ describe("before an uninstall, a namespace that may not be looked into", () => {
     refusals = 4;
     expect(await released()).toEqual({ end: { runs: 1, pods: 0 }, seconds: 2.5 });
     expect(lines).toEqual(["took the finalizer off: a/mnist"]);
+  });
+
+  it("is let go as well where the operator's Lease cannot be removed", async () => {
+    leaseAnswer = () => ({ status: 403, body: denied });
+    expect(await released()).toEqual({ end: { runs: 1, pods: 0 }, seconds: 0.5 });
+    expect(lines).toEqual(["the Lease stays: ops/operator", "took the finalizer off: a/mnist"]);
   });
 
   it("is left out where the refusal lasts", async () => {

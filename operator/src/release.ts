@@ -5,6 +5,7 @@ import type { Log } from "./control/log.ts";
 import { isConflict, isForbidden, isNotFound } from "./kubernetes/api-error.ts";
 import type { ApiClient, Bound, Page } from "./kubernetes/client.ts";
 import { type KubeObject, keyOf } from "./kubernetes/kube-object.ts";
+import { leases } from "./kubernetes/lease-record.ts";
 import { pods, type Resource, type Target } from "./kubernetes/resource.ts";
 import { sleep } from "./kubernetes/sleep.ts";
 import { removeFinalizer } from "./kubernetes/writes.ts";
@@ -13,11 +14,11 @@ import { removeFinalizer } from "./kubernetes/writes.ts";
 // pods and whole namespaces in deletion for ever (L5).
 //
 //   scale the operator to 0 ─► its pods are gone ─► take our finalizers off ─► look again ─► nothing is held: done
-//                                                            ▲                     │
+//                              and so is its Lease           ▲                     │
 //                                                            └── some still are ───┘
 //
-// The operator goes first, because it would put them on again. Nothing else is written: pods train on, no object is
-// deleted, and finalizers of others stay. Dying anywhere on the way and beginning anew leads to the same end.
+// The operator goes first, because it would put them on again. Nothing else is written: pods train on, no object but
+// the Lease is deleted, and finalizers of others stay. Dying anywhere on the way and beginning anew leads to the same end.
 
 export type ReleaseOptions = Pick<ReleaseConfig, "operator" | "watchNamespaces" | "timeoutSeconds"> &
   Readonly<{ client: ApiClient; log: Log }>;
@@ -43,7 +44,7 @@ export async function release(options: ReleaseOptions, bound: Bound): Promise<Re
   const refusals = new NamespaceRefusals(options);
   let held: readonly Held[] = [];
   try {
-    await stopOperator(options, within);
+    if ((await stopOperator(options, within)) === "Ended") await removeLease(options, within);
     for (;;) {
       held = await findHeld(options, { bound: within, refusals });
       if (held.length === 0 && !refusals.areDoubtful) return released;
@@ -75,7 +76,10 @@ const longestDoubtMs = 5_000;
  * An operator that does not end, such as one on a node that is lost, is waited for during half of the time only:
  * what it still puts on is seen when looking again.
  */
-async function stopOperator({ client, log, operator, timeoutSeconds }: ReleaseOptions, bound: Bound): Promise<void> {
+async function stopOperator(
+  { client, log, operator, timeoutSeconds }: ReleaseOptions,
+  bound: Bound,
+): Promise<"Ended" | "GoesOn"> {
   const { namespace, deployment: name, selector } = operator;
   const target = { resource: deployments as Resource, namespace, name, subresource: "scale" };
   try {
@@ -86,12 +90,25 @@ async function stopOperator({ client, log, operator, timeoutSeconds }: ReleaseOp
   const endsAt = performance.now() + timeoutSeconds * 500;
   for (;;) {
     const { items } = await client.list({ resource: pods, namespace }, { labelSelector: selector }, bound);
-    if (items.length === 0) return;
+    if (items.length === 0) return "Ended";
     if (performance.now() > endsAt) {
       log("warn", "the operator's pod does not end; going on without waiting for it", { pods: items.map(keyOf) });
-      return;
+      return "GoesOn";
     }
     await sleep(pauseMs, bound.signal);
+  }
+}
+
+/** The operator made it, so nobody else takes it away. One that stays is in nobody's way, and no reason to end here. */
+async function removeLease({ client, log, operator }: ReleaseOptions, bound: Bound): Promise<void> {
+  const { namespace, lease: name } = operator;
+  const target = { resource: leases, namespace, name };
+  try {
+    const { metadata } = await client.get(target, bound);
+    await client.remove(target, { preconditions: { uid: metadata.uid } }, bound);
+  } catch (error) {
+    if (bound.signal.aborted) throw error;
+    if (!isNotFound(error)) log("warn", "the Lease stays", { lease: `${namespace}/${name}`, error });
   }
 }
 

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { isAlreadyExists } from "../src/kubernetes/api-error.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
-import { until } from "./api-server.ts";
+import { until } from "./until.ts";
 
 const definitions = {
   group: "apiextensions.k8s.io",

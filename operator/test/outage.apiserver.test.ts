@@ -8,12 +8,19 @@ import { pods } from "../src/kubernetes/resource.ts";
 import { AccessFiles, TestAccount } from "./api-access.ts";
 import { credentialsOf, testClient, until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
-import { OperatorProcess, requestLimits } from "./outage-process.ts";
+import { OperatorProcess } from "./operator-process.ts";
 import { specWith } from "./run-builder.ts";
 import { WireProxy } from "./wire-proxy.ts";
 
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
 const forever = { signal: new AbortController().signal };
+/** What the process may ask of the API server, narrow enough to be felt. */
+const requestLimits = { burst: 40, perSecond: 5, inFlight: 8 } as const;
+const environment = {
+  API_REQUESTS_PER_SECOND: String(requestLimits.perSecond),
+  API_BURST: String(requestLimits.burst),
+  API_IN_FLIGHT: String(requestLimits.inFlight),
+};
 /** The longest that the operator may be blind and not know it, and a little. */
 const blindLimitMs = 65_000;
 const recoveryMs = 45_000;
@@ -40,7 +47,7 @@ describe("the operator's process, whose API server goes away and comes back", ()
     wire = await WireProxy.start({ host: hostname, port: Number(port) });
     const authorities = await api.control.authorities();
     access = await AccessFiles.make({ server: `https://127.0.0.1:${wire.port}`, authorities, token: token.token });
-    operator = await OperatorProcess.start(access.kubeconfigPath, namespace);
+    operator = await OperatorProcess.start({ kubeconfigPath: access.kubeconfigPath, namespace, environment });
     await isReady();
     await apply("before");
     await isServed("before");

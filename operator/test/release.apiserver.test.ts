@@ -39,7 +39,7 @@ describe("before an uninstall, an operator that does not end", () => {
   const options = (timeoutSeconds: number): ReleaseOptions => ({
     client: api.direct,
     log: (_, message) => lines.push(message),
-    operator: { namespace, deployment: "never-there", selector: "app=operator" },
+    operator: { namespace, deployment: "never-there", selector: "app=operator", lease: "operator" },
     watchNamespaces: [namespace],
     timeoutSeconds,
   });

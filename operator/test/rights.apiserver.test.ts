@@ -8,7 +8,7 @@ import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { events, pods } from "../src/kubernetes/resource.ts";
 import { credentialsOf, until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
-import { OperatorLife } from "./operator-life.ts";
+import { leaseName, OperatorReplica } from "./operator-replica.ts";
 
 const forever = { signal: new AbortController().signal };
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
@@ -19,6 +19,7 @@ const accounts = {
   kind: "ServiceAccount",
   scope: "Namespaced",
 } as const;
+const isLease = (path: string) => path.includes("/leases/");
 const rbac = { group: "rbac.authorization.k8s.io", version: "v1", scope: "Namespaced" } as const;
 const roles = { ...rbac, plural: "roles", kind: "Role" } as const;
 const bindings = { ...rbac, plural: "rolebindings", kind: "RoleBinding" } as const;
@@ -33,6 +34,17 @@ const rules = [
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch", "list"] },
 ];
 
+/** What it may ask for besides, where it runs: that is the same namespace here. */
+const leaseRules = [
+  { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
+  {
+    apiGroups: ["coordination.k8s.io"],
+    resources: ["leases"],
+    resourceNames: [leaseName],
+    verbs: ["get", "watch", "patch"],
+  },
+];
+
 describe("an operator that has a Role in one namespace and nothing else", () => {
   const namespace = `rights-${process.pid}`;
   const api = useApiServer(installTrainingRuns);
@@ -43,7 +55,7 @@ describe("an operator that has a Role in one namespace and nothing else", () => 
     await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
     const metadata = { name: "operator", namespace };
     await api.direct.create({ resource: accounts, namespace }, { metadata }, forever);
-    await api.direct.create({ resource: roles, namespace }, { metadata, rules }, forever);
+    await api.direct.create({ resource: roles, namespace }, { metadata, rules: [...rules, ...leaseRules] }, forever);
     const binding = {
       metadata,
       roleRef: { apiGroup: rbac.group, kind: "Role", name: "operator" },
@@ -80,10 +92,9 @@ describe("an operator that has a Role in one namespace and nothing else", () => 
     return credentialsOf(path);
   }
 
-  it("begins an attempt, says so in an event, and asks for nothing that it may not have", async () => {
+  it("leads, begins an attempt, says so in an event, and asks for nothing that it may not have", async () => {
     const own = await ownCredentials();
-    const life = new OperatorLife(own, { watchNodes: false });
-    await life.begin(namespace);
+    const operator = await OperatorReplica.start(own, { namespace, name: "operator", watchNodes: false });
     try {
       const run = {
         apiVersion: "trainingrun.dev/v1alpha1",
@@ -105,10 +116,12 @@ describe("an operator that has a Role in one namespace and nothing else", () => 
         const told = await api.direct.list<KubeObject>({ resource: events, namespace }, {}, forever);
         return (made.items.length === 1 && told.items.length > 0) || undefined;
       });
-      expect(life.errors).toEqual([]);
-      expect(life.proxy.answered.filter(({ status }) => status === 401 || status === 403)).toEqual([]);
+      const renewals = () => operator.proxy.answered.filter(({ method, path }) => method === "PATCH" && isLease(path));
+      await until("it has renewed its lease", () => renewals().length > 0);
+      expect(operator.proxy.watches("/leases")).toHaveLength(1);
+      expect(operator.proxy.answered.filter(({ status }) => status === 401 || status === 403)).toEqual([]);
     } finally {
-      await life.kill();
+      await operator.stop();
       await own.close();
     }
   });

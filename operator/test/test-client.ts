@@ -1,10 +1,9 @@
 import { ApiClient, type RequestObserver } from "../src/kubernetes/client.ts";
 import { Credentials } from "../src/kubernetes/credentials.ts";
 import { RequestLimit } from "../src/kubernetes/request-limit.ts";
-import type { ServerClock } from "../src/kubernetes/server-clock.ts";
 
 /** A client as the operator makes one, with short waits and wide limits. */
-export function testClient(credentials: Credentials, observe?: RequestObserver, clock?: ServerClock): ApiClient {
+export function testClient(credentials: Credentials, observe?: RequestObserver): ApiClient {
   return new ApiClient({
     credentials,
     limit: new RequestLimit({ perSecond: 1_000, burst: 1_000, inFlight: 64 }),
@@ -12,7 +11,6 @@ export function testClient(credentials: Credentials, observe?: RequestObserver, 
     timeoutMs: 5_000,
     userAgent: "trainingrun-test",
     ...(observe === undefined ? {} : { observe }),
-    ...(clock === undefined ? {} : { clock }),
   });
 }
 

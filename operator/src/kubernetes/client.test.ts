@@ -96,6 +96,53 @@ describe("the client", () => {
     await underWay;
   });
 
+  it("asks whether it may write when all that a request waits for is there, and sends nothing where it may not", async () => {
+    answer = (_, response) => void response.end("{}");
+    const reading = Promise.withResolvers<void>();
+    let waiting = 0;
+    let isHeld = true;
+    const lost = new Error("the lease is lost");
+    const seen: number[] = [];
+    const guarded = new ApiClient({
+      credentials: {
+        current: async () => {
+          waiting += 1;
+          await reading.promise;
+          return access;
+        },
+        expire: () => undefined,
+      },
+      limit: new RequestLimit({ perSecond: 1_000, burst: 1_000, inFlight: 8 }),
+      retry: { tries: 3, backoff: { firstMs: 1, maxMs: 1, random: () => 0 }, longestRetryAfterMs: 1 },
+      timeoutMs: 30_000,
+      userAgent: "test",
+      observe: ({ code }) => seen.push(code),
+      mayWrite: () => {
+        if (!isHeld) throw lost;
+      },
+    });
+    const requests = [
+      guarded.create(target, {}, { signal }),
+      guarded.mergePatch(target, {}, { signal }),
+      guarded.jsonPatch(target, [], { signal }),
+      guarded.remove(target, { preconditions: { uid: "u" } }, { signal }),
+      guarded.get(target, { signal }),
+    ];
+    await until(() => waiting === requests.length);
+    isHeld = false;
+    reading.resolve();
+    const refused = { status: "rejected", reason: lost };
+    const read = { status: "fulfilled", value: {} };
+    expect(await Promise.allSettled(requests)).toEqual([refused, refused, refused, refused, read]);
+    isHeld = true;
+    await guarded.create(target, {}, { signal });
+    expect(asked).toEqual([
+      "GET /api/v1/namespaces/team/pods/mnist-1-0",
+      "POST /api/v1/namespaces/team/pods/mnist-1-0",
+    ]);
+    expect(seen).toEqual([200, 200]);
+  });
+
   it("has the credentials read again where the server is not trusted", async () => {
     const distrust = Object.assign(new Error("self-signed"), { code: "SELF_SIGNED_CERT_IN_CHAIN" });
     const distrustful = new Agent({ connect: (_, callback) => callback(distrust, null) });

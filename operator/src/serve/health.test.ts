@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { healthFaults, readyFaults, type WatchHealth } from "./health.ts";
+import { healthFaults, readyFaults, type WatchHealth, type WorkHealth } from "./health.ts";
 
 const now = 1_000_000;
 
@@ -34,9 +34,21 @@ describe("readiness", () => {
 });
 
 describe("health", () => {
-  const rows: readonly [name: string, longestPassMs: number, faults: string[]][] = [
-    ["outlasts a pass that takes longer than it may", 300_000, []],
-    ["is lost to a pass without end", 301_000, ["a pass has taken 301 s, long past its own limit, and is stuck"]],
+  const rows: readonly [name: string, over: Partial<WorkHealth>, faults: string[]][] = [
+    ["outlasts a pass that takes longer than it may", { longestPassMs: 300_000 }, []],
+    [
+      "is lost to a pass without end",
+      { longestPassMs: 301_000 },
+      ["a pass has taken 301 s, long past its own limit, and is stuck"],
+    ],
+    ["outlasts a term that takes long to end", { electionTurnMs: 30_000 }, []],
+    [
+      "is lost to an election that stands still",
+      { electionTurnMs: 31_000 },
+      ["the election has not got on for 31 s, and is stuck"],
+    ],
   ];
-  it.each(rows)("%s", (_, longestPassMs, faults) => expect(healthFaults({ longestPassMs })).toEqual(faults));
+  it.each(rows)("%s", (_, over, faults) =>
+    expect(healthFaults({ longestPassMs: 0, electionTurnMs: undefined, ...over })).toEqual(faults),
+  );
 });

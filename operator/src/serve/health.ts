@@ -11,10 +11,17 @@ export type WatchHealth = Readonly<{
   completeAt: number;
 }>;
 
+/** What is looked at of the work: the longest pass under way, and how long ago the election's loop turned, if there is one. */
+export type WorkHealth = Readonly<{ longestPassMs: number; electionTurnMs: number | undefined }>;
+
 /** Whether the process works. A server that is away is no fault of it: it must be waited for, not restarted. */
-export function healthFaults({ longestPassMs }: Readonly<{ longestPassMs: number }>): readonly string[] {
-  if (longestPassMs <= passLimitMs) return [];
-  return [`a pass has taken ${inSeconds(longestPassMs)}, long past its own limit, and is stuck`];
+export function healthFaults({ longestPassMs, electionTurnMs = 0 }: WorkHealth): readonly string[] {
+  const faults: string[] = [];
+  if (longestPassMs > passLimitMs)
+    faults.push(`a pass has taken ${inSeconds(longestPassMs)}, long past its own limit, and is stuck`);
+  if (electionTurnMs > turnLimitMs)
+    faults.push(`the election has not got on for ${inSeconds(electionTurnMs)}, and is stuck`);
+  return faults;
 }
 
 /**
@@ -41,6 +48,8 @@ const reconnectMs = 5_000;
 const blindLimitMs = 60_000;
 /** A pass ends itself after two minutes, however slow the server is; one that does not is broken. */
 const passLimitMs = 5 * 60_000;
+/** The election waits for a request for 4 s at most, and for the end of a term's work for 11 s. */
+const turnLimitMs = 30_000;
 
 function inSeconds(ms: number): string {
   return `${Math.round(ms / 1000)} s`;

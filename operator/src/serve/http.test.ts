@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
+import type { ElectionState } from "../kubernetes/leader-election.ts";
 import { unservedNotes } from "./health.ts";
 import { serveHttp } from "./http.ts";
 import { operatorMetrics } from "./operator-metrics.ts";
@@ -64,6 +65,7 @@ describe("the operator's metrics", () => {
     status,
   });
   let runs: KubeObject[] = [];
+  let election: ElectionState | undefined;
 
   async function lines(pattern: RegExp): Promise<string[]> {
     const registry = new MetricsRegistry();
@@ -71,9 +73,11 @@ describe("the operator's metrics", () => {
       runs: () => runs,
       queue: () => ({ depth: 3, running: 1, longestRunningMs: 2_500 }),
       watches: () => [],
-      events: () => ({ backlog: 0, dropped: new Map([["Refused", 2]]) }),
+      events: () => ({ backlog: 4 }),
       refused: () => [],
+      election: () => election,
     }));
+    sink.eventDropped("Refused", 2);
     sink.request({ method: "GET", resource: "pods", code: 404, seconds: 0.1 });
     sink.pass("again", 0.2);
     sink.attemptEnded({ number: 1, generation: 1, pods: [], startTime: "", cause: "Preempted", charge: "Disruption" });
@@ -82,9 +86,19 @@ describe("the operator's metrics", () => {
 
   it("count what was told and stands in no event, by the reason", async () => {
     expect(await lines(/^trainingrun_events/)).toEqual([
-      "trainingrun_events_waiting 0",
+      "trainingrun_events_waiting 4",
       'trainingrun_events_dropped_total{why="Refused"} 2',
     ]);
+  });
+
+  const states: readonly [state: ElectionState | undefined, lines: string[]][] = [
+    ["Leading", ["trainingrun_leader 1", 'trainingrun_election_state{state="Leading"} 1']],
+    ["SteppingDown", ["trainingrun_leader 0", 'trainingrun_election_state{state="SteppingDown"} 1']],
+    [undefined, ["trainingrun_leader 1"]],
+  ];
+  it.each(states)("say who leads: in state %s", async (state, expected) => {
+    election = state;
+    expect(await lines(/^trainingrun_(leader|election)/)).toEqual(expected);
   });
 
   it("count what this process did", async () => {

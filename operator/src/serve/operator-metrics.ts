@@ -1,17 +1,21 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { RequestObserver } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
+import type { ElectionState } from "../kubernetes/leader-election.ts";
 import type { Reflector } from "../kubernetes/reflector.ts";
 import type { MetricsRegistry, Sample } from "./registry.ts";
 
 /** What the metrics look at when they are asked for. */
 export type MetricsView = Readonly<{
+  /** Those that this process leads: another one shows them while it does not, and nobody adds them up twice. */
   runs: () => readonly KubeObject[];
   queue: () => Readonly<{ depth: number; running: number; longestRunningMs: number }>;
   watches: () => readonly Reflector<KubeObject>[];
   /** Namespaces that the API server does not let this process see. */
   refused: () => readonly string[];
-  events: () => Readonly<{ backlog: number; dropped: ReadonlyMap<string, number> }>;
+  events: () => Readonly<{ backlog: number }>;
+  /** Undefined where there is no election, and this process always leads. */
+  election: () => ElectionState | undefined;
 }>;
 
 /** What is told to the metrics as it happens. */
@@ -20,6 +24,8 @@ export type MetricsSink = Readonly<{
   pass: (result: "settled" | "held" | "again" | "error", seconds: number) => void;
   attemptEnded: (entry: AttemptEntry) => void;
   watchError: (about: string) => void;
+  /** Something told, so many times, that no event will count. */
+  eventDropped: (why: string, times: number) => void;
 }>;
 
 /** Defines every metric of the operator. Counts of a run live in its status, so they survive this process. */
@@ -27,7 +33,11 @@ export function operatorMetrics(registry: MetricsRegistry, view: () => MetricsVi
   registry.addProcessMetrics();
   defineRunMetrics(registry, () => view().runs());
   defineLoopMetrics(registry, view);
-  defineEventMetrics(registry, () => view().events());
+  defineElectionMetrics(registry, () => view().election());
+  registry.sampledGauge(
+    { name: "trainingrun_events_waiting", help: "Things told that no event stands for yet." },
+    () => [[{}, view().events().backlog]],
+  );
   const requests = registry.counter({
     name: "rest_client_requests_total",
     help: "Requests to the API server, by the answer's status code; 0 where none came.",
@@ -59,6 +69,11 @@ export function operatorMetrics(registry: MetricsRegistry, view: () => MetricsVi
     help: "Watch errors overcome.",
     labels: ["watch"],
   });
+  const eventsDropped = registry.counter({
+    name: "trainingrun_events_dropped_total",
+    help: "Things told that no event counts, by why.",
+    labels: ["why"],
+  });
   return {
     request: ({ method, resource, code, seconds }) => {
       requests({ method, resource, code: String(code) });
@@ -70,6 +85,7 @@ export function operatorMetrics(registry: MetricsRegistry, view: () => MetricsVi
     },
     attemptEnded: ({ cause, charge }) => ended({ cause: cause ?? "", charge: charge ?? "" }),
     watchError: (about) => watchErrors({ watch: about }),
+    eventDropped: (why, times) => eventsDropped({ why }, times),
   };
 }
 
@@ -111,16 +127,30 @@ function defineLoopMetrics(registry: MetricsRegistry, view: () => MetricsView): 
         .watches()
         .map(({ about, lastEventAt }): Sample => [{ watch: about }, (performance.now() - lastEventAt) / 1000]),
   );
+  registry.sampledGauge(
+    {
+      name: "trainingrun_watch_blind_seconds",
+      help: "For how long the copy that a watch keeps may have missed something; past 60 the process is not ready.",
+      labels: ["watch"],
+    },
+    () =>
+      view()
+        .watches()
+        .map(({ about, completeAt }): Sample => [{ watch: about }, (performance.now() - completeAt) / 1000]),
+  );
 }
 
-function defineEventMetrics(registry: MetricsRegistry, events: () => ReturnType<MetricsView["events"]>): void {
+function defineElectionMetrics(registry: MetricsRegistry, state: () => ElectionState | undefined): void {
   registry.sampledGauge(
-    { name: "trainingrun_events_waiting", help: "Things told that no event stands for yet." },
-    () => [[{}, events().backlog]],
+    { name: "trainingrun_leader", help: "1 while this process leads, and 0 while another one does or may." },
+    () => [[{}, (state() ?? "Leading") === "Leading" ? 1 : 0]],
   );
-  registry.sampledCounter(
-    { name: "trainingrun_events_dropped_total", help: "Things told that no event counts, by why.", labels: ["why"] },
-    () => [...events().dropped].map(([why, times]): Sample => [{ why }, times]),
+  registry.sampledGauge(
+    { name: "trainingrun_election_state", help: "1 for the state the election is in.", labels: ["state"] },
+    () => {
+      const now = state();
+      return now === undefined ? [] : [[{ state: now }, 1]];
+    },
   );
 }
 

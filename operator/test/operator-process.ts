@@ -2,12 +2,16 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Child, startChild } from "../../e2e/cluster/processes/child.ts";
-import { until } from "./api-server.ts";
+import { until } from "./until.ts";
 
 const program = join(import.meta.dirname, "../src/main.ts");
 
-/** What the process may ask of the API server, narrow enough to be felt. */
-export const requestLimits = { burst: 40, perSecond: 5, inFlight: 8 } as const;
+/** What is said to the process; what `environment` sets wins. */
+export type OperatorProcessOptions = Readonly<{
+  kubeconfigPath: string;
+  namespace: string;
+  environment?: Readonly<Record<string, string>>;
+}>;
 
 /** The operator as it is started in a cluster: a process of its own, seen from outside. */
 export class OperatorProcess {
@@ -21,7 +25,8 @@ export class OperatorProcess {
     this.#port = port;
   }
 
-  static async start(kubeconfigPath: string, namespace: string): Promise<OperatorProcess> {
+  static async start(options: OperatorProcessOptions): Promise<OperatorProcess> {
+    const { kubeconfigPath, namespace, environment } = options;
     const directory = await mkdtemp(join(tmpdir(), "trainingrun-operator-"));
     const logPath = join(directory, "operator.log");
     const env = {
@@ -30,9 +35,7 @@ export class OperatorProcess {
       AGENT_IMAGE: "agent:1",
       LISTEN_ADDRESS: "127.0.0.1",
       PORT: "0",
-      API_REQUESTS_PER_SECOND: String(requestLimits.perSecond),
-      API_BURST: String(requestLimits.burst),
-      API_IN_FLIGHT: String(requestLimits.inFlight),
+      ...environment,
     };
     const child = startChild({ name: "operator", command: process.execPath, args: [program], env, logPath });
     const port = await until(
@@ -60,19 +63,49 @@ export class OperatorProcess {
 
   /** How many requests to the API server it has made so far, those without an answer too; of one code where it is given. */
   async requests(code?: number): Promise<number> {
-    const { text } = await this.#get("/metrics");
-    const samples = text.split("\n").filter((line) => line.startsWith("rest_client_requests_total{"));
+    const samples = await this.metrics("rest_client_requests_total{");
     const counted = samples.filter((line) => code === undefined || line.includes(`code="${code}"`));
     return counted.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+  }
+
+  /** The lines of its metrics that begin so. */
+  async metrics(beginning: string): Promise<readonly string[]> {
+    return (await this.#get("/metrics")).text.split("\n").filter((line) => line.startsWith(beginning));
   }
 
   async log(): Promise<string> {
     return await readFile(this.#child.logPath, "utf8");
   }
 
+  /** Stops it where it stands: its clocks and its connections go on without it. */
+  freeze(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#signal("SIGCONT");
+  }
+
+  /** Ends it without a last word; returns when it is gone. */
+  async kill(): Promise<void> {
+    this.#signal("SIGKILL");
+    await until("the operator is gone", () => this.ending !== undefined);
+  }
+
+  /** Asks it to end; returns at once. */
+  terminate(): void {
+    this.#signal("SIGTERM");
+  }
+
+  /** Ends it, in good order where it still can, and removes what it has left. */
   async stop(): Promise<void> {
+    this.thaw();
     await this.#child.stop(15_000);
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #signal(name: "SIGSTOP" | "SIGCONT" | "SIGTERM" | "SIGKILL"): void {
+    if (this.ending === undefined) process.kill(this.#child.identity.pid, name);
   }
 
   async #get(path: string): Promise<Readonly<{ status: number; text: string }>> {
