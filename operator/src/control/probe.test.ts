@@ -110,6 +110,7 @@ describe("the probe", () => {
     ["a refused checkpoint", { refused: [{ ...summary, reason: "DigestMismatch", message: "m", node: "n" }] }],
     ["the end", { done: summary.digest }],
     ["being fenced", { phase: "Fenced" }],
+    ["a stall", { stall: { step: 2, seconds: 30, dump: null } }],
     ["a problem of the storage", { problems: [{ reason: "NoSpace", message: "full" }] }],
     ["a copy in the object store", { mirror: mirror({ latestStep: 20 }) }],
     ["a problem of the object store", { mirror: mirror({ problem: { reason: "BucketMissing", message: "gone" } }) }],

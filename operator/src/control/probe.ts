@@ -204,7 +204,7 @@ function news(state: AgentState): string {
     checkpoints.map(({ digest, verified, tiers }) => [digest, verified, tiers]),
     [latestVerified?.digest, latestVerified?.tiers, best?.digest],
     refused.map(({ digest }) => digest),
-    [done, state.verificationFailures],
+    [done, state.verificationFailures, state.stall?.step],
     problems.map(({ reason }) => reason),
     [mirror?.latestStep, mirror?.problem?.reason],
   ]);

@@ -7,8 +7,8 @@ import { type Json, objectOf } from "./json.ts";
  * operator, or other settings of it, are no edit (I11).
  */
 export function podHash({ spec }: TrainingRun): string {
-  const { template, workers, checkpoint, resume } = spec;
-  return fingerprint(JSON.stringify(inOrder({ template, workers, checkpoint, resume })));
+  const { template, workers, checkpoint, resume, stall } = spec;
+  return fingerprint(JSON.stringify(inOrder({ template, workers, checkpoint, resume, stall })));
 }
 
 /** The same fields in another order are the same spec. */

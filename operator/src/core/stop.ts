@@ -9,6 +9,7 @@ import type { Observed, ObservedPod } from "./observed.ts";
 import { hasStarted } from "./pod-end.ts";
 import { podHash } from "./pod-hash.ts";
 import { refusedSpec } from "./refused-spec.ts";
+import { stallOf } from "./stall.ts";
 import { membersOf, type Survey } from "./survey.ts";
 
 /**
@@ -30,7 +31,9 @@ const mostRestarts = 5;
 
 type Why = Omit<Stop, "attempt" | "time">;
 
-function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, members, unseen }: Survey): Why | null {
+function wish(observed: Observed, status: TrainingRunStatus, scene: Survey): Why | null {
+  const { run, now } = observed;
+  const { entry, members, unseen } = scene;
   if (run.metadata.deletionTimestamp !== undefined) {
     return { cause: "RunDeleted", message: "The run was deleted." };
   }
@@ -41,6 +44,12 @@ function wish({ run, now }: Observed, status: TrainingRunStatus, { entry, member
       cause: "DeadlineExceeded",
       message: `spec.activeDeadlineSeconds (${run.spec.activeDeadlineSeconds}) went by.`,
     };
+  }
+  const stall = stallOf(observed, scene);
+  if (stall !== null) {
+    const told = stall.dump === null ? "" : " The attempt's dump says what its process was doing.";
+    const message = `No step was done after step ${stall.step} for ${Math.floor(stall.seconds)} s, by spec.stall.${told}`;
+    return { cause: "Stalled", reason: "NoStep", message };
   }
   const isUntouched = unseen.length === 0 && !members.some(({ pod }) => hasStarted(pod));
   if (entry !== null && isUntouched && supersedes(run, entry, members.length > 0)) {

@@ -33,11 +33,6 @@ export const limits: readonly Limit[] = [
     instead: "resume from a step of the run itself, {step}",
   },
   {
-    field: "spec.stall",
-    used: ({ stall }) => stall !== undefined,
-    instead: "leave it out and set activeDeadlineSeconds as a bound",
-  },
-  {
     field: "spec.nodeLost.policy: Fence",
     used: ({ nodeLost }) => nodeLost.policy === "Fence",
     instead: "write Wait, or leave it out",
