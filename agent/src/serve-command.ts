@@ -12,6 +12,7 @@ import type { Mirror } from "./serve/mirror.ts";
 import { servedRecord } from "./serve/report.ts";
 import { Reporter } from "./serve/reporter.ts";
 import { VolumeCare } from "./serve/volume-care.ts";
+import { watchForStalls } from "./serve/watch-stalls.ts";
 import { openObjectStore } from "./stores.ts";
 import { TerminationLog } from "./termination-log.ts";
 
@@ -60,7 +61,14 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
   const keeper = new Keeper({ ...result, environment, metrics: await reporter.counters() });
   const mirror = await startMirror(environment, { keeper, volume: result.store, reporter });
   const care = new VolumeCare(environment, result.store);
-  await keep(environment, { ...serving, keeper, mirror, care });
+  const over = new AbortController();
+  const watching = watchForStalls(environment, { reporter, signal: AbortSignal.any([stop, over.signal]) });
+  try {
+    await keep(environment, { ...serving, keeper, mirror, care });
+  } finally {
+    over.abort();
+    await watching;
+  }
   return exitCodes.served;
 }
 

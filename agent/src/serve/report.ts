@@ -1,11 +1,11 @@
-import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState, StallState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Knowledge, latestVerified } from "./knowledge.ts";
 
 /** What is read at the moment of the answer. */
-type Now = Readonly<{ progress: Progress | null; mirror: MirrorState | null }>;
+type Now = Readonly<{ progress: Progress | null; mirror: MirrorState | null; stall?: StallState | null }>;
 
 /** What `/v1/state` answers: the contract's bounds applied to what is known. */
 export function agentState(environment: AgentEnvironment, knowledge: Knowledge, now: Now): AgentState {
@@ -29,6 +29,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     verificationFailures: knowledge.verificationFailures,
     problems: knowledge.problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
     mirror: now.mirror,
+    ...(now.stall ? { stall: now.stall } : {}),
   };
 }
 

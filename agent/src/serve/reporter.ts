@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import type { AgentState, MirrorState } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import type { AgentState, MirrorState, StallState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { requestSave } from "../control-directory.ts";
 import type { Answers } from "./http.ts";
@@ -17,6 +17,8 @@ export class Reporter implements Answers {
   knowledge: Knowledge = nothingKnown;
   /** How far the mirror is; replaced where the run has one. */
   mirror: () => MirrorState | null = () => null;
+  /** The present standstill of the trainer; replaced by whoever watches for one. */
+  stall: StallState | null = null;
   readonly #environment: AgentEnvironment;
   #metrics: Promise<AgentMetrics> | null = null;
 
@@ -29,7 +31,7 @@ export class Reporter implements Answers {
 
   async state(): Promise<AgentState> {
     const progress = await this.progress.read();
-    return agentState(this.#environment, this.knowledge, { progress, mirror: this.mirror() });
+    return agentState(this.#environment, this.knowledge, { progress, mirror: this.mirror(), stall: this.stall });
   }
 
   async metrics(): Promise<{ contentType: string; text: string }> {

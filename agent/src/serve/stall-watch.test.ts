@@ -1,0 +1,98 @@
+import { expect, test } from "vitest";
+import { progressAt } from "../../test/sample.ts";
+import { StallWatch } from "./stall-watch.ts";
+
+type Look = readonly [second: number, step: number | "unreadable", found?: { step: number; seconds: number }];
+
+/** What a watch of 30 s finds at each look; between two of them it looks every second and finds the earlier again. */
+const courses: readonly [what: string, looks: readonly Look[]][] = [
+  [
+    "steps that are done are no stall",
+    [
+      [0, 1],
+      [29, 2],
+      [58, 3],
+      [87, 4],
+    ],
+  ],
+  [
+    "no step for the whole time is one",
+    [
+      [0, 7],
+      [29, 7],
+      [30, 7, { step: 7, seconds: 30 }],
+      [45, 7, { step: 7, seconds: 45 }],
+    ],
+  ],
+  [
+    "a new step ends it",
+    [
+      [0, 7],
+      [31, 7, { step: 7, seconds: 31 }],
+      [32, 8],
+      [61, 8],
+      [62, 8, { step: 8, seconds: 30 }],
+    ],
+  ],
+  [
+    "what cannot be read does not put it off",
+    [
+      [0, 7],
+      [10, "unreadable"],
+      [30, "unreadable", { step: 7, seconds: 30 }],
+    ],
+  ],
+  [
+    "before the first report nothing stalls",
+    [
+      [0, "unreadable"],
+      [500, "unreadable"],
+      [501, 1],
+      [530, 1],
+      [531, 1, { step: 1, seconds: 30 }],
+    ],
+  ],
+  [
+    "after the last step nothing does either",
+    [
+      [0, 100],
+      [500, 100],
+    ],
+  ],
+  [
+    "a trainer that was set back does steps all the same",
+    [
+      [0, 50],
+      [20, 40],
+      [49, 40],
+      [50, 40, { step: 40, seconds: 30 }],
+    ],
+  ],
+];
+
+test.each(courses)("%s", (_, looks) => {
+  const watch = new StallWatch(30);
+  const reportOf = (step: number | "unreadable") => (step === "unreadable" ? null : progressAt(step));
+  let last = reportOf(looks[0]?.[1] ?? "unreadable");
+  let second = 0;
+  for (const [at, step, found = null] of looks) {
+    for (; second < at; second += 1) watch.look(last, second * 1000);
+    last = reportOf(step);
+    expect(watch.look(last, at * 1000), `at second ${at}`).toEqual(found);
+    second = at + 1;
+  }
+});
+
+test("a pod that is frozen for an hour has not stalled when it goes on", () => {
+  const watch = new StallWatch(30);
+  watch.look(progressAt(7), 0);
+  expect(watch.look(progressAt(7), 3_600_000)).toBeNull();
+  expect(watch.look(progressAt(8), 3_601_000)).toBeNull();
+});
+
+test("a machine that does nothing but look every now and then sees the stall in the end", () => {
+  const watch = new StallWatch(30);
+  watch.look(progressAt(7), 0);
+  const found = [1, 2, 3].map((look) => watch.look(progressAt(7), look * 60_000));
+  expect(found).toEqual([null, null, { step: 7, seconds: 30 }]);
+});
