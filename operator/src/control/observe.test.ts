@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { rawPod } from "../../test/pod-builder.ts";
+import { runUid, runWith, storedRun } from "../../test/run-builder.ts";
+import { listed, scriptedClient, until } from "../../test/scripted-client.ts";
+import { labels } from "../api/names.ts";
+import { claimNameOf } from "../core/names.ts";
+import { Caches } from "./caches.ts";
+import { observe } from "./observe.ts";
+import { Problems } from "./problems.ts";
+import { Refusals } from "./refusals.ts";
+
+/** What is observed of the claim of a run with this pod, and how often its events were read for it. */
+async function observedClaim(spec: object, conditions: readonly object[]): Promise<unknown> {
+  let reads = 0;
+  const name = claimNameOf(runWith());
+  const metadata = {
+    name,
+    namespace: "team",
+    uid: "claim-1",
+    resourceVersion: "2",
+    labels: { [labels.runUid]: runUid },
+  };
+  const carried = { [labels.run]: "mnist", [labels.attempt]: "1", [labels.worker]: "0" };
+  const status = { phase: "Pending", conditions };
+  const held = {
+    "/trainingruns?": storedRun(),
+    "/pods?": rawPod({ metadata: { namespace: "team", labels: carried }, spec: { ...spec }, status }),
+    "/persistentvolumeclaims?": { metadata, status: { phase: "Pending" } },
+  };
+  const client = scriptedClient(({ path }) => {
+    if (path.includes("watch=true")) return "Open";
+    const kind = Object.entries(held).find(([part]) => path.includes(part));
+    if (kind !== undefined) return listed(path, [kind[1]]);
+    reads += 1;
+    return { status: 200, body: { metadata: {}, items: [{ metadata: {}, type: "Warning", note: "no such class" }] } };
+  });
+  const caches = new Caches({ client, namespaces: ["team"], watchNodes: false, onError: () => undefined });
+  const stop = new AbortController();
+  const watching = caches.run(stop.signal);
+  await until(() => caches.hasSynced);
+  const problems = new Problems({ client, log: () => undefined });
+  const unheard = { report: () => undefined, askingSince: () => undefined };
+  const sources = { caches, client, ...unheard, refusals: new Refusals(), problems, now: Date.now };
+  const seen = await observe("team/mnist", sources, { signal: stop.signal });
+  stop.abort();
+  await watching;
+  if (seen.kind !== "Seen" || seen.observed.volume.kind !== "Present") throw new Error("The claim was not seen");
+  return { problem: seen.observed.volume.problem, reads };
+}
+
+const scheduled = (status: string) => ({ type: "PodScheduled", status, reason: "Unschedulable", message: "no room" });
+const gate = { schedulingGates: [{ name: "example.com/gate" }] };
+test.each([
+  ["has no place for the pod", {}, [scheduled("False")], { problem: "no such class", reads: 1 }],
+  ["has not looked at the pod", {}, [], { problem: "", reads: 0 }],
+  ["may not look at the pod", gate, [scheduled("False")], { problem: "", reads: 0 }],
+])(
+  "what is said of a claim that is not bound is asked where it matters: the scheduler %s",
+  async (_title, spec, conditions, expected) => {
+    expect(await observedClaim({ ...spec, nodeName: undefined }, conditions)).toEqual(expected);
+  },
+);
