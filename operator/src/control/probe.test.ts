@@ -1,7 +1,7 @@
 import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { mirror } from "../../test/records.ts";
-import { Probe, type Probed } from "./probe.ts";
+import { Probe, type Probed, type ProbeOptions } from "./probe.ts";
 
 const never = new AbortController().signal;
 const pod = (podUid: string): Probed => ({ ip: "127.0.0.1", podUid, runUid: "run-uid", run: "a/mnist" });
@@ -59,24 +59,26 @@ describe("the probe", () => {
     answers = new Map();
     asked = [];
     woken = [];
-    probe = new Probe({
-      targets: () => [...answers.keys()].map(pod),
-      ask: async ({ podUid }) => {
-        asked.push(podUid);
-        const answer = answers.get(podUid);
-        if (answer === undefined || answer instanceof Error) throw answer ?? new Error("nobody");
-        return answer;
-      },
-      wake: (run) => woken.push(run),
-      onAnswer: async () => undefined,
-      intervalMs: 2_000,
-      eagerMs: 500,
-      progressEveryMs: 5_000,
-      concurrency: 2,
-      random: () => 0,
-      now: () => now,
-      monotonicNow: () => now,
-    });
+    probe = new Probe(options());
+  });
+
+  const options = (): ProbeOptions => ({
+    targets: () => [...answers.keys()].map(pod),
+    ask: async ({ podUid }) => {
+      asked.push(podUid);
+      const answer = answers.get(podUid);
+      if (answer === undefined || answer instanceof Error) throw answer ?? new Error("nobody");
+      return answer;
+    },
+    wake: (run) => woken.push(run),
+    onAnswer: async () => undefined,
+    intervalMs: 2_000,
+    eagerMs: 500,
+    progressEveryMs: 5_000,
+    concurrency: 2,
+    random: () => 0,
+    now: () => now,
+    monotonicNow: () => now,
   });
 
   async function round(): Promise<void> {
@@ -97,6 +99,43 @@ describe("the probe", () => {
     expect(await answer(stateAt(3), 2_000)).toBe(1);
     expect(await answer(stateAt(4), 1_000)).toBe(4);
     expect(woken).toEqual(["a/mnist", "a/mnist"]);
+  });
+
+  it("passes progress on although the clock of the machine was set back", async () => {
+    let wall = now;
+    probe = new Probe({ ...options(), now: () => wall });
+    expect(await answer(stateAt(1), 0)).toBe(1);
+    wall -= 3_600_000;
+    expect(await answer(stateAt(2), 5_000)).toBe(2);
+  });
+
+  it("wakes for the progress of many ten times a second in all, and tells whoever asks of it all the same", async () => {
+    const pass = async (seconds: number) => {
+      for (let second = 0; second < seconds; second += 1, now += 1_000) {
+        for (let index = 0; index < 100; index += 1) answers.set(`p${index}`, stateAt(now));
+        await round();
+      }
+    };
+    await pass(1);
+    woken.length = 0;
+    await pass(9);
+    expect([woken.length, probe.report("p7")?.state.progress?.step]).toEqual([0, now - 1_000]);
+    await pass(11);
+    expect(woken.length).toBe(199);
+  });
+
+  it("wakes urgently for news, patiently for progress, and patiently for what all agents say when it begins", async () => {
+    const urgencies: string[] = [];
+    probe = new Probe({ ...options(), wake: (_, urgency) => urgencies.push(urgency) });
+    await answer(stateAt(1), 0);
+    await answer(stateAt(2), 5_000);
+    await answer(stateAt(2, { phase: "Fenced" }), 5_000);
+    expect(urgencies).toEqual(["Urgent", "Patient", "Urgent"]);
+    probe.forget("p1");
+    await probe.run(AbortSignal.abort());
+    await answer(stateAt(1), 9_999);
+    await answer(stateAt(1, { phase: "Fenced" }), 500);
+    expect(urgencies.slice(3)).toEqual(["Patient", "Urgent"]);
   });
 
   it("wakes nobody where nothing has changed", async () => {
@@ -182,6 +221,20 @@ describe("the probe", () => {
     answers.set("p1", stateAt(1));
     await during(30_000);
     expect(await during(5_000)).toBe(10);
+  });
+
+  it("asks in its rhythm an agent that answers, also where what is done with its answers fails", async () => {
+    const onAnswer = async () => Promise.reject(new Error("the save was refused"));
+    probe = new Probe({ ...options(), onAnswer });
+    answers.set("p1", stateAt(1));
+    for (const end = now + 60_000; now < end; now += 100) await round();
+    expect(asked.length).toBe(120);
+  });
+
+  it("asks a thousand times a second in all, however many there are", async () => {
+    for (let index = 0; index < 2_000; index += 1) answers.set(`p${index}`, stateAt(1));
+    for (const end = now + 10_000; now < end; now += 500) await round();
+    expect(asked.length).toBe(10_000);
   });
 
   describe("with agents that take the connection and never answer", () => {

@@ -2,6 +2,7 @@ import type { AgentState } from "@trainingrun/checkpoint/contract/agent-state.ts
 import type { AgentReport } from "../core/observed.ts";
 import { backoffMs } from "../kubernetes/backoff.ts";
 import { sleep } from "../kubernetes/sleep.ts";
+import type { Urgency } from "../kubernetes/work-queue.ts";
 import type { AgentAddress } from "./agent-client.ts";
 
 /** An agent to ask, and the run that its answer is about. */
@@ -11,21 +12,25 @@ export type ProbeOptions = Readonly<{
   /** The agents to ask now: those of pods that have an address and have not ended. */
   targets: () => readonly Probed[];
   ask: (target: Probed, signal: AbortSignal) => Promise<AgentState>;
-  /** Told when a run should be decided again because of an answer. */
-  wake: (run: string) => void;
-  /** Told of every answer. */
+  /** Told when a run should be decided again because of an answer: patiently for mere progress. */
+  wake: (run: string, urgency: Urgency) => void;
+  /** Told of every answer. Where it fails, the agent has answered all the same; it is told again of the next answer. */
   onAnswer: (target: Probed, state: AgentState, signal: AbortSignal) => Promise<void>;
-  /** From one question to an agent to the next. */
+  /** From one question to an agent to the next; longer where there are very many. */
   intervalMs: number;
   /** The same for an agent whose trainer has not reported a step yet: how long a recovery takes shows here. */
   eagerMs: number;
-  /** Mere progress is passed on at most this often: each passing is a write to the API server. */
+  /**
+   * Mere progress is passed on at most this often: each passing is a write to the API server. Nobody is woken for it more
+   * than ten times a second in all, so that the progress of thousands never stands before the loss of one.
+   */
   progressEveryMs: number;
   /** So many agents are asked at once, of which half at most may be ones that did not answer the last time. */
   concurrency: number;
   random?: () => number;
-  /** The clock that answers are dated by; the rhythm keeps to the monotonic one, which nobody sets. */
+  /** The clock that answers are dated by: people set it. */
   now?: () => number;
+  /** The clock that every rhythm keeps to: nobody sets it. */
   monotonicNow?: () => number;
 }>;
 
@@ -44,7 +49,10 @@ export class Probe {
   #silentAsked = 0;
   /** Undefined where they may have changed. */
   #targets: ReadonlyMap<string, Probed> | undefined;
+  /** How many they were when they were last looked at. */
+  #crowd = 0;
   #askingSince: number | undefined;
+  #begunAt = Number.NEGATIVE_INFINITY;
   #lookAt = 0;
   #pause = new AbortController();
 
@@ -54,10 +62,16 @@ export class Probe {
     this.#monotonicNow = options.monotonicNow ?? (() => performance.now());
   }
 
-  /** The answer to decide on. It changes at once where something matters, else every few seconds. */
+  /**
+   * The answer to decide on. It changes at once where something matters, else every few seconds, for whoever asks: also
+   * where nobody is woken for it.
+   */
   report(podUid: string): AgentReport | undefined {
-    const { passedOn, heardAt } = this.#agents.get(podUid) ?? {};
-    return passedOn && { ...passedOn, heardAt: heardAt ?? passedOn.receivedAt };
+    const known = this.#agents.get(podUid);
+    if (known?.answer === undefined) return undefined;
+    const { newest } = known.answer;
+    if (this.#hasProgressed(known.answer, this.#options.progressEveryMs)) known.answer = this.#passedOn(newest);
+    return { ...known.answer.passedOn, heardAt: newest.receivedAt };
   }
 
   /** When the first question may have been asked: no agent was silent towards this process before. */
@@ -80,6 +94,7 @@ export class Probe {
   /** Asks until the signal is aborted, and ends when the last question has. */
   async run(signal: AbortSignal): Promise<void> {
     this.#askingSince = this.#now();
+    this.#begunAt = this.#monotonicNow();
     while (!signal.aborted) {
       this.look(signal);
       await this.#sleepUntilDue(signal);
@@ -91,6 +106,7 @@ export class Probe {
   look(signal: AbortSignal): void {
     const now = this.#monotonicNow();
     this.#targets ??= new Map(this.#options.targets().map((target) => [target.podUid, target]));
+    this.#crowd = this.#targets.size;
     for (const podUid of this.#due.keys()) if (!this.#targets.has(podUid)) this.#due.delete(podUid);
     this.#lookAt = now + longestPauseMs;
     for (const target of this.#targets.values()) {
@@ -155,15 +171,14 @@ export class Probe {
     try {
       const state = await ask(target, signal);
       known.failures = 0;
-      known.heardAt = this.#now();
-      known.askAgainAt =
-        askedAt + (state.progress?.firstStep === undefined ? Math.min(eagerMs, intervalMs) : intervalMs);
-      this.#passOn(target, known, state);
-      await onAnswer(target, state, signal);
+      const rhythmMs = state.progress?.firstStep === undefined ? Math.min(eagerMs, intervalMs) : intervalMs;
+      known.askAgainAt = askedAt + this.#spaced(rhythmMs, mostAskedPerSecond);
+      this.#hear(target, known, state);
+      await onAnswer(target, state, signal).catch(() => undefined);
     } catch {
       // An agent that is starting, ending or cut off is no news: no decision rests on its silence.
       known.failures += 1;
-      known.askAgainAt = this.#monotonicNow() + this.#waitMs(known.failures);
+      known.askAgainAt = this.#monotonicNow() + this.#spaced(this.#waitMs(known.failures), mostAskedPerSecond);
     } finally {
       known.isAsked = false;
       this.#lookBy(known.askAgainAt);
@@ -177,22 +192,47 @@ export class Probe {
     return backoffMs(failures - patientFailures, { firstMs: 4_000, maxMs: 30_000, random });
   }
 
-  #passOn(target: Probed, known: Known, state: AgentState): void {
-    const { passedOn } = known;
-    const now = this.#now();
-    const isNews = passedOn === undefined || news(state) !== news(passedOn.state);
-    if (!isNews && now - passedOn.receivedAt < this.#options.progressEveryMs) return;
-    if (!isNews && state.progress?.step === passedOn.state.progress?.step) return;
-    known.passedOn = { podUid: target.podUid, receivedAt: now, state };
-    this.#options.wake(target.run);
+  #hear({ podUid, run }: Probed, known: Known, state: AgentState): void {
+    const newest = { podUid, receivedAt: this.#now(), state };
+    const { answer } = known;
+    const isNews = answer === undefined || news(state) !== news(answer.passedOn.state);
+    const wakeEveryMs = this.#spaced(this.#options.progressEveryMs, mostWokenPerSecond);
+    if (isNews || this.#hasProgressed({ ...answer, newest }, wakeEveryMs)) {
+      known.answer = this.#passedOn(newest);
+      // Whoever takes over hears of every agent at once, and mostly nothing but how far each one is.
+      const isFirstOfAll = answer === undefined && this.#monotonicNow() - this.#begunAt < settlingMs;
+      this.#options.wake(run, isNews && !isFirstOfAll ? "Urgent" : "Patient");
+    } else {
+      known.answer = { ...answer, newest };
+    }
+  }
+
+  #hasProgressed({ newest, passedOn, passedOnAt }: Answer, everyMs: number): boolean {
+    if (newest.state.progress?.step === passedOn.state.progress?.step) return false;
+    return this.#monotonicNow() - passedOnAt >= everyMs;
+  }
+
+  #passedOn(newest: AgentReport): Answer {
+    return { newest, passedOn: newest, passedOnAt: this.#monotonicNow() };
+  }
+
+  /** A rhythm of each agent, stretched so that all of them together keep to so many a second. */
+  #spaced(rhythmMs: number, mostPerSecond: number): number {
+    return Math.max(rhythmMs, (this.#crowd * 1_000) / mostPerSecond);
   }
 }
 
-type Known = { passedOn?: AgentReport; heardAt?: number; failures: number; askAgainAt: number; isAsked: boolean };
+type Known = { answer?: Answer; failures: number; askAgainAt: number; isAsked: boolean };
+
+/** What an agent said last, and what is decided on; when that was passed on, by the monotonic clock. */
+type Answer = Readonly<{ newest: AgentReport; passedOn: AgentReport; passedOnAt: number }>;
 
 const shortestPauseMs = 100;
 const longestPauseMs = 60_000;
 const patientFailures = 10;
+const settlingMs = 10_000;
+const mostAskedPerSecond = 1_000;
+const mostWokenPerSecond = 10;
 
 /** What is passed on at once: everything but how far the training is. */
 function news(state: AgentState): string {

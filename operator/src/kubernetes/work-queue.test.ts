@@ -37,6 +37,52 @@ describe("the work queue", () => {
     expect(queue.depth).toBe(0);
   });
 
+  const takeAll = async () => {
+    const taken: (string | undefined)[] = [];
+    while (queue.depth > 0) taken.push(await queue.take());
+    return taken;
+  };
+
+  it("gives patient keys where no urgent one waits, and in every fourth turn", async () => {
+    for (const key of ["p1", "p2", "p3"]) queue.add(key, "Patient");
+    for (const key of ["u1", "u2", "u3", "u4", "u5"]) queue.add(key);
+    expect(queue.depth).toBe(8);
+    expect(await takeAll()).toEqual(["u1", "u2", "u3", "p1", "u4", "u5", "p2", "p3"]);
+  });
+
+  it("lets nothing patient wait for ever, nor anything urgent for thousands", async () => {
+    for (let key = 0; key < 5_000; key += 1) queue.add(`p${key}`, "Patient");
+    queue.add("u");
+    expect([await queue.take(), await queue.take()]).toContain("u");
+  });
+
+  it("gives a key once that is added in both ways, as urgently as it was ever asked for", async () => {
+    queue.add("p", "Patient");
+    queue.add("a", "Patient");
+    queue.add("a");
+    queue.add("a", "Patient");
+    expect(await takeAll()).toEqual(["a", "p"]);
+  });
+
+  it("runs a key again as urgently as it was added meanwhile", async () => {
+    queue.add("a");
+    await queue.take();
+    queue.add("a");
+    queue.add("a", "Patient");
+    queue.add("p", "Patient");
+    queue.done("a");
+    expect(await takeAll()).toEqual(["a", "p"]);
+  });
+
+  it("keeps the time of a delayed key that is added patiently", async () => {
+    for (const key of ["u1", "u2"]) queue.add(key);
+    queue.addAfter("a", 500);
+    queue.add("a", "Patient");
+    vi.advanceTimersByTime(500);
+    queue.add("u3");
+    expect(await takeAll()).toEqual(["u1", "u2", "a", "u3"]);
+  });
+
   it("does not run a key again that was not added meanwhile", async () => {
     queue.add("a");
     await queue.take();

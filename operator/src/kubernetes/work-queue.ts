@@ -8,23 +8,30 @@ import { type BackoffOptions, backoffMs } from "./backoff.ts";
 //                                    │              ▼           │
 //                                    └── done ── Running, dirty ┘
 //
+// Queued keys stand in one of two rows. Who waits for nothing, such as the news that a training got on, stands in the
+// patient one: thousands of those never stand before one that somebody waits for, and are not kept waiting for ever.
+//
 // A key whose last run failed is Delayed until its back-off is over, whoever adds it and however often: only
 // forgetting its failures brings it forward.
 
 /** What a failure knows of how long to wait: what the server asked for, or how long it is worth waiting. */
 export type BackOffBounds = Readonly<{ atLeastMs?: number; atMostMs?: number }>;
 
+/** Whether anything waits for a key's run. A patient key runs where no urgent one waits, and in every fourth turn. */
+export type Urgency = "Urgent" | "Patient";
+
 /** Keys waiting for their turn: each at most once, one run per key, delayed and backed off where asked. */
 export class WorkQueue {
   readonly #backoff: BackoffOptions;
-  readonly #queued = new Set<string>();
+  readonly #queued: Readonly<Record<Urgency, Set<string>>> = { Urgent: new Set(), Patient: new Set() };
   readonly #running = new Map<string, number>();
-  readonly #dirty = new Set<string>();
+  readonly #dirty = new Map<string, Urgency>();
   readonly #delayed = new Map<string, Readonly<{ timer: NodeJS.Timeout; dueAt: number }>>();
   readonly #failures = new Map<string, Readonly<{ count: number; notBefore: number }>>();
   readonly #takers: ((key: string | undefined) => void)[] = [];
   readonly #drained: (() => void)[] = [];
   readonly #now: () => number;
+  #urgentInARow = 0;
   #shutDown = false;
 
   constructor(backoff: BackoffOptions, now: () => number = () => performance.now()) {
@@ -33,16 +40,17 @@ export class WorkQueue {
   }
 
   /** Asks for a run of the key as soon as possible; a delayed one is brought forward, a backed off one is not. */
-  add(key: string): void {
+  add(key: string, urgency: Urgency = "Urgent"): void {
     if (this.#shutDown) return;
     const heldForMs = this.#heldForMs(key);
     if (heldForMs > 0) {
       this.addAfter(key, heldForMs);
       return;
     }
-    this.#cancelDelay(key);
+    // What is due at its time does not wait for a patient turn.
+    if (urgency === "Urgent") this.#cancelDelay(key);
     if (this.#running.has(key)) {
-      this.#dirty.add(key);
+      if (this.#dirty.get(key) !== "Urgent") this.#dirty.set(key, urgency);
       return;
     }
     const taker = this.#takers.shift();
@@ -51,7 +59,9 @@ export class WorkQueue {
       taker(key);
       return;
     }
-    this.#queued.add(key);
+    if (this.#queued.Urgent.has(key)) return;
+    if (urgency === "Urgent") this.#queued.Patient.delete(key);
+    this.#queued[urgency].add(key);
   }
 
   /** Asks for a run of the key after a while; of two delays the earlier one counts. */
@@ -66,7 +76,7 @@ export class WorkQueue {
     const waitMs = Math.min(askedMs, longestTimerMs);
     const dueAt = this.#now() + waitMs;
     const delayed = this.#delayed.get(key);
-    if (this.#queued.has(key) || (delayed !== undefined && delayed.dueAt <= dueAt)) return;
+    if (this.#queued.Urgent.has(key) || (delayed !== undefined && delayed.dueAt <= dueAt)) return;
     this.#cancelDelay(key);
     const timer = setTimeout(() => {
       this.#delayed.delete(key);
@@ -93,12 +103,11 @@ export class WorkQueue {
     this.#failures.delete(key);
   }
 
-  /** The next key to run, in the order of their additions; undefined once the queue is shut down. */
+  /** The next key to run, of each row in the order of their additions; undefined once the queue is shut down. */
   take(): Promise<string | undefined> {
     if (this.#shutDown) return Promise.resolve(undefined);
-    const [key] = this.#queued;
+    const key = this.#next();
     if (key === undefined) return new Promise((resolve) => this.#takers.push(resolve));
-    this.#queued.delete(key);
     this.#running.set(key, this.#now());
     return Promise.resolve(key);
   }
@@ -106,14 +115,16 @@ export class WorkQueue {
   /** The run of the key has ended; an addition made meanwhile is queued now. */
   done(key: string): void {
     this.#running.delete(key);
-    if (this.#dirty.delete(key)) this.add(key);
+    const again = this.#dirty.get(key);
+    this.#dirty.delete(key);
+    if (again !== undefined) this.add(key, again);
     if (this.#running.size === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
 
   /** Takes no more keys, gives out none, and resolves when every run under way has ended. */
   shutDown(): Promise<void> {
     this.#shutDown = true;
-    this.#queued.clear();
+    for (const row of Object.values(this.#queued)) row.clear();
     this.#dirty.clear();
     for (const key of [...this.#delayed.keys()]) this.#cancelDelay(key);
     for (const taker of this.#takers.splice(0)) taker(undefined);
@@ -123,7 +134,7 @@ export class WorkQueue {
 
   /** Keys that wait for a free worker. */
   get depth(): number {
-    return this.#queued.size;
+    return this.#queued.Urgent.size + this.#queued.Patient.size;
   }
 
   /** Keys being run. */
@@ -135,6 +146,17 @@ export class WorkQueue {
   get longestRunningMs(): number {
     const oldest = Math.min(...this.#running.values());
     return Number.isFinite(oldest) ? this.#now() - oldest : 0;
+  }
+
+  /** Takes the first key of the row whose turn it is. */
+  #next(): string | undefined {
+    const { Urgent, Patient } = this.#queued;
+    const isPatientsTurn = Patient.size > 0 && (Urgent.size === 0 || this.#urgentInARow >= urgentShare);
+    this.#urgentInARow = isPatientsTurn ? 0 : this.#urgentInARow + 1;
+    const row = isPatientsTurn ? Patient : Urgent;
+    const [key] = row;
+    if (key !== undefined) row.delete(key);
+    return key;
   }
 
   #heldForMs(key: string): number {
@@ -149,4 +171,6 @@ export class WorkQueue {
   }
 }
 
+/** So many urgent keys in a row, then a patient one. */
+const urgentShare = 3;
 const longestTimerMs = 24 * 60 * 60 * 1000;
