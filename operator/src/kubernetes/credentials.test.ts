@@ -1,9 +1,11 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { until } from "../../test/scripted-client.ts";
 import { Credentials, CredentialsError } from "./credentials.ts";
 
@@ -123,6 +125,54 @@ describe("credentials that cannot be read again", () => {
     await expect(credentials.current()).rejects.toThrow(CredentialsError);
     await kubeconfig("{token: own}");
     expect(await authorization()).toBe("Bearer own");
+  });
+});
+
+describe("credentials that a program tells", () => {
+  const apiVersion = "client.authentication.k8s.io/v1";
+  let pipe: string;
+
+  /** The program ends when it was told what to say. */
+  beforeEach(async () => {
+    pipe = join(directory, "pipe");
+    await promisify(execFile)("mkfifo", [pipe]);
+    await kubeconfig(`{exec: {apiVersion: ${apiVersion}, command: cat, args: ["${pipe}"]}}`);
+  });
+  afterEach(() => void vi.useRealTimers());
+
+  const tell = (token: string) =>
+    writeFile(pipe, JSON.stringify({ apiVersion, kind: "ExecCredential", status: { token } }));
+
+  it("stay the last good ones while it hangs, and are the new ones once it has ended", async () => {
+    const first = authorization();
+    await tell("first");
+    expect(await first).toBe("Bearer first");
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    now += 30_000;
+    const hanging = authorization();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await hanging).toBe("Bearer first");
+    expect(told).toEqual([expect.stringContaining("were not read from")]);
+    now += 1_000;
+    expect(await authorization()).toBe("Bearer first");
+    vi.useRealTimers();
+    await tell("second");
+    let sent: string | undefined;
+    await until(() => {
+      void authorization().then((header) => {
+        sent = header;
+      });
+      return sent === "Bearer second";
+    });
+  });
+
+  it("are said to be missing where it hangs from the beginning", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const hanging = authorization().catch(String);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await hanging).toMatch(/^CredentialsError: Cannot reach .* within 10000 ms$/);
+    vi.useRealTimers();
+    await tell("late");
   });
 });
 

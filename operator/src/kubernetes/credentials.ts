@@ -6,6 +6,7 @@ import { createSecureContext } from "node:tls";
 import { KubeConfig, loadYaml } from "@kubernetes/client-node";
 import { Agent, type Dispatcher } from "undici";
 import { z } from "zod";
+import { sleep } from "./sleep.ts";
 
 /** All that a request needs to reach the API server as ourselves. */
 export type Access = Readonly<{
@@ -26,7 +27,7 @@ export class CredentialsError extends Error {
 }
 
 export type CredentialsOptions = Readonly<{
-  /** Told when files that were readable cannot be read any more, once until they can. */
+  /** Told when credentials that were readable cannot be read any more, once until they can. */
   onUnreadable?: (error: CredentialsError) => void;
   now?: () => number;
 }>;
@@ -34,13 +35,13 @@ export type CredentialsOptions = Readonly<{
 //             read                    30 s, or a 401, or distrust
 //   Unread ─────────► Read ─────────────────────────────────────────► read again ──► Read
 //                       ▲                                                 │
-//                       └── the last good ones stay in use, for 1 s ◄─────┘ unreadable
+//                       └── the last good ones stay in use, for 1 s ◄─────┘ unreadable, or for 10 s no end of it
 
 /**
  * Credentials that follow their files. A service account's token is replaced on disk about once an hour and the
  * cluster's authority now and then; both are read again every half minute, after a 401, and where one side does not
  * trust the other. Files caught while they are replaced cost nothing: what was read before is used until they can be
- * read. One pool of connections serves all requests, and is replaced only when the server or the TLS material changed:
+ * read, and so it is while a program that a kubeconfig names for them hangs. One pool of connections serves all requests, and is replaced only when the server or the TLS material changed:
  * a handshake per request would cost more than the requests.
  */
 export class Credentials {
@@ -49,6 +50,7 @@ export class Credentials {
   readonly #now: () => number;
   readonly #retired = new Set<Dispatcher>();
   #access: Access | undefined;
+  /** Settles when the reading under way has ended, and after a while where it does not; there is one at a time. */
   #reading: Promise<void> | undefined;
   #material = "";
   #readAgainAt = Number.NEGATIVE_INFINITY;
@@ -63,9 +65,7 @@ export class Credentials {
   /** The access to use for the next request. */
   async current(): Promise<Access> {
     if (this.#access === undefined || this.#now() >= this.#readAgainAt) {
-      this.#reading ??= this.#readAgain().finally(() => {
-        this.#reading = undefined;
-      });
+      this.#reading ??= this.#readWithin(readingLimitMs);
       await this.#reading;
     }
     if (this.#access === undefined)
@@ -84,17 +84,35 @@ export class Credentials {
     await Promise.all(pools.map((dispatcher) => dispatcher.destroy()));
   }
 
+  async #readWithin(limitMs: number): Promise<void> {
+    const over = new AbortController();
+    const reading = this.#readAgain().finally(() => {
+      over.abort();
+      this.#reading = undefined;
+    });
+    const tooLong = sleep(limitMs, over.signal).then(
+      () => this.#goOnAfter(hanging(this.#source, limitMs)),
+      () => reading,
+    );
+    await Promise.race([reading, tooLong]);
+  }
+
   async #readAgain(): Promise<void> {
     try {
       await this.#read();
       this.#readAgainAt = this.#now() + rereadAfterMs;
       this.#isUnreadable = false;
     } catch (error) {
-      if (this.#access === undefined || !(error instanceof CredentialsError)) throw error;
-      this.#readAgainAt = this.#now() + unreadableAgainMs;
-      if (!this.#isUnreadable) this.#options.onUnreadable?.(error);
-      this.#isUnreadable = true;
+      this.#goOnAfter(error);
     }
+  }
+
+  /** What was read before stays in use; where nothing was, the error is thrown. */
+  #goOnAfter(error: unknown): void {
+    if (this.#access === undefined || !(error instanceof CredentialsError)) throw error;
+    this.#readAgainAt = this.#now() + unreadableAgainMs;
+    if (!this.#isUnreadable) this.#options.onUnreadable?.(error);
+    this.#isUnreadable = true;
   }
 
   async #read(): Promise<void> {
@@ -134,6 +152,7 @@ export class Credentials {
 
 const rereadAfterMs = 30_000;
 const unreadableAgainMs = 1_000;
+const readingLimitMs = 10_000;
 
 async function readAll(source: CredentialSource): Promise<Readonly<{ server: string; options: RequestOptions }>> {
   const config = load(source);
@@ -202,6 +221,12 @@ function takeTokenFiles(config: KubeConfig, path: string): void {
     const tokenFile = resolve(dirname(path), file);
     return { ...rest, authProvider: { name: "tokenFile", config: { tokenFile } } };
   });
+}
+
+function hanging(source: CredentialSource, limitMs: number): CredentialsError {
+  return new CredentialsError(
+    `Cannot reach the API server because its credentials were not read from ${wordsFor(source)} within ${limitMs} ms`,
+  );
 }
 
 function wordsFor(source: CredentialSource): string {

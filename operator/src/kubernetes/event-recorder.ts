@@ -11,7 +11,7 @@ import {
 } from "./event-book.ts";
 import { eventManifest, type Occurrence, type Reporter, seriesPatch, toldOf } from "./event-manifest.ts";
 import { events } from "./resource.ts";
-import { sleep } from "./sleep.ts";
+import { aborted, sleep } from "./sleep.ts";
 
 /** Where things worth telling are told. */
 export type EventSink = Readonly<{
@@ -170,9 +170,4 @@ function outcomeOf(kind: EventWrite["kind"], error: unknown): EventOutcome {
 /** Whether the server would answer the same to the same request later. */
 function isForGood(status: number): boolean {
   return status >= 400 && status < 500 && ![401, 408, 409, 425, 429].includes(status);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
