@@ -62,3 +62,15 @@ test.each([
   const { neverSent, isUntrusted } = new NoAnswerError(attempted, Object.assign(new Error("broken"), { code }));
   expect([neverSent, isUntrusted]).toEqual(expected);
 });
+
+test.each([
+  ["EHOSTUNREACH", "connect", true],
+  ["ENETUNREACH", "connect", true],
+  ["EHOSTUNREACH", "read", false],
+  ["ENETUNREACH", "write", false],
+])("a request that ended with %s in %s was never sent: %s", (code, syscall, expected) => {
+  const { attempted } = answered(0, "", "");
+  const failure = Object.assign(new Error("broken"), { code, syscall });
+  expect(new NoAnswerError(attempted, failure).neverSent).toBe(expected);
+  expect(new NoAnswerError(attempted, new AggregateError([failure])).neverSent).toBe(expected);
+});

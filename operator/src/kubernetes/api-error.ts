@@ -61,8 +61,9 @@ export class NoAnswerError extends Error {
       cause,
     });
     this.attempted = attempted;
-    const code = codeOf(cause);
-    this.neverSent = connectionFailures.has(code) || ourDistrust.test(code);
+    const { code, syscall } = failureOf(cause);
+    this.neverSent =
+      connectionFailures.has(code) || (routeFailures.has(code) && syscall === "connect") || ourDistrust.test(code);
     this.isUntrusted = ourDistrust.test(code) || code.startsWith("ERR_SSL_");
   }
 }
@@ -110,7 +111,7 @@ export function isRefusal(error: unknown): error is ApiError {
 /** The error's own words and its causes', in one line. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const own = error.message === "" ? codeOf(error) || error.name : error.message;
+  const own = error.message === "" ? failureOf(error).code || error.name : error.message;
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
   return first === undefined ? own : `${own}: ${wordsOf(first)}`;
 }
@@ -130,19 +131,23 @@ const connectionFailures = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
   "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
   // The pool was retired between the look at the credentials and the request.
   "UND_ERR_CLOSED",
 ]);
 
+/** A connection that stood ends with these as well, once what was sent over it has long met no route. */
+const routeFailures = new Set(["EHOSTUNREACH", "ENETUNREACH"]);
+
 // Node's names for a server's certificate that we do not accept. It is looked at before anything is sent.
 const ourDistrust =
   /^(CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|INVALID_PURPOSE$|PATH_LENGTH_EXCEEDED$|ERR_TLS_CERT_ALTNAME_INVALID$)/;
 
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return "";
-  if ("code" in error && typeof error.code === "string") return error.code;
-  return error instanceof AggregateError ? codeOf(error.errors[0]) : codeOf(error.cause);
+/** The code by which the system, Node or undici names a failure, and the system call that it met; empty where unknown. */
+function failureOf(error: unknown): Readonly<{ code: string; syscall: string }> {
+  if (!(error instanceof Error)) return { code: "", syscall: "" };
+  if ("code" in error && typeof error.code === "string") {
+    return { code: error.code, syscall: "syscall" in error ? String(error.syscall) : "" };
+  }
+  return failureOf(error instanceof AggregateError ? error.errors[0] : error.cause);
 }
