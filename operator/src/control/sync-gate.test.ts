@@ -4,6 +4,7 @@ import { SyncGate } from "./sync-gate.ts";
 describe("the gate before decisions", () => {
   let synced: Set<string>;
   let added: string[];
+  let lookedAt: string[];
   let logged: string[];
   let gate: SyncGate;
   let stop: AbortController;
@@ -13,6 +14,7 @@ describe("the gate before decisions", () => {
     vi.useFakeTimers();
     synced = new Set();
     added = [];
+    lookedAt = [];
     logged = [];
     stop = new AbortController();
     gate = new SyncGate({
@@ -20,7 +22,10 @@ describe("the gate before decisions", () => {
         get hasSynced() {
           return synced.has("a") && synced.has("b");
         },
-        isSyncedFor: (namespace) => synced.has(namespace),
+        isSyncedFor: (namespace) => {
+          lookedAt.push(namespace);
+          return synced.has(namespace);
+        },
       },
       queue: { add: (key) => added.push(key) },
       log: (level, message, fields) => logged.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
@@ -54,6 +59,16 @@ describe("the gate before decisions", () => {
     expect(added).toEqual(["a/r"]);
     await running;
     expect(logged.at(-1)).toBe("info the caches are synced {}");
+  });
+
+  it("looks at each namespace once at a time, however many runs it holds back", async () => {
+    for (let run = 0; run < 1_000; run += 1) gate.isOpenFor(`a/r${run}`);
+    lookedAt.length = 0;
+    await after(20);
+    expect(lookedAt).toEqual(["a"]);
+    synced.add("a");
+    await after(20);
+    expect(added.length).toBe(1_000);
   });
 
   it("ends when it is told to", async () => {

@@ -18,7 +18,8 @@ export type SyncGateOptions = Readonly<{
 export class SyncGate {
   readonly #options: SyncGateOptions;
   readonly #now: () => number;
-  readonly #held = new Set<string>();
+  /** By namespace: whether one is whole is asked once for all its runs. */
+  readonly #held = new Map<string, Set<string>>();
 
   constructor(options: SyncGateOptions) {
     this.#options = options;
@@ -27,8 +28,9 @@ export class SyncGate {
 
   /** Whether the run may be decided on. Where it may not, it is queued as soon as it may. */
   isOpenFor(key: string): boolean {
-    if (this.#options.caches.isSyncedFor(placeOf(key).namespace)) return true;
-    this.#held.add(key);
+    const { namespace } = placeOf(key);
+    if (this.#options.caches.isSyncedFor(namespace)) return true;
+    this.#held.set(namespace, (this.#held.get(namespace) ?? new Set()).add(key));
     return false;
   }
 
@@ -44,7 +46,9 @@ export class SyncGate {
       this.#letThrough();
       if (!isTold && elapsedMs > tellAfterMs) {
         isTold = true;
-        log("warn", "not everything could be listed yet; runs it concerns wait", { namespaces: this.#waiting() });
+        log("warn", "not everything could be listed yet; runs it concerns wait", {
+          namespaces: [...this.#held.keys()].sort(),
+        });
       }
     }
     this.#letThrough();
@@ -52,15 +56,11 @@ export class SyncGate {
   }
 
   #letThrough(): void {
-    for (const key of this.#held) {
-      if (!this.#options.caches.isSyncedFor(placeOf(key).namespace)) continue;
-      this.#held.delete(key);
-      this.#options.queue.add(key);
+    for (const [namespace, keys] of this.#held) {
+      if (!this.#options.caches.isSyncedFor(namespace)) continue;
+      this.#held.delete(namespace);
+      for (const key of keys) this.#options.queue.add(key);
     }
-  }
-
-  #waiting(): readonly string[] {
-    return [...new Set([...this.#held].map((key) => placeOf(key).namespace))].sort();
   }
 }
 
