@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import { Chance } from "../../e2e/simulation/host/chance.ts";
 import { ElectionNetwork } from "./election-network.ts";
 import { ElectionProcess, type ProcessOptions, untilAsked } from "./election-process.ts";
 
@@ -33,7 +34,8 @@ export class ElectionWorld {
   #current: ElectionProcess | null = null;
 
   constructor(seed: number) {
-    this.random = seededRandom(seed);
+    const draws = new Chance(seed).row("election", "world");
+    this.random = () => draws.next();
     this.network = new ElectionNetwork(this);
   }
 
@@ -181,15 +183,4 @@ export class ElectionWorld {
     }
     this.#happenings.splice(index, 0, happening);
   }
-}
-
-/** Numbers from 0 to 1 that follow from the seed alone (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

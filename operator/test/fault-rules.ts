@@ -1,4 +1,5 @@
 import { Gate } from "../../e2e/object-store/proxy/gate.ts";
+import { Chance, type Row } from "../../e2e/simulation/host/chance.ts";
 
 /** What is done to one request instead of passing it on. */
 export type Fault =
@@ -57,7 +58,8 @@ export class FaultRules {
   readonly #entries = new Set<Entry>();
 
   add(rule: Rule): ActiveRule {
-    const entry = { rule, released: new Gate("Shut"), toss: tosses(rule.chance?.seed ?? 0), hits: 0 };
+    const coin = new Chance(rule.chance?.seed ?? 0).row("fault", "coin");
+    const entry = { rule, released: new Gate("Shut"), coin, hits: 0 };
     this.#entries.add(entry);
     return { hits: () => entry.hits, remove: () => this.#remove(entry) };
   }
@@ -70,7 +72,7 @@ export class FaultRules {
     for (const entry of this.#entries) {
       const { rule, released } = entry;
       if (entry.hits === rule.times || !rule.matches(seen)) continue;
-      if (rule.chance !== undefined && entry.toss() >= rule.chance.of) continue;
+      if (rule.chance !== undefined && !entry.coin.hits(rule.chance.of)) continue;
       entry.hits += 1;
       return { fault: rule.fault, released };
     }
@@ -83,15 +85,4 @@ export class FaultRules {
   }
 }
 
-type Entry = { readonly rule: Rule; readonly released: Gate; readonly toss: () => number; hits: number };
-
-/** Numbers from 0 to 1 that only the seed decides: a counter whose steps are mixed well. */
-function tosses(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
-    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a2d97);
-    return ((mixed ^ (mixed >>> 15)) >>> 0) / 2 ** 32;
-  };
-}
+type Entry = { readonly rule: Rule; readonly released: Gate; readonly coin: Row; hits: number };

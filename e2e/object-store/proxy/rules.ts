@@ -1,3 +1,4 @@
+import { Chance, type Row } from "../../simulation/host/chance.ts";
 import type { Fault } from "./fault.ts";
 import { Gate } from "./gate.ts";
 import type { Operation, S3Request } from "./s3-request.ts";
@@ -33,7 +34,7 @@ export interface PickedFault {
 interface Entry {
   readonly rule: Rule;
   readonly released: Gate;
-  readonly toss: () => number;
+  readonly coin: Row;
   matches: number;
   hits: number;
 }
@@ -43,8 +44,8 @@ export class Rules {
   #entries: readonly Entry[] = [];
 
   add(rule: Rule): ActiveRule {
-    const toss = tosses(rule.chance?.seed ?? 0);
-    const entry: Entry = { rule, released: new Gate("Shut"), toss, matches: 0, hits: 0 };
+    const coin = new Chance(rule.chance?.seed ?? 0).row("fault", "coin");
+    const entry: Entry = { rule, released: new Gate("Shut"), coin, matches: 0, hits: 0 };
     this.#entries = [...this.#entries, entry];
     return {
       rule,
@@ -81,16 +82,5 @@ function befalls(entry: Entry, request: S3Request): boolean {
   if (key !== undefined && request.key.search(key) < 0) return false;
   entry.matches += 1;
   if (nth !== undefined && nth !== entry.matches) return false;
-  return chance === undefined || entry.toss() < chance.of;
-}
-
-/** Numbers from 0 to 1 that only the seed decides: a counter, well mixed (the finalizer of MurmurHash3). */
-function tosses(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x9e3779b9) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 16), 0x85ebca6b);
-    mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
-    return ((mixed ^ (mixed >>> 16)) >>> 0) / 2 ** 32;
-  };
+  return chance === undefined || entry.coin.hits(chance.of);
 }
