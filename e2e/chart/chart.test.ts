@@ -26,7 +26,10 @@ describe("what the chart renders by default", () => {
       "CustomResourceDefinition trainingruns.trainingrun.dev",
       "Deployment trainingrun-system/trainingrun-trainingrun-operator",
       "Job trainingrun-system/trainingrun-trainingrun-operator-release",
+      "PodDisruptionBudget trainingrun-system/trainingrun-trainingrun-operator",
+      "Role trainingrun-system/trainingrun-trainingrun-operator-lease",
       "Role trainingrun-system/trainingrun-trainingrun-operator-release",
+      "RoleBinding trainingrun-system/trainingrun-trainingrun-operator-lease",
       "RoleBinding trainingrun-system/trainingrun-trainingrun-operator-release",
       "Service trainingrun-system/trainingrun-trainingrun-operator-metrics",
       "ServiceAccount trainingrun-system/trainingrun-trainingrun-operator",
@@ -41,8 +44,10 @@ describe("what the chart renders by default", () => {
   });
 
   test("lets the operator do what the golden file says, and nothing else", async () => {
-    const [role] = (await renderChart({})).filter(({ kind }) => kind === "ClusterRole");
-    expect(role).toMatchObject(parse(await readFile(join(import.meta.dirname, "golden/operator-role.yaml"), "utf8")));
+    const objects = (await renderChart({})).filter((object) => component(object) === "operator");
+    const golden = parse(await readFile(join(import.meta.dirname, "golden/operator-role.yaml"), "utf8"));
+    expect(objects.find(({ kind }) => kind === "ClusterRole")?.rules).toEqual(golden.rules);
+    expect(only(objects, "Role").rules).toEqual(golden.leaseRules);
   });
 
   test("carries the generated CRD, value by value", async () => {
@@ -51,9 +56,7 @@ describe("what the chart renders by default", () => {
   });
 
   test("has no object outside the release's namespace but the cluster's own kinds", async () => {
-    const namespaced = (await renderChart({ podDisruptionBudget: { enabled: true } })).filter(
-      ({ kind }) => !/^(Cluster|CustomResource)/.test(kind),
-    );
+    const namespaced = (await renderChart({})).filter(({ kind }) => !/^(Cluster|CustomResource)/.test(kind));
     expect(new Set(namespaced.map(({ metadata }) => metadata.namespace))).toEqual(new Set([release.namespace]));
   });
 });
@@ -80,6 +83,7 @@ describe("what the operator reads is what the chart writes", () => {
       workers: 4,
       api: { requestsPerSecond: 50, burst: 100, inFlight: 32 },
       probeIntervalSeconds: 2,
+      lease: { namespace: "the pod's metadata.namespace", name: "trainingrun-trainingrun-operator" },
       instance: "the pod's metadata.name",
     });
   });
@@ -132,9 +136,12 @@ describe("roles follow the namespaces that are watched", () => {
   test.each(cases)("$watched", async ({ values, roles, cluster }) => {
     const objects = await renderChart({ rbac: { aggregate: false }, ...values });
     const ofKind = (kind: string) =>
-      objects.filter((object) => object.kind === kind && component(object) === "operator");
+      objects.filter((object) => object.kind === kind && component(object) === "operator" && !isOfTheLease(object));
     expect(ofKind("Role").map(({ metadata }) => metadata.namespace)).toEqual(roles);
     expect(ofKind("RoleBinding").map(({ metadata }) => metadata.namespace)).toEqual(roles);
+    const lease = objects.filter(isOfTheLease).map(({ kind, metadata }) => `${kind} ${metadata.namespace}`);
+    const here = [`Role ${release.namespace}`, `RoleBinding ${release.namespace}`];
+    expect(lease).toEqual("rbac" in values ? [] : here);
     const resources = ofKind("ClusterRole").flatMap((role) => rulesOf(role).flatMap((rule) => rule.resources));
     expect(resources.filter((resource) => ["nodes", "trainingruns"].includes(resource))).toEqual(cluster);
     expect(ofKind("ClusterRoleBinding")).toHaveLength(cluster.length === 0 ? 0 : 1);
@@ -143,7 +150,8 @@ describe("roles follow the namespaces that are watched", () => {
   test("a Role in a namespace has the rules of the ClusterRole, but for nodes", async () => {
     const everywhere = rulesOf((await renderChart({})).find(({ kind }) => kind === "ClusterRole"));
     const values = { watchNamespaces: ["team-a"], uninstall: { releaseFinalizers: false } };
-    const there = rulesOf(only(await renderChart(values), "Role"));
+    const objects = (await renderChart(values)).filter((object) => !isOfTheLease(object));
+    const there = rulesOf(only(objects, "Role"));
     expect(there).toEqual(everywhere.filter(({ resources }) => !resources.includes("nodes")));
   });
 });
@@ -168,6 +176,7 @@ describe("what takes the finalizers off before an uninstall", () => {
         deployment: only(objects, "Deployment").metadata.name,
         selector:
           "app.kubernetes.io/component=operator,app.kubernetes.io/instance=trainingrun,app.kubernetes.io/name=trainingrun-operator",
+        lease: environmentOf(operator).LEASE_NAME,
       },
       timeoutSeconds: 60,
     });
@@ -200,6 +209,7 @@ describe("what takes the finalizers off before an uninstall", () => {
     const rules = roles.flatMap(rulesOf).map(({ resources, verbs }) => `${resources} ${verbs}`);
     expect([...new Set(rules)].sort()).toEqual([
       "deployments/scale patch",
+      "leases get,delete",
       "pods list",
       "pods list,patch",
       "trainingruns list,patch",
@@ -245,7 +255,6 @@ test("every object carries commonLabels and commonAnnotations, which never repla
   const objects = await renderChart({
     commonLabels: { team: "ml", "app.kubernetes.io/name": "not this one" },
     commonAnnotations: { note: "one", "helm.sh/resource-policy": "not this one" },
-    podDisruptionBudget: { enabled: true },
     metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } },
   });
   for (const { metadata } of objects) {
@@ -296,7 +305,6 @@ describe("the operator's pod", () => {
     const objects = await renderChart({
       commonLabels: { team: "ml" },
       podLabels: { extra: "label" },
-      podDisruptionBudget: { enabled: true },
     });
     const { labels } = podOf(objects).metadata;
     const selectors = [
@@ -309,6 +317,35 @@ describe("the operator's pod", () => {
     for (const selector of selectors) expect(labels).toMatchObject(selector);
     expect(selectors[0]).not.toHaveProperty("team");
   });
+});
+
+describe("the operator's replicas", () => {
+  test("are two, of which an eviction takes one, on two nodes where there are two", async () => {
+    const objects = await renderChart({});
+    const { replicas, selector } = z
+      .object({ replicas: z.number(), selector: z.object({ matchLabels: Labels }) })
+      .parse(only(objects, "Deployment").spec);
+    expect(replicas).toBe(2);
+    expect(only(objects, "PodDisruptionBudget").spec).toEqual({ maxUnavailable: 1, selector });
+    const podAffinityTerm = { topologyKey: "kubernetes.io/hostname", labelSelector: selector };
+    expect(podOf(objects).spec.affinity).toEqual({
+      podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm }] },
+    });
+  });
+
+  test("are replaced one after the other, each by one that is ready", async () => {
+    const strategy = { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
+    for (const values of [{}, { replicas: 1 }]) {
+      expect(only(await renderChart(values), "Deployment").spec).toMatchObject({ strategy });
+    }
+  });
+
+  test.each([{ replicas: 1 }, { replicas: 0 }, { podDisruptionBudget: { enabled: false } }])(
+    "have no PodDisruptionBudget with %j: it would be of no use, or block every drain",
+    async (values) => {
+      expect((await renderChart(values)).map(({ kind }) => kind)).not.toContain("PodDisruptionBudget");
+    },
+  );
 });
 
 describe("the CRD", () => {
@@ -331,7 +368,7 @@ describe("the CRD", () => {
 describe("values that mean nothing are refused", () => {
   const refusals: readonly { values: unknown; says: string }[] = [
     { values: { replica: 1 }, says: "- at '': additional properties 'replica' not allowed" },
-    { values: { replicas: 2 }, says: "- at '/replicas': maximum: got 2, want 1" },
+    { values: { replicas: 6 }, says: "- at '/replicas': maximum: got 6, want 5" },
     { values: { metrics: { port: 80 } }, says: "- at '/metrics/port': minimum: got 80, want 1,024" },
     { values: { agent: { images: {} } }, says: "- at '/agent': additional properties 'images' not allowed" },
     { values: { crds: { keep: "yes" } }, says: "- at '/crds/keep': got string, want boolean" },
@@ -417,6 +454,11 @@ function name({ kind, metadata }: Rendered): string {
 
 function component({ metadata }: Rendered): string | undefined {
   return Labels.parse(metadata.labels)["app.kubernetes.io/component"];
+}
+
+/** The role by which the replicas lead, and its binding. */
+function isOfTheLease({ metadata }: Rendered): boolean {
+  return metadata.name.endsWith("-lease");
 }
 
 function rulesOf(role: Rendered | undefined): z.infer<typeof Rules> {

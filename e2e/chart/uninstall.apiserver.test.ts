@@ -7,6 +7,7 @@ import { release } from "./render.ts";
 const soon = { timeout: 30_000, interval: 200 };
 const crd = "crd/trainingruns.trainingrun.dev";
 const operator = "trainingrun-trainingrun-operator";
+const leaseOfIt = ["lease", operator, "-n", release.namespace];
 const job = `${operator}-release`;
 const ours = { run: "trainingrun.dev/final-save", pod: "trainingrun.dev/accounting" };
 let server: ChartServer;
@@ -35,6 +36,7 @@ describe("helm uninstall, with the Job of its hook played as a cluster would run
 
     test("first ends the operator, then takes its finalizers off, and leaves everything else as it is", async () => {
       await makeOperatorPod();
+      await makeLease();
       await setFinalizers("trainingrun", "team-b", [ours.run]);
       await server.kubectl(["delete", "trainingrun", "mnist", "-n", "team-b", "--wait=false"]);
       const uninstalled = server.helm("uninstall");
@@ -44,9 +46,11 @@ describe("helm uninstall, with the Job of its hook played as a cluster would run
         .toBe("0");
       // While its pod is there, nothing is taken off that it could put on again.
       expect(await finalizersOf("pod", "team-a")).toContain(ours.pod);
+      expect(await read(leaseOfIt, "{.metadata.name}")).toBe(operator);
       await server.kubectl(["delete", "pod", "operator", "-n", release.namespace, "--force", "--grace-period=0"]);
       const [log] = await Promise.all([played, uninstalled]);
       expect(log).toContain('"message":"nothing is held any more","runs":2,"pods":2');
+      expect(await read([...leaseOfIt, "--ignore-not-found"], "{.metadata.name}")).toBe("");
       // The run that was deleted is gone; the other one stands, with the CRD.
       expect(await server.kubectl(["get", "trainingruns", "-A", "-o", "name"])).toBe(
         "trainingrun.trainingrun.dev/mnist",
@@ -136,6 +140,12 @@ async function makeOperatorPod(): Promise<void> {
   const selector = await read(["deployment", operator, "-n", release.namespace], "{.spec.selector.matchLabels}");
   const labels = z.record(z.string(), z.string()).parse(JSON.parse(selector));
   await create(release.namespace, { name: "operator", labels });
+}
+
+/** As the operator makes it for itself. */
+async function makeLease(): Promise<void> {
+  const lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata: { name: operator } };
+  await server.kubectl(["create", "-n", release.namespace, "-f", "-"], JSON.stringify(lease));
 }
 
 async function create(namespace: string, metadata: object): Promise<void> {

@@ -2,6 +2,7 @@ import { attacks } from "./attacks.ts";
 import { corruption } from "./corruption.ts";
 import { crashGrid } from "./crash-grid.ts";
 import { exactness } from "./exactness.ts";
+import { failover } from "./failover.ts";
 import { mirror } from "./mirror.ts";
 import { powerLoss } from "./power-loss.ts";
 import { recovery } from "./recovery.ts";
@@ -21,6 +22,7 @@ const measurements: readonly Measurement[] = [
   attacks,
   crashGrid,
   powerLoss,
+  failover,
 ];
 
 /**
