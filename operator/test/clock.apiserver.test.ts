@@ -1,10 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
 import { isNotFound } from "../src/kubernetes/api-error.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { pods } from "../src/kubernetes/resource.ts";
-import { ServerClock } from "../src/kubernetes/server-clock.ts";
 import { until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
 import { FakeKubelet } from "./fake-kubelet.ts";
@@ -35,18 +34,22 @@ describe.each([
     namespace = `clock-${process.pid}-${drawn}`;
     await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
     kubelet = new FakeKubelet(api.direct, { namespace, node: `${namespace}-node` });
-    const clock = new ServerClock({ wall: () => Date.now() + off });
-    life = new OperatorLife(api.credentials, { watchNodes: false, clock });
+    // The API server is a process of its own, and what the test says as a kubelet asks no `Date.now`.
+    vi.spyOn(Date, "now").mockImplementation(() => new Date().getTime() + off);
+    life = new OperatorLife(api.credentials, { watchNodes: false });
     await life.begin(namespace);
   });
-  afterEach(() => life.kill());
+  afterEach(async () => {
+    await life.kill();
+    vi.restoreAllMocks();
+  });
 
   const target = (resource: typeof pods | typeof trainingRuns, name: string) => ({ resource, namespace, name });
   const get = (resource: typeof pods | typeof trainingRuns, name: string) =>
     api.direct.get<KubeObject>(target(resource, name), forever);
   const status = async () => ((await get(trainingRuns, "mnist")).status ?? {}) as TrainingRunStatus;
   const isNow = (time: string | undefined) =>
-    expect(Math.abs(Date.parse(time ?? "") - Date.now())).toBeLessThan(30_000);
+    expect(Math.abs(Date.parse(time ?? "") - new Date().getTime())).toBeLessThan(30_000);
 
   it("writes the server's time, and waits for the last save of a deleted run", async () => {
     const template = { spec: { schedulerName: "the-test", containers: [{ name: "trainer", image: "trainer:1" }] } };

@@ -1,14 +1,13 @@
 import { Operator } from "../src/control/operator.ts";
 import { decide } from "../src/core/decide.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
-import type { ServerClock } from "../src/kubernetes/server-clock.ts";
 import { credentialsOf, testClient } from "./api-server.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 
 const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
 
-/** `agentPort` is where agents listen that a test plays, `clock` what the operator takes for the server's. */
-type LifeOptions = Readonly<{ watchNodes: boolean; agentPort?: number; clock?: ServerClock }>;
+/** `agentPort` is where agents listen that a test plays. */
+type LifeOptions = Readonly<{ watchNodes: boolean; agentPort?: number }>;
 
 /** One operator behind a proxy of its own, so that it can be cut off as a killed process is. */
 export class OperatorLife {
@@ -29,12 +28,11 @@ export class OperatorLife {
 
   async begin(namespace: string): Promise<void> {
     this.#credentials = credentialsOf(await this.proxy.start());
-    const { clock, ...options } = this.#options;
     const operator = new Operator({
-      client: testClient(this.#credentials, undefined, clock),
+      client: testClient(this.#credentials),
       decide: (observed) => decide(observed, settings),
       namespaces: [namespace],
-      ...options,
+      ...this.#options,
       workers: 2,
       instance: "test",
       probeIntervalMs: 60_000,

@@ -6,6 +6,7 @@ import { claimNameOf, podName } from "./names.ts";
 import type { Instant, Observed, ObservedNode } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
+import { workerOf } from "./workers.ts";
 
 //   node silent ──► Counting ──(nothing heard for afterSeconds)──► Overdue ──(no other pod of it left)──► Fence
 //        ▲             │ node or agent heard                     the others of a gang are asked to stop
@@ -119,7 +120,7 @@ function livePods(observed: Observed, { entry, members, unseen }: Survey): LiveP
       end.kind === "Alive" ? [{ name, uid, node: nodeOf(node) }] : [],
     ),
     ...unseen.map((pod) => ({
-      name: podName(observed.run, entry?.number ?? 0, entry?.pods.indexOf(pod) ?? 0),
+      name: podName(observed.run, entry?.number ?? 0, entry === null ? 0 : workerOf(entry, pod)),
       uid: pod.uid,
       node: nodeOf(pod.node),
     })),

@@ -117,7 +117,14 @@ describe("the operator's metrics", () => {
   it("show each run while it is there, from its status, and none of its series after", async () => {
     const totals = { attempts: 2, disruptions: 2, failures: 1, stalls: 0, lostSteps: 7, goodput: "0.98" };
     runs = [
-      run("r1", { state: "Running", attempt: 3, totals, progress: { step: 40 }, latestVerified: { step: 30 } }),
+      run("r1", {
+        state: "Running",
+        attempt: 3,
+        graceNeededSeconds: 45,
+        totals,
+        progress: { step: 40 },
+        latestVerified: { step: 30 },
+      }),
       run("r2", {}),
       run("r3", { state: "Running" }),
     ];
@@ -128,6 +135,7 @@ describe("the operator's metrics", () => {
     expect(await lines(/run="r1"/)).toEqual([
       'trainingrun_step{namespace="a",run="r1"} 40',
       'trainingrun_verified_step{namespace="a",run="r1"} 30',
+      'trainingrun_grace_needed_seconds{namespace="a",run="r1"} 45',
       'trainingrun_goodput{namespace="a",run="r1"} 0.98',
       'trainingrun_attempts_total{namespace="a",run="r1"} 3',
       'trainingrun_disruptions_total{namespace="a",run="r1"} 2',

@@ -198,6 +198,11 @@ const runGauges: readonly (readonly [name: string, help: string, read: Read])[] 
     (status) => status.retry?.failuresLeft,
   ],
   [
+    "trainingrun_grace_needed_seconds",
+    "What the grace period has to be for the final checkpoint, by the saves measured.",
+    (status) => status.graceNeededSeconds,
+  ],
+  [
     "trainingrun_goodput",
     "Share of the wall time spent on steps that were kept.",
     (status) => status.totals && Number(status.totals.goodput),
