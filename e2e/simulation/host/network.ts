@@ -122,7 +122,7 @@ export class Network {
     const { process } = listener;
     const answer = (given: GivenAnswer | "reset") => {
       if (given === "reset") this.#hangUp(exchange);
-      else this.#bring(exchange, given);
+      else this.#bring(exchange, asked, given);
     };
     exchange.reach(process, () => this.#hangUp(exchange));
     process.scheduler.after(process, afterMs, () => {
@@ -131,10 +131,11 @@ export class Network {
     });
   }
 
-  #bring(exchange: Exchange, given: GivenAnswer): void {
+  #bring(exchange: Exchange, asked: AskedRequest, given: GivenAnswer): void {
     const fate = this.#fateOf(exchange, "answer");
+    const next = isWhole(asked, given) ? "end" : "reset";
     if (fate.kind === "lost") exchange.lose();
-    else if (fate.kind === "arrives") exchange.bring(given, { ...fate, bytes: given.body.length, next: "end" });
+    else if (fate.kind === "arrives") exchange.bring(given, { ...fate, bytes: given.body.length, next });
     else if (fate.kind === "cut") exchange.bring(given, fate);
     else exchange.fail("ECONNRESET", fate.afterMs);
   }
@@ -232,6 +233,12 @@ function failure(code: "ENOTFOUND" | "ECONNREFUSED" | "ECONNRESET", server: Addr
     ECONNRESET: "socket hang up",
   };
   return new NetworkError(code, message[code], server);
+}
+
+/** Whether the body is as long as the headers say; a client takes no shorter one, but waits until its connection is gone. */
+function isWhole({ method }: AskedRequest, { status, headers, body }: GivenAnswer): boolean {
+  if (method === "HEAD" || status === 204 || status === 304) return true;
+  return body.length >= Number(asReceived(headers)["content-length"] ?? 0);
 }
 
 /** Header names in lower case and values as text, as a parser would give them. */

@@ -2,7 +2,7 @@ import { createServer, request, type Server } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { installHost } from "./install.ts";
-import { type Fate, type Journey, Network } from "./network.ts";
+import { type Fate, type Journey, type Listener, Network } from "./network.ts";
 import { NetworkDispatcher } from "./network-dispatcher.ts";
 import type { SimProcess } from "./process.ts";
 import { Stage } from "./test/stage.ts";
@@ -140,6 +140,20 @@ describe.each(faces)("a request over %s", (_, ask) => {
   ];
   test.each(fates)("that %s ends as it would in life", async (__, fate, got) => {
     expect(await asking(ask, ({ what }) => fate[what])).toBe(got);
+  });
+
+  test("that is answered with less than is said of it has no answer", async () => {
+    const stage = new Stage();
+    const headers = { "Content-Length": "10" };
+    stage.network.join(stage.scheduler.world, "10.0.0.1");
+    const take: Listener["take"] = (_asked, answer) => answer({ status: 200, headers, body: Buffer.from("short") });
+    stage.network.listen(80, { process: stage.scheduler.world, take });
+    let got = "";
+    stage.start("client", async () => {
+      got = await ask("/");
+    });
+    await stage.play();
+    expect(got).toBe("socket hang up");
   });
 
   test("to a server that dies is reset, and not where the whole machine is gone", async () => {
