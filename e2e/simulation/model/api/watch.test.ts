@@ -1,5 +1,6 @@
 import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
 import { beforeEach, expect, test } from "vitest";
+import { namespaces } from "./built-in-kinds.ts";
 import type { Query } from "./lists.ts";
 import type { ModelApi } from "./model-api.ts";
 import { fieldsOf } from "./object.ts";
@@ -100,19 +101,35 @@ test("is of one namespace", () => {
   expect(lines).toEqual([]);
 });
 
-test("sends a bookmark about once a minute and shortly before its end, where it is asked to", () => {
+test("sends a bookmark about once a minute and shortly before its end, where it is asked to and something is new", () => {
   const version = make("a");
-  const seen = watch({ resourceVersion: version, allowWatchBookmarks: "true", timeoutSeconds: "130" });
-  const silent = watch({ resourceVersion: version, timeoutSeconds: "130" });
+  const seen = watch({ resourceVersion: version, allowWatchBookmarks: "true", timeoutSeconds: "190" });
+  const silent = watch({ resourceVersion: version, timeoutSeconds: "190" });
   clock.pass(59_000);
+  const elsewhere = Number(api.create({ resource: namespaces }, { metadata: { name: "b" } }).version);
   expect(seen.lines).toEqual([]);
-  clock.pass(70_000);
-  expect(seen.lines).toEqual(Array(3).fill(`BOOKMARK ${version}`));
+  clock.pass(2_000);
+  expect(seen.lines).toEqual([`BOOKMARK ${elsewhere}`]);
+  clock.pass(60_000);
+  expect(seen.lines).toHaveLength(1);
+  api.create({ resource: namespaces }, { metadata: { name: "c" } });
+  clock.pass(60_000);
+  api.create({ resource: namespaces }, { metadata: { name: "d" } });
+  clock.pass(8_000);
+  expect(seen.lines.slice(1)).toEqual([`BOOKMARK ${elsewhere + 1}`, `BOOKMARK ${elsewhere + 2}`]);
   expect([seen.ended(), silent.lines.length]).toEqual([0, 0]);
   clock.pass(1_000);
   expect([seen.ended(), silent.ended()]).toEqual([1, 1]);
   make("b");
   expect(seen.lines).toHaveLength(3);
+});
+
+test("from a version that is still to come tells nothing up to it", () => {
+  const next = Number(make("a")) + 2;
+  const seen = watch({ resourceVersion: String(next) });
+  for (const name of ["b", "c"]) make(name);
+  expect(seen.lines).toEqual([]);
+  expect([make("d"), seen.lines]).toEqual([String(next + 1), [`ADDED d ${next + 1}`]]);
 });
 
 test("cannot begin before what the history holds", () => {

@@ -25,10 +25,13 @@ export type WatchOptions = Readonly<{
 /** One open watch: the lines that a client of the view is told. */
 export class Watch {
   readonly #options: WatchOptions;
+  /** The client has seen all up to this version: nothing before it is told, and no bookmark that is not past it. */
+  #seenTo: number;
   #isOpen = true;
 
-  constructor(options: WatchOptions) {
+  constructor(options: WatchOptions, from: number) {
     this.#options = options;
+    this.#seenTo = from;
   }
 
   get isOpen(): boolean {
@@ -39,15 +42,21 @@ export class Watch {
     return this.#options.view.resource;
   }
 
-  /** Tells of a write, where it is within the view. */
-  show(revision: Revision): void {
-    const line = lineOf(revision, this.#options.view);
-    if (this.#isOpen && line !== undefined) this.#options.say(line);
+  /** Tells what is there before anything happens. */
+  begin(revision: Revision): void {
+    this.#tell(asAdded(revision));
   }
 
-  /** Tells that the view is complete up to a version. */
+  /** Tells of a write, where it is within the view. */
+  show(revision: Revision): void {
+    if (revision.version <= this.#seenTo) return;
+    if (this.#tell(revision)) this.#seenTo = revision.version;
+  }
+
+  /** Tells that the view is complete up to a version, where that is news. */
   bookmark(version: number): void {
-    if (!this.#isOpen || this.#options.bookmarks === "NotSent") return;
+    if (!this.#isOpen || this.#options.bookmarks === "NotSent" || version <= this.#seenTo) return;
+    this.#seenTo = version;
     const { resource } = this.#options.view;
     const metadata = { resourceVersion: String(version), creationTimestamp: null };
     const object = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
@@ -71,6 +80,13 @@ export class Watch {
   /** The client has gone. */
   leave(): void {
     this.#isOpen = false;
+  }
+
+  #tell(revision: Revision): boolean {
+    const line = lineOf(revision, this.#options.view);
+    if (!this.#isOpen || line === undefined) return false;
+    this.#options.say(line);
+    return true;
   }
 }
 
@@ -98,10 +114,10 @@ export class Watches {
 
   /** Opens a watch: after a version, or with what is there now told first. */
   open(options: WatchOptions, from: number | "Now"): Watch {
-    const watch = new Watch(options);
+    const watch = new Watch(options, from === "Now" ? this.#store.version : from);
     const { resource, namespace } = options.view;
     if (from === "Now") {
-      for (const revision of this.#store.list(resource, namespace)) watch.show(asAdded(revision));
+      for (const revision of this.#store.list(resource, namespace)) watch.begin(revision);
     } else {
       for (const revision of this.#store.since(resource, from)) watch.show(revision);
     }
