@@ -131,6 +131,42 @@ describe("the operator's client, over the model", () => {
     expect(String(await asked)).toContain("enough");
   });
 
+  const given = { resource: configMaps, namespace: team };
+  /** Gives up a request before it gets to the server, lets something happen, and lets it get there. */
+  async function late(
+    ask: (far: ApiClient, signal: AbortSignal) => Promise<unknown>,
+    meanwhile: (far: ModelDispatcher) => void,
+  ) {
+    const waiting: (() => void)[] = [];
+    const connection = connect({ toServer: (run) => void waiting.push(run) });
+    const leaving = new AbortController();
+    const asked = caught(ask(connection.client, leaving.signal));
+    while (waiting.length === 0) await new Promise(setImmediate);
+    leaving.abort(new Error("enough"));
+    expect(String(await asked)).toContain("enough");
+    meanwhile(connection.dispatcher);
+    for (const run of waiting) run();
+    return connection.dispatcher;
+  }
+
+  test("writes although it has given the write up, where that was on its way", async () => {
+    const create = (far: ApiClient, signal: AbortSignal) => far.create(given, { metadata: { name: "a" } }, { signal });
+    await late(create, () => undefined);
+    expect(api.store.get(configMaps, `${team}/a`)?.object.metadata.name).toBe("a");
+  });
+
+  test("writes nothing that was on its way when the server's connections were cut", async () => {
+    const create = (far: ApiClient, signal: AbortSignal) => far.create(given, { metadata: { name: "a" } }, { signal });
+    await late(create, (far) => far.cut());
+    expect(api.store.get(configMaps, `${team}/a`)).toBeUndefined();
+  });
+
+  test("holds no watch open that it has given up", async () => {
+    const watch = (far: ApiClient, signal: AbortSignal) => far.watch(given, {}, { signal, openTimeoutMs: 1_000 });
+    const far = await late(watch, () => undefined);
+    expect([api.watches.count, far.watches().length]).toEqual([0, 0]);
+  });
+
   test("reads its token again after a 401", async () => {
     let valid = "Bearer token";
     const { client: strict } = connect({ accepts: (authorization) => authorization === valid });

@@ -31,21 +31,27 @@ export type ModelRequest = Readonly<{
 export class ModelDispatcher {
   readonly #options: ModelDispatcherOptions;
   readonly #exchanges = new Set<Exchange>();
+  /** Sent, and not at the server yet. */
+  readonly #onTheWay = new Set<Exchange>();
   readonly #watches = new Set<OpenWatch>();
 
   constructor(options: ModelDispatcherOptions) {
     this.#options = options;
   }
 
-  /** Sends a request; resolves with the head of its answer. */
+  /**
+   * Sends a request; resolves with the head of its answer. What was sent gets to the server, though the client may have
+   * given it up meanwhile: such a write is done, and nobody hears of it.
+   */
   request(request: ModelRequest): Promise<Answered> {
     const { toServer = atOnce, toClient = atOnce } = this.#options;
     const exchange = new Exchange(toClient, request.signal);
     if (!exchange.isOver) {
       this.#exchanges.add(exchange);
       exchange.onLeave(() => this.#exchanges.delete(exchange));
+      this.#onTheWay.add(exchange);
       toServer(() => {
-        if (!exchange.isOver) this.#serve(request, exchange);
+        if (this.#onTheWay.delete(exchange)) this.#serve(request, exchange);
       });
     }
     return exchange.answer;
@@ -56,9 +62,15 @@ export class ModelDispatcher {
     return [...this.#watches].filter(({ seen }) => seen.path.includes(text));
   }
 
-  /** Cuts every connection, as a server that is restarted does. */
+  /** Cuts every connection, as a server that is restarted does. What is on its way to the server is lost. */
   cut(): void {
+    this.#onTheWay.clear();
     for (const exchange of this.#exchanges) exchange.fail(new LostConnectionError("ECONNRESET"));
+  }
+
+  /** Lets go of every connection of a client that is gone without a word. */
+  hangUp(): void {
+    for (const exchange of this.#exchanges) exchange.hangUp();
   }
 
   /** As undici's: nothing is left open. */
@@ -117,7 +129,7 @@ export class ModelDispatcher {
 
   #watch(seen: Seen, fault: Fault | undefined, exchange: Exchange): void {
     const { api, faults = {} } = this.#options;
-    if (seen.target === undefined) return;
+    if (seen.target === undefined || exchange.isOver) return;
     const lag = { held: fault?.kind === "Stale" ? ([] as string[]) : undefined };
     const open = openWatch(seen, exchange, lag);
     const lines: string[] = [];

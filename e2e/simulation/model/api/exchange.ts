@@ -69,6 +69,11 @@ export class Exchange {
     this.#post(() => this.#break(error));
   }
 
+  /** The client is gone, and hears of nothing any more. */
+  hangUp(): void {
+    this.#over();
+  }
+
   /** Says nothing any more, and keeps the connection open. */
   stall(): void {
     this.#isStalled = true;
