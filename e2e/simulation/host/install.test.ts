@@ -61,6 +61,8 @@ describe("what no model answers", () => {
     ["child_process.spawn", () => childProcess.spawn("true")],
     ["worker_threads.Worker", () => new Worker("", { eval: true })],
     ["globalThis.fetch", () => fetch("http://127.0.0.1:1")],
+    ["globalThis.WebSocket", () => new WebSocket("ws://127.0.0.1:1")],
+    ["globalThis.crypto.getRandomValues", () => crypto.getRandomValues(new Uint8Array(1))],
     ["process.exit", () => process.exit(3)],
     ["process.memoryUsage", () => process.memoryUsage()],
     ["crypto.randomBytes with a callback", () => crypto.randomBytes(4, () => {})],
@@ -145,6 +147,7 @@ describe("every builtin that the rooms use", () => {
     "https.default",
     "http.default",
     "fs.constants",
+    "os.constants",
   ];
   /** Files that start a process of the real machine and are not played; what they do is done by the models. */
   const notPlayed = /operator\/src\/(main|kubernetes\/credentials)\.ts$/;

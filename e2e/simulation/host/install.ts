@@ -12,7 +12,7 @@ import workerThreads from "node:worker_threads";
 import zlib from "node:zlib";
 import { identityReplacements } from "./identity.ts";
 import { outputReplacements } from "./output.ts";
-import { presentProcess } from "./process.ts";
+import { presentProcess, runOutside } from "./process.ts";
 import { closing, functionsOf, type Replacement, refuse } from "./replacement.ts";
 import { SimulationError } from "./scheduler.ts";
 import { socketReplacements } from "./sockets.ts";
@@ -58,7 +58,7 @@ function outside(): Replacement[] {
     ["dns.promises", dns.promises],
   ];
   const named: readonly [of: string, owner: object, names: readonly string[]][] = [
-    ["globalThis", globalThis, ["fetch", "MessageChannel", "BroadcastChannel"]],
+    ["globalThis", globalThis, ["fetch", "WebSocket", "MessageChannel", "BroadcastChannel"]],
     ["worker_threads", workerThreads, ["Worker", "MessageChannel", "BroadcastChannel"]],
     ["net", net, ["connect", "createConnection", "createServer"]],
     ["tls", tls, ["connect", "createServer"]],
@@ -77,6 +77,8 @@ function outside(): Replacement[] {
 /** A module read while a process runs would come at a moment of the real machine's. Loaded ones come at once. */
 function refuseLateLoading(): void {
   registerHooks({
+    // The loader asks the file system what a name leads to, which is not the process's affair.
+    resolve: (specifier, context, nextResolve) => runOutside(() => nextResolve(specifier, context)),
     load(url, context, nextLoad) {
       if (presentProcess() !== undefined) refuse(`import of ${url}, which was not loaded before the play,`);
       return nextLoad(url, context);

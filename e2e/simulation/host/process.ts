@@ -168,6 +168,11 @@ export function runWithin(process: SimProcess, run: () => void): void {
   storage.run(process, run);
 }
 
+/** Runs code as the host's own, such as what Node's loader does for a process that imports something. */
+export function runOutside<T>(run: () => T): T {
+  return storage.exit(run);
+}
+
 /**
  * The process whose code is calling, for a replaced function of Node; undefined for the host's own code, which gets the
  * real function. Counts the call and checks that it is the process's turn: a call outside it is a leak of real time.
