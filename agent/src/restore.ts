@@ -15,9 +15,12 @@ import { openObjectStore, openVolume } from "./stores.ts";
 
 export type RestoreFailed = Extract<AgentRecord, { kind: "restore-failed" }>;
 
+/** Whether the object store keeps two pods from creating one key; undefined where it was not asked, or there is none. */
+type ObjectStoreFences = boolean | undefined;
+
 /** How a restore ended; `stopped` means that it was told to stop and that nothing had changed by then. */
 export type RestoreResult =
-  | Readonly<{ kind: "restored"; restored: Restored; store: DirectoryStore }>
+  | Readonly<{ kind: "restored"; restored: Restored; store: DirectoryStore; fences: ObjectStoreFences }>
   | Readonly<{ kind: "failed"; record: RestoreFailed }>
   | Readonly<{ kind: "stopped" }>;
 
@@ -54,7 +57,8 @@ export async function restore(environment: AgentEnvironment, stop: AbortSignal):
 export async function takeUp(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
   const { TRAININGRUN_CHECKPOINTS: root, TRAININGRUN_UID: runUid, TRAININGRUN_FRAMEWORK: framework } = environment;
   const restored = await handedOver(environment);
-  if (restored !== null) return { kind: "restored", restored, store: new DirectoryStore(root, runUid) };
+  if (restored !== null)
+    return { kind: "restored", restored, store: new DirectoryStore(root, runUid), fences: undefined };
   if (framework === "sdk") return restore(environment, stop);
   const message = `Cannot serve because the restore of this pod leaves ${handoverPath(environment)}: it is not there`;
   return {
@@ -93,10 +97,10 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
     return fail(environment, { failure: "Incompatible", message: refusal, refused: restored.refused });
   await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
   await writeAtomically(handoverPath(environment), JSON.stringify(restored));
-  return { kind: "restored", restored, store };
+  return { kind: "restored", restored, store, fences: objectStore?.fences };
 }
 
-type Judgement = Pick<RestoreFailed, "failure" | "problem" | "message">;
+type Judgement = Pick<RestoreFailed, "failure" | "problem" | "fencedBy" | "message">;
 type Verdict = Readonly<Judgement & { refused: readonly RefusedSummary[] }>;
 
 async function fail(environment: AgentEnvironment, verdict: Verdict): Promise<RestoreResult> {
@@ -110,12 +114,14 @@ async function fail(environment: AgentEnvironment, verdict: Verdict): Promise<Re
   return { kind: "failed", record };
 }
 
-function failureRecord(environment: AgentEnvironment, { failure, problem, message, refused }: Verdict): RestoreFailed {
+function failureRecord(environment: AgentEnvironment, verdict: Verdict): RestoreFailed {
+  const { failure, problem, fencedBy, message, refused } = verdict;
   return {
     kind: "restore-failed",
     attempt: environment.TRAININGRUN_ATTEMPT,
     failure,
     ...(problem === undefined ? {} : { problem }),
+    ...(fencedBy === undefined ? {} : { fencedBy }),
     message: message.slice(0, 1024),
     refused: refused.slice(0, 4),
   };

@@ -20,7 +20,8 @@ import { TerminationLog } from "./termination-log.ts";
  * `agent serve`, the sidecar:
  *
  *     listen ─► restore (sdk) or take up what `restore` handed over ─► look, verify, report, prune … ─► SIGTERM
- *                     │ failed: verdict in the termination log, exit 1            verify the rest, `done`, record ◄┘
+ *                     │ failed: verdict in the termination log, exit 1      │     verify the rest, `done`, record ◄┘
+ *                                                                           └ another pod has opened the log: exit 4
  */
 export async function serveCommand(environment: AgentEnvironment, stop: AbortSignal): Promise<number> {
   const log = new TerminationLog(environment.TRAININGRUN_TERMINATION_LOG);
@@ -60,16 +61,16 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
   console.log(describe(result.restored));
   const keeper = new Keeper({ ...result, environment, metrics: await reporter.counters() });
   const mirror = await startMirror(environment, { keeper, volume: result.store, reporter });
+  reporter.fences = () => mirror?.fences ?? result.fences;
   const care = new VolumeCare(environment, result.store);
   const over = new AbortController();
   const watching = watchForStalls(environment, { reporter, signal: AbortSignal.any([stop, over.signal]) });
   try {
-    await keep(environment, { ...serving, keeper, mirror, care });
+    return exitCodes[await keep(environment, { ...serving, keeper, mirror, care })];
   } finally {
     over.abort();
     await watching;
   }
-  return exitCodes.served;
 }
 
 /** The mirror of a run that has an object store; it has not begun yet. */

@@ -101,7 +101,9 @@ describe("While the trainer trains", () => {
   test("a store that creates keys twice is filled like any other, and said to fence nobody", async () => {
     const { tiers, pod } = await savedPod([10]);
     tiers.fences = false;
+    expect(pod.mirror.fences).toBeUndefined();
     await pod.mirrorUntil(() => pod.mirror.settled);
+    expect(pod.mirror.fences).toBe(false);
     expect(pod.mirror.state).toMatchObject({ latestStep: 10, problem: { reason: "ConditionsUnsupported" } });
   });
 

@@ -156,7 +156,20 @@ test("a second open of the same attempt by another pod is refused", async () => 
   const other = new RestoringPod(2, { TRAININGRUN_POD_UID: "pod-2b" });
   expect(await other.restore()).toBe(1);
   expect(other.record()).toMatchObject({ failure: "Fenced" });
+  expect(other.record()).not.toHaveProperty("fencedBy");
   expect(other.restored()).toBeNull();
+});
+
+test("an attempt below one that is open says which, for the operator to number above it", async () => {
+  await trained(10);
+  expect(await new RestoringPod(9).restore()).toBe(0);
+  const late = new RestoringPod(4);
+  expect(await late.restore()).toBe(1);
+  expect(late.record()).toMatchObject({
+    failure: "Fenced",
+    fencedBy: 9,
+    message: expect.stringContaining("attempt 9"),
+  });
 });
 
 test("the same pod's restore may be repeated: it finds its own open and hands over the same", async () => {

@@ -154,17 +154,37 @@ test("a done record that another attempt left behind ends nothing", async () => 
   expect(agent.record()).toMatchObject({ done: null, latestVerified: { step: 10 } });
 });
 
-test("an agent that a higher attempt has fenced says so and writes nothing any more", async () => {
+test("an agent whose machine stood still while a higher attempt opened ends by itself, and writes nothing", async () => {
+  const retention = JSON.stringify({ last: 2, best: null, everySteps: null, maxBytes: null });
+  await using scene = disposable(await serving({ TRAININGRUN_RETENTION: retention }));
+  const { pod, agent, trainer } = scene;
+  const files = () => [
+    ...readdirSync(join(pod.root, "checkpoints/log")),
+    ...readdirSync(join(pod.root, "checkpoints/data")),
+  ];
+  for (const step of [10, 20]) await trainer.save(step);
+  await agent.until(...verifiedStep(20));
+  let before: string[] = [];
+  await agent.held(async () => {
+    // As much as it would verify, prune and end with, had it not been given up meanwhile.
+    for (const step of [30, 40]) await trainer.save(step);
+    trainer.leave({ kind: "done", attempt: 1, step: 40, checkpoint: `blake3:${"0".repeat(64)}`, metrics: [] });
+    await openNext(trainer, 2);
+    before = files();
+  });
+  expect(await agent.exit()).toBe(4);
+  expect(agent.output).toMatch(/fenced and writes nothing any more: .*attempt 2 has opened the log/);
+  expect(agent.record()).toMatchObject({ kind: "served", attempt: 1, done: null });
+  expect(files()).toEqual(before);
+});
+
+test("a fenced agent that its kubelet starts again ends again", async () => {
   await using scene = disposable(await serving());
-  const { agent, trainer } = scene;
-  await trainer.save(10);
-  await agent.until(...verifiedStep(10));
+  const { pod, agent, trainer } = scene;
   await openNext(trainer, 2);
-  await agent.until("fenced", ({ phase }) => phase === "Fenced");
+  expect(await agent.exit()).toBe(4);
   const { last } = await trainer.state();
-  trainer.leave({ kind: "done", attempt: 1, step: 10, checkpoint: `blake3:${"0".repeat(64)}`, metrics: [] });
-  expect(await agent.end("SIGTERM")).toBe(0);
-  expect(agent.record()).toMatchObject({ latestVerified: { step: 10 }, done: null });
+  expect(await pod.start("serve").exit()).toBe(4);
   expect((await trainer.state()).last).toBe(last);
 });
 

@@ -41,6 +41,8 @@ export type RestoreOutcome =
       failure: RestoreFailure;
       /** Why a tier is unavailable, as a stable word, where that is known. */
       problem?: string;
+      /** The higher attempt that has opened a log, where that is why. */
+      fencedBy?: number;
       message: string;
       refused: RefusedSummary[];
       warnings: readonly string[];
@@ -119,7 +121,7 @@ class Restore {
     const views = await this.#readTiers();
     for (const view of views) {
       const fence = this.#fenceIn(view);
-      if (fence !== null) return this.#fenced(fence);
+      if (fence !== null) return this.#fenced(fence, views);
     }
     const { attempt } = this.#request;
     const before = merged(views);
@@ -359,8 +361,10 @@ class Restore {
     });
   }
 
-  #fenced(because: string): RestoreOutcome {
-    return this.failed("Fenced", because);
+  #fenced(because: string, views: readonly View[] = []): RestoreOutcome {
+    const outcome = this.failed("Fenced", because);
+    const highest = Math.max(0, ...views.map(({ state }) => state.fence?.attempt ?? 0));
+    return outcome.kind === "failed" && highest > this.#request.attempt ? { ...outcome, fencedBy: highest } : outcome;
   }
 
   #nodeSuspect(): RestoreOutcome {

@@ -22,6 +22,7 @@ const Attempt = z.object({
   lostSteps: z.int().optional(),
   finalCheckpoint: z.string().optional(),
   recoverySeconds: z.record(z.string(), z.string()).optional(),
+  dump: z.string().optional(),
 });
 
 const Condition = z.object({
@@ -39,6 +40,8 @@ export const RunView = z.object({
     .object({
       state: z.string().optional(),
       attempt: z.int().optional(),
+      fencedAttempt: z.int().optional(),
+      silence: z.object({ attempt: z.int(), since: z.string(), nodes: z.array(z.string()) }).optional(),
       progress: z
         .object({
           step: z.int(),

@@ -4,6 +4,7 @@ import { crashGrid } from "./crash-grid.ts";
 import { exactness } from "./exactness.ts";
 import { failover } from "./failover.ts";
 import { mirror } from "./mirror.ts";
+import { nodeLoss } from "./node-loss.ts";
 import { powerLoss } from "./power-loss.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
@@ -15,6 +16,7 @@ const measurements: readonly Measurement[] = [
   corruption,
   exactness,
   recovery,
+  nodeLoss,
   saveStall,
   saveThroughput,
   restoreThroughput,

@@ -22,8 +22,11 @@ type Keeping = Readonly<{
   care: VolumeCare;
 }>;
 
-/** Looks at the volume whenever there may be something new, until the end; what it learns is on record at once. */
-export async function keep(environment: AgentEnvironment, serving: Keeping): Promise<void> {
+/**
+ * Looks at the volume whenever there may be something new, until the pod is stopped, or until another pod holds the log:
+ * then nothing that this one could still do is anybody's. What it learns is on record at once.
+ */
+export async function keep(environment: AgentEnvironment, serving: Keeping): Promise<"served" | "fenced"> {
   const { stop, log, reporter, keeper, mirror, care } = serving;
   const { signal: end, leftMs } = deadlineAfter(stop, environment);
   using pace = new Pace(
@@ -70,15 +73,18 @@ export async function keep(environment: AgentEnvironment, serving: Keeping): Pro
       );
     }
     await learned();
-    if (last && (settled() || end.aborted)) break;
+    if (keeper.isFenced || (last && (settled() || end.aborted))) break;
     await pace.next(last ? end : stop);
   }
   over.abort();
   await mirroring;
   // What the mirror brought to its end after the last look, such as `done`, is known to no one else.
   await learned();
+  // Whoever was told to stop has done so, whatever came to light meanwhile.
+  if (keeper.isFenced && !stop.aborted) return "fenced";
   console.log(`The agent was stopped and has ${keeper.settled ? "" : "not "}verified everything.`);
   if (mirror !== null) console.log(describeMirror(mirror));
+  return "served";
 }
 
 function describeMirror({ state }: Mirror): string {

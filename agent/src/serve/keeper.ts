@@ -164,6 +164,11 @@ export class Keeper {
     this.#verified.delete(digest);
   }
 
+  /** Whether another pod holds the log, so that nothing is to be done here any more. */
+  get isFenced(): boolean {
+    return this.#fenced;
+  }
+
   /** Writes nothing any more, for good. */
   fence(why: string): void {
     if (this.#fenced) return;

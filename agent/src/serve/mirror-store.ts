@@ -37,7 +37,7 @@ export class MirrorStore {
   #opened: Readonly<{ store: OpenedStore; stop: AbortController }> | null = null;
   #mirrored: Set<Digest> | null = null;
   #state: RunState = emptyState;
-  #lacksFence = false;
+  #fences: boolean | undefined = undefined;
   #isLogLost = false;
   #isSwept = false;
   #tidiedAt: string | null = null;
@@ -62,9 +62,9 @@ export class MirrorStore {
     return this.#state.done?.attempt === this.#options.environment.TRAININGRUN_ATTEMPT;
   }
 
-  /** Whether it is known to create keys twice. */
-  get lacksFence(): boolean {
-    return this.#lacksFence;
+  /** Whether it keeps two writers from creating one key; undefined until it was asked. */
+  get fences(): boolean | undefined {
+    return this.#fences;
   }
 
   /** Whether it could not be reached, read or finished when that was last tried. */
@@ -80,7 +80,7 @@ export class MirrorStore {
       const both = AbortSignal.any([signal, stop.signal]);
       const store = await this.#try("open-store", () => this.#options.open(both));
       if (store === null) return false;
-      this.#lacksFence = store.fences === false;
+      this.#fences = store.fences !== false;
       this.#opened = { store, stop };
     }
     const { store } = this.#opened;

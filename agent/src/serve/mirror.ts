@@ -130,6 +130,11 @@ export class Mirror {
     return new Set(recorded.flatMap(({ digest, tiers }) => (tiers?.includes("ObjectStore") ? [digest] : [])));
   }
 
+  /** Whether the store keeps two pods from creating one key; undefined until it was asked. */
+  get fences(): boolean | undefined {
+    return this.#store.fences;
+  }
+
   /** What retention may count on: nothing in a store that is away; null for the moment in which it is only not read yet. */
   get proven(): ReadonlySet<Digest> | null {
     const isAway = this.#store.isFailing || this.#now() - this.#beganAt >= firstReadingMs;
@@ -255,7 +260,7 @@ export class Mirror {
   #problem(): Problem | null {
     const [problem] = this.#operations.problems;
     if (problem !== undefined) return { ...problem, message: problem.message.slice(0, 512) };
-    return this.#store.lacksFence ? { reason: "ConditionsUnsupported", message: withoutConditions } : null;
+    return this.#store.fences === false ? { reason: "ConditionsUnsupported", message: withoutConditions } : null;
   }
 
   get #isEnding(): boolean {

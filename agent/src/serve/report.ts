@@ -5,7 +5,12 @@ import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.t
 import { type Knowledge, latestVerified } from "./knowledge.ts";
 
 /** What is read at the moment of the answer. */
-type Now = Readonly<{ progress: Progress | null; mirror: MirrorState | null; stall?: StallState | null }>;
+type Now = Readonly<{
+  progress: Progress | null;
+  mirror: MirrorState | null;
+  fences?: boolean | undefined;
+  stall?: StallState | null;
+}>;
 
 /** What `/v1/state` answers: the contract's bounds applied to what is known. */
 export function agentState(environment: AgentEnvironment, knowledge: Knowledge, now: Now): AgentState {
@@ -29,6 +34,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     verificationFailures: knowledge.verificationFailures,
     problems: knowledge.problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
     mirror: now.mirror,
+    ...(now.fences === undefined ? {} : { fences: now.fences }),
     ...(now.stall ? { stall: now.stall } : {}),
   };
 }

@@ -17,6 +17,8 @@ export class Reporter implements Answers {
   knowledge: Knowledge = nothingKnown;
   /** How far the mirror is; replaced where the run has one. */
   mirror: () => MirrorState | null = () => null;
+  /** Whether the object store keeps two pods from creating one key, once that was asked; replaced where the run has one. */
+  fences: () => boolean | undefined = () => undefined;
   /** The present standstill of the trainer; replaced by whoever watches for one. */
   stall: StallState | null = null;
   readonly #environment: AgentEnvironment;
@@ -31,7 +33,8 @@ export class Reporter implements Answers {
 
   async state(): Promise<AgentState> {
     const progress = await this.progress.read();
-    return agentState(this.#environment, this.knowledge, { progress, mirror: this.mirror(), stall: this.stall });
+    const now = { progress, mirror: this.mirror(), fences: this.fences(), stall: this.stall };
+    return agentState(this.#environment, this.knowledge, now);
   }
 
   async metrics(): Promise<{ contentType: string; text: string }> {

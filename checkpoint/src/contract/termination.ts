@@ -64,6 +64,8 @@ export const AgentRecord = z.discriminatedUnion("kind", [
     failure: RestoreFailure,
     /** Why a tier is unavailable, such as an `ObjectStoreProblem`, where that is known. */
     problem: z.string().max(63).optional(),
+    /** The higher attempt that has opened the log, where that fenced this one: no number up to it is of any use. */
+    fencedBy: AttemptNumber.optional(),
     message: z.string().max(1024),
     refused: z.array(RefusedSummary).max(4),
   }),

@@ -57,7 +57,7 @@ describe("an edit before the trainer has started", () => {
 describe("an edit to what this version does not do", () => {
   const refused: readonly [string, Fields, string][] = [
     ["NotSupported", { workers: 2, checkpoint: sharedVolume() }, "spec.workers"],
-    ["NotSupported", { nodeLost: { policy: "Fence", afterSeconds: 60 } }, "spec.nodeLost.policy: Fence"],
+    ["NotSupported", { resume: { from: { run: "other", step: 1 } } }, "spec.resume.from.run"],
     [
       "ShellCommand",
       { template: { spec: { containers: [{ name: "trainer", command: ["sh", "-c", "node a.js"] }] } } },

@@ -1,4 +1,4 @@
-import type { TrainingRunStatus } from "../api/status.ts";
+import type { Silence, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { EndedAttempt, Member } from "./cause.ts";
 import { durabilityOf } from "./pod-environment.ts";
@@ -11,10 +11,15 @@ export function endedAttempt(run: TrainingRun, status: TrainingRunStatus, member
     number: entry.number,
     members,
     stop: status.stop?.attempt === entry.number ? status.stop : undefined,
+    silence: silenceOf(status, entry.number),
     entry,
     earlier,
     rules: run.spec.retry.rules,
     noneVerified: run.spec.resume.noneVerified,
     durability: durabilityOf(run),
   };
+}
+
+function silenceOf({ silence, fencedAttempt = 0 }: TrainingRunStatus, attempt: number): Silence | undefined {
+  return attempt <= fencedAttempt && silence?.attempt === attempt ? silence : undefined;
 }

@@ -2,7 +2,7 @@ import type { Instant, ObservedNode, ObservedPod } from "./observed.ts";
 
 /**
  * Whether anything of a pod can still run. `unreported`: the kubelet did not say so, but the node is gone or a
- * person vouches for it; only then may a silent pod be taken for ended (nodeLost: Wait).
+ * person vouches for it; only then may a silent pod be taken for ended under nodeLost: Wait.
  */
 export type PodEnd = Readonly<{ kind: "Alive" }> | Readonly<{ kind: "Ended"; at: Instant; unreported: boolean }>;
 

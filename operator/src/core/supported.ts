@@ -33,11 +33,6 @@ export const limits: readonly Limit[] = [
     instead: "resume from a step of the run itself, {step}",
   },
   {
-    field: "spec.nodeLost.policy: Fence",
-    used: ({ nodeLost }) => nodeLost.policy === "Fence",
-    instead: "write Wait, or leave it out",
-  },
-  {
     field: "spec.deletionPolicy: Delete with checkpoint.volume.claimName",
     used: ({ deletionPolicy, checkpoint }) => deletionPolicy === "Delete" && checkpoint.volume?.claimName !== undefined,
     instead: "write Retain: the claim is not the run's own, so its data stays",
