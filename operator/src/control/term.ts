@@ -5,7 +5,7 @@ import type { ApiClient } from "../kubernetes/client.ts";
 import type { DropReason } from "../kubernetes/event-book.ts";
 import { EventRecorder } from "../kubernetes/event-recorder.ts";
 import { keyOf } from "../kubernetes/kube-object.ts";
-import { sleep } from "../kubernetes/sleep.ts";
+import { aborted, sleep } from "../kubernetes/sleep.ts";
 import { NotLeadingError, type Term } from "../kubernetes/term.ts";
 import { WorkQueue } from "../kubernetes/work-queue.ts";
 import type { AgentClient } from "./agent-client.ts";
@@ -71,7 +71,7 @@ export class RunningTerm {
     this.#parts = parts;
     const { caches, client } = parts;
     this.events = this.#makeRecorder();
-    this.#problems = new Problems({ client, log: options.log, now: () => performance.now() });
+    this.#problems = new Problems({ client, log: options.log });
     this.#probe = this.#makeProbe();
     this.#gate = new SyncGate({ caches, queue: this.queue, log: options.log });
   }
@@ -166,7 +166,7 @@ export class RunningTerm {
     return new Probe({
       targets: () => probedAgents(caches),
       ask: (target, signal) => agents.state(target, signal),
-      wake: (run) => this.queue.add(run),
+      wake: (run, urgency) => this.queue.add(run, urgency),
       onAnswer: async (target, _, signal) => {
         const asked = { run: caches.runs.get(target.run), podUid: target.podUid, now: now() };
         await this.#saves.pass(asked, async () => {
@@ -220,8 +220,3 @@ const flushMs = 200;
 /** A pass is repeated as a whole, and meanwhile its worker serves others; it waits itself only where that is cheaper. */
 const passPatience = { tries: 2, longestPauseMs: 1_000 } as const;
 const passLimitMs = 120_000;
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}

@@ -62,7 +62,7 @@ describe("a change wakes its run", () => {
     const stray = { ...pod(2).metadata, name: "gone-1-0", ownerReferences: [{ ...owner, name: "gone" }] };
     pods.put({ metadata: stray });
     told = [];
-    wakeAll({ runs, pods }, { add: (key) => told.push(key) });
-    expect(told).toEqual(["a/mnist", "a/gone"]);
+    wakeAll({ runs, pods }, { add: (key, urgency) => told.push(`${key} ${urgency}`) });
+    expect(told).toEqual(["a/mnist Patient", "a/gone Patient"]);
   });
 });

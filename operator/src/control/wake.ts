@@ -33,7 +33,8 @@ export function wakeOnChanges(caches: Watched, queue: Pick<WorkQueue, "add" | "f
 
 /** Queues all that the caches hold: every run, and what pods say is their run, since that may be gone. */
 export function wakeAll(caches: Pick<Watched, "runs" | "pods">, queue: Pick<WorkQueue, "add">): void {
-  const wake = (key: string) => queue.add(key);
+  // All at once, and most of them have nothing to do: what happens from now on goes first.
+  const wake = (key: string) => queue.add(key, "Patient");
   for (const run of caches.runs.all()) wake(keyOf(run));
   for (const pod of caches.pods.all()) wakeOwner(pod, wake);
 }
