@@ -115,6 +115,23 @@ describe.each(ways)("on a cluster of %s", (way) => {
     await namesake.remove(limit());
   });
 
+  test("a trainer that does no step any more is stopped, says what held it up, and goes on from its newest checkpoint", async () => {
+    const run = await start("stalled", (manifest) => stallingAt(120, manifest));
+    const seen = await run.waitFor("its end", limit(), hasEnded);
+    expect(conditionOf(seen, "Complete")?.status).toBe("True");
+    const [last, first] = seen.status.attempts;
+    expect(first).toMatchObject({ number: 1, cause: "Stalled", dump: expect.stringContaining("at holdsTheThread (") });
+    expect(last).toMatchObject({ number: 2, cause: "Complete" });
+    expect(last?.resumedFrom?.step).toBeGreaterThanOrEqual(intervalSteps);
+    expect(seen.status.totals).toMatchObject({ stalls: 1, failures: 1, disruptions: 0 });
+    const volume = await findRunVolume(installation.api, seen);
+    const dumps = await readdir(join(volume.directory, "diagnostics"));
+    expect(dumps).toEqual([expect.stringMatching(/^attempt-1-worker-0-step-\d+\.txt$/)]);
+    const { step } = /step-(?<step>\d+)/.exec(dumps[0] ?? "")?.groups ?? {};
+    expect(Number(step)).toBe(first?.lastStep);
+    await run.remove(limit());
+  });
+
   describe("what cannot work says so, starts no loop and loses nothing", () => {
     const trainer = (over: Record<string, unknown>) => (manifest: Manifest) => withTrainer(manifest, over);
     const blocked: readonly [string, (manifest: Manifest) => Manifest, RegExp][] = [
@@ -167,6 +184,24 @@ function withTrainer(manifest: Manifest, over: Readonly<Record<string, unknown>>
     ...manifest,
     spec: { ...spec, template: { ...spec.template, spec: { ...spec.template.spec, containers } } },
   };
+}
+
+/** Spins in a function of its own from about this step on, in the first attempt alone. The shortest watch that the API allows. */
+function stallingAt(step: number, manifest: Manifest): Manifest {
+  const hang = `
+    import { readFileSync } from "node:fs";
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_CONTROL: control } = process.env;
+    function holdsTheThread() { for (;;); }
+    function stepNow() { try { return JSON.parse(readFileSync(control + "/progress.json", "utf8")).step; } catch { return 0; } }
+    if (attempt === "1") setInterval(() => { if (stepNow() >= ${step}) holdsTheThread(); }, 50).unref();`;
+  const module = `data:text/javascript,${encodeURIComponent(hang)}`;
+  const { spec } = manifest;
+  const containers = spec.template.spec.containers.map((container) => ({
+    ...container,
+    args: ["--import", module, ...(Array.isArray(container.args) ? container.args : [])],
+  }));
+  const template = { ...spec.template, spec: { ...spec.template.spec, containers, terminationGracePeriodSeconds: 10 } };
+  return { ...manifest, spec: { ...spec, template, stall: { timeoutSeconds: 30 } } };
 }
 
 function withStorageClass(storageClassName: string): (manifest: Manifest) => Manifest {

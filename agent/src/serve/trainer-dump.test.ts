@@ -1,6 +1,16 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, watch, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
@@ -25,13 +35,14 @@ function pod() {
   return { root, control, variables, environment: readEnvironment(AgentEnvironment, variables) };
 }
 
-/** Writes the dump as soon as it is asked for, as the SDK's thread does. */
-function answering(control: string, text: string): void {
+/** Puts an answer in place as soon as one is asked for, as the SDK's thread does. */
+function answering(control: string, answer: string | ((path: string) => void)): void {
+  const make = typeof answer === "string" ? (path: string) => writeFileSync(path, answer) : answer;
   const watcher = watch(control, () => {
     if (!existsSync(join(control, "dump-request"))) return;
     watcher.close();
     rmSync(join(control, "dump-request"), { force: true });
-    writeFileSync(join(control, "dump.new"), text);
+    make(join(control, "dump.new"));
     renameSync(join(control, "dump.new"), join(control, "dump"));
   });
   onTestFinished(() => watcher.close());
@@ -69,8 +80,9 @@ test("an answer to an earlier request is none to this one", async () => {
 test("the keys of the object store are not told, whatever the trainer links to them", async () => {
   const { root, control, environment } = pod();
   writeFileSync(join(root, "secretAccessKey"), "the very secret");
-  symlinkSync(join(root, "secretAccessKey"), join(control, "dump"));
+  answering(control, (path) => symlinkSync(join(root, "secretAccessKey"), path));
   expect(await askForDump(environment, brief)).toMatch(/^No answer/);
+  expect(readlinkSync(join(control, "dump"))).toBe(join(root, "secretAccessKey"));
 });
 
 test("a pipe in the place of an answer is not waited for", async () => {

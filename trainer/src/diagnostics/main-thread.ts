@@ -7,6 +7,9 @@ export type MainThread =
   | { readonly kind: "Idle" }
   | { readonly kind: "Blocked" };
 
+/** A script may be its own address, whole. */
+const longestUrl = 160;
+
 /** Asked of the thread while it is paused: cheap, and of nothing that waits for another thread. */
 const factsExpression = `JSON.stringify({
   waitsFor: globalThis.process.getActiveResourcesInfo(),
@@ -55,8 +58,8 @@ function factsAt(session: Session, { callFrames: [top] }: Debugger.PausedEventDa
 }
 
 function describeFrame({ functionName, location }: Debugger.CallFrame, urls: ReadonlyMap<string, string>): string {
-  const url = urls.get(location.scriptId) ?? "";
-  const at = `${url === "" ? "script" : url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`;
+  const url = urls.get(location.scriptId) || "script";
+  const at = `${url.length > longestUrl ? `${url.slice(0, longestUrl)}…` : url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`;
   return functionName === "" ? at : `${functionName} (${at})`;
 }
 
