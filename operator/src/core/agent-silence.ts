@@ -17,8 +17,8 @@ export function heardAt(
   if (report !== undefined) return report.heardAt ?? null;
   const { startedAt } = pod.trainer;
   if (startedAt === null || (hasTrained && askingSince === undefined)) return null;
-  // By the node's clock, which may be off: not before there was the pod, and not later than now.
-  const began = Math.min(now, Math.max(pod.createdAt, startedAt));
+  // By the node's clock: where that is off, it is since there was the pod.
+  const began = startedAt > now ? pod.createdAt : Math.max(pod.createdAt, startedAt);
   return Math.max(began, askingSince ?? began);
 }
 

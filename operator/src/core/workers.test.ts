@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { condition, decideOn, kinds, living } from "../../test/observed-builder.ts";
+import { condition, decideOn, kinds, living, observedWith } from "../../test/observed-builder.ts";
 import { podWith, running } from "../../test/pod-builder.ts";
 import { type Fields, start } from "../../test/run-builder.ts";
+import { settings } from "../../test/world.ts";
+import { creations } from "./creation.ts";
 import type { CreateRefusal, ObservedPod } from "./observed.ts";
 
 const volume = { claimTemplate: { accessModes: ["ReadWriteMany"], resources: { requests: { storage: "1Gi" } } } };
@@ -53,6 +55,14 @@ describe("a gang of which only some pods have come to be", () => {
     expect(kinds(decision)).not.toContain("CreatePod");
     const twin = decideOn({ run, pods: [podOf(0), podOf(2), podOf(1, "pod-9")], gone: ["pod-1"] });
     expect(twin.actions).toMatchObject([{ kind: "DeletePod", uid: "pod-9" }]);
+  });
+
+  test("is given one pod for each worker as it begins", () => {
+    const run = gang([]);
+    const [entry] = run.status.attempts ?? [];
+    if (entry === undefined) throw new Error("The run of the test has an attempt");
+    const made = creations(observedWith({ run }), { status: run.status, entry, settings });
+    expect(made.map((action) => (action.kind === "CreatePod" ? action.worker : action.kind))).toEqual([0, 1, 2]);
   });
 
   test("is as large as it was when it began, whatever is edited", () => {
