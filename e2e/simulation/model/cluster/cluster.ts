@@ -1,0 +1,164 @@
+import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
+import { ClaimProtection } from "../api/claim-protection.ts";
+import { Collector } from "../api/collector.ts";
+import type { ControllerOptions } from "../api/errands.ts";
+import { NamespaceEnd } from "../api/namespace-end.ts";
+import { fieldsOf, listOf, type StoredObject, timestamp } from "../api/object.ts";
+import { evictPod } from "../api/pod-requests.ts";
+import type { Disk } from "../disk/disk.ts";
+import type { ClusterParts } from "./cluster-parts.ts";
+import { Kubelet } from "./kubelet.ts";
+import type { KubeletHome } from "./kubelet-home.ts";
+import { Machine } from "./machine.ts";
+import { NodeController } from "./node-controller.ts";
+import type { PodLife } from "./pod-life.ts";
+import { PodScheduler } from "./pod-scheduler.ts";
+import { Volumes } from "./volumes.ts";
+
+/** What a cluster is made of. */
+export type ClusterOptions = ClusterParts &
+  Pick<KubeletHome, "programOf" | "onlooker" | "secretDisk"> &
+  Readonly<{
+    nodes: readonly Readonly<{ name: string; skewMs: number }>[];
+    podsPerNode: number;
+    makeDisk: (kind: "Local" | "Network") => Disk;
+  }>;
+
+const user = { role: "User", name: "somebody" } as const;
+
+/** Machines, and the controllers of a cluster that the product does not bring along. */
+export class Cluster {
+  readonly machines: readonly Machine[];
+  readonly volumes: Volumes;
+  readonly nodes: NodeController;
+  readonly #parts: ClusterOptions;
+  readonly #kubelets: ReadonlyMap<Machine, Kubelet>;
+
+  constructor(options: ClusterOptions) {
+    this.#parts = options;
+    const { scheduler, api, podsPerNode, makeDisk } = options;
+    this.machines = options.nodes.map((node, index) => new Machine(scheduler, { ...node, number: index + 1 }));
+    this.volumes = new Volumes(options, (isShared) => makeDisk(isShared ? "Network" : "Local"));
+    new PodScheduler(options, { volumes: this.volumes, podsPerNode });
+    this.nodes = new NodeController(options, this.volumes);
+    new Collector(api, this.#controller("garbage-collector"));
+    new ClaimProtection(api, this.#controller("claim-protection"));
+    new NamespaceEnd(api, this.#controller("namespace-end"));
+    this.#kubelets = new Map(this.machines.map((machine) => [machine, this.#kubelet(machine)]));
+    for (const machine of this.machines) this.nodes.register(machine);
+  }
+
+  /** The machine of a name. */
+  machine(name: string): Machine {
+    const found = this.machines.find((machine) => machine.name === name);
+    if (found === undefined) throw new Error(`Cannot find the node ${name}: there are ${this.machines.length} others`);
+    return found;
+  }
+
+  /** The kubelet of a machine. */
+  kubelet(machine: Machine): Kubelet {
+    const found = this.#kubelets.get(machine);
+    if (found === undefined) throw new Error(`Cannot find the kubelet of ${machine.name}`);
+    return found;
+  }
+
+  /** The pod as it is on its node, whatever the API server says of it. */
+  life(pod: StoredObject): PodLife | undefined {
+    const { nodeName } = fieldsOf(pod.spec);
+    const machine = this.machines.find(({ name }) => name === nodeName);
+    return machine === undefined ? undefined : this.kubelet(machine).life(pod.metadata.uid);
+  }
+
+  /** Evicts a pod by the Eviction API. */
+  evict({ metadata: { namespace = "", name, uid } }: StoredObject): void {
+    const { api, acting, scheduler } = this.#parts;
+    const body = { deleteOptions: { preconditions: { uid } } };
+    acting.by(user, () => evictPod(api, { namespace, name }, body, scheduler.epochMs + scheduler.now));
+  }
+
+  /** The scheduler takes a pod off its node for one of higher priority. */
+  preempt({ metadata: { namespace = "", name, uid } }: StoredObject): void {
+    const { api, acting, scheduler } = this.#parts;
+    const target = { resource: pods, namespace, name };
+    const current = api.get(target).object;
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "PreemptionByScheduler",
+      message: "default-scheduler: preempting to accommodate a higher priority pod",
+      lastTransitionTime: timestamp(scheduler.epochMs + scheduler.now),
+    };
+    const others = listOf(fieldsOf(current.status).conditions).filter((each) => fieldsOf(each).type !== condition.type);
+    const patch = { metadata: { uid }, status: { conditions: [...others, condition] } };
+    acting.by({ role: "Scheduler", name: "default-scheduler" }, () => {
+      api.patch({ ...target, subresource: "status" }, "application/merge-patch+json", patch);
+      api.remove(target, { uid });
+    });
+  }
+
+  /** Deletes a pod as a person does: with its grace period, or at once by force. */
+  deletePod(
+    { metadata: { namespace, name, uid } }: StoredObject,
+    how: Readonly<{ gracePeriodSeconds?: number }>,
+  ): void {
+    const { api, acting } = this.#parts;
+    acting.by(user, () => api.remove({ resource: pods, namespace, name }, { uid, ...how }));
+  }
+
+  /** Nothing gets from the machine to the rest of the cluster, or back; what runs on it goes on. */
+  cutOff(machine: Machine): void {
+    machine.cutOff();
+    this.nodes.watchOver(machine);
+  }
+
+  /** Everything on the machine stands still. */
+  freeze(machine: Machine): void {
+    machine.freeze();
+    this.nodes.watchOver(machine);
+  }
+
+  /** The machine runs, and is connected, again. */
+  bringBack(machine: Machine): void {
+    if (machine.state === "Off") this.kubelet(machine).forgetAll();
+    machine.connect();
+    machine.thaw();
+    machine.boot();
+    this.nodes.heard(machine);
+    this.kubelet(machine).catchUp();
+  }
+
+  /** The machine stands again under its name, whatever became of it: it runs, is connected, and is in the cluster. */
+  renew(name: string): void {
+    const machine = this.machine(name);
+    this.bringBack(machine);
+  }
+
+  /** The machine loses its power: nothing that ran on it has heard of it. */
+  cutPower(machine: Machine): void {
+    machine.cutPower();
+    this.nodes.watchOver(machine);
+  }
+
+  #kubelet(machine: Machine): Kubelet {
+    const { makeDisk, scheduler, ...parts } = this.#parts;
+    return new Kubelet({
+      ...parts,
+      scheduler,
+      machine,
+      actor: { role: "Kubelet", name: machine.name },
+      volumes: this.volumes,
+      makeDisk: () => makeDisk("Local"),
+      now: () => scheduler.now,
+    });
+  }
+
+  #controller(name: string): ControllerOptions {
+    const { scheduler, acting, delays } = this.#parts;
+    return {
+      defer: (delayMs, run, kind) => {
+        scheduler.after(scheduler.world, delayMs, () => acting.by({ role: "Controller", name }, run), kind);
+      },
+      delayMs: () => delays.ms("hear", name),
+    };
+  }
+}

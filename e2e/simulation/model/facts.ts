@@ -1,0 +1,164 @@
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
+import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { parseDirectoryName } from "@trainingrun/checkpoint/directory-name.ts";
+import { manifestName } from "@trainingrun/checkpoint/file-path.ts";
+import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
+import { parseRecordName } from "@trainingrun/checkpoint/store/log-names.ts";
+import { agentName, claimVolumeName, restoreName, scratchVolumeName } from "@trainingrun/operator/api/template.ts";
+import type { FileWitness } from "../host/files-access.ts";
+import type { History, PodPart, StoreName } from "../judge/history.ts";
+import { fieldsOf } from "./api/object.ts";
+import type { Onlooker } from "./cluster/kubelet-home.ts";
+import type { Disk } from "./disk/disk.ts";
+import type { Inode } from "./disk/inode.ts";
+
+const checkpoints = "/trainingrun/checkpoints/";
+const data = `${checkpoints}data/`;
+const control = "/trainingrun/control/";
+const own = "/trainingrun/";
+const changing: readonly string[] = ["link", "rename", "unlink", "mkdir", "symlink"];
+
+type Seen = Parameters<Onlooker>[0];
+/** Reads out of what the processes of pods do to their files, and say to operators, what the judge wants to know of it. */
+export class Facts {
+  readonly #history: History;
+  /** Whose agent listens, or listened last, at an address. */
+  readonly #agents = new Map<string, Seen>();
+  /** What an agent has opened of a checkpoint, to read it back. */
+  readonly #read = new Map<string, Set<string>>();
+  /** The file under each number of a log, as far as it has been told. */
+  readonly #records = new Map<string, Inode>();
+  /** What a trainer had in memory as it began its save. */
+  readonly #saving = new Map<string, Readonly<{ step: number; content: string }>>();
+
+  constructor(history: History) {
+    this.#history = history;
+  }
+
+  /** A trainer begins to save. */
+  saving(part: PodPart, what: Readonly<{ step: number; content: string }>): void {
+    this.#saving.set(part.pod, what);
+  }
+
+  /** Looks at what one process does to its files. */
+  watch(seen: Seen): FileWitness {
+    if (seen.container === agentName) this.#agents.set(seen.address, seen);
+    return (phase, { call, path }) => {
+      if (phase === "before" || path === null) return;
+      if (call === "open" && path.startsWith(data)) this.#opened(seen, path.slice(data.length));
+      if (!changing.includes(call)) return;
+      if (path.startsWith(checkpoints)) this.#inStore(seen, { call, name: path.slice(checkpoints.length) });
+      else if (path === `${control}${controlFiles.restored}`) this.#handedOver(seen);
+      else if (!path.startsWith(own) && path !== own.slice(0, -1)) {
+        this.#history.note({ kind: "Trespass", ...seen.part, path });
+      }
+    };
+  }
+
+  /** An agent has answered an operator. */
+  agentAnswered(
+    address: string,
+    { operator, ...asked }: Readonly<{ operator: string; askedRun: string; askedPod: string; taken: boolean }>,
+  ): void {
+    const agent = this.#agents.get(address);
+    if (agent === undefined) return;
+    this.#history.note({ kind: "AgentAnswered", ...agent.part, by: { role: "Operator", name: operator }, ...asked });
+  }
+
+  /** Whoever has opened all of a checkpoint's files and is not its writer's program has read it back. */
+  #opened(seen: Seen, name: string): void {
+    const { store, part, container, volumes } = seen;
+    const disk = volumes.get(claimVolumeName)?.disk;
+    const [directory = "", file] = name.split("/");
+    const isReader = container === agentName || container === restoreName;
+    if (!isReader || file === undefined || disk === undefined || parseDirectoryName(directory) === null) return;
+    const inode = inodeAt(disk, `${seen.below}data/${directory}`);
+    if (inode?.kind !== "directory") return;
+    const key = `${part.pod} ${directory}`;
+    const read = this.#read.get(key) ?? new Set();
+    this.#read.set(key, read);
+    const isNew = !read.has(file);
+    read.add(file);
+    if (!isNew || [...inode.seen.keys()].some((each) => !read.has(each))) return;
+    const manifest = inode.seen.get(manifestName);
+    const { digest, step } = manifest?.kind === "file" ? fieldsOf(jsonOf(manifest.content.seen)) : {};
+    if (typeof digest !== "string" || typeof step !== "number") return;
+    this.#history.note({ kind: "Verified", ...part, store, step, digest });
+  }
+
+  #inStore(seen: Seen, { call, name }: { call: string; name: string }): void {
+    const { store, part } = seen;
+    const disk = seen.volumes.get(claimVolumeName)?.disk;
+    if (disk === undefined) return;
+    const [folder, first = "", second] = name.split("/");
+    const found = inodeAt(disk, `${seen.below}${name}`);
+    if (folder === "log" && second === undefined) this.#inLog({ store, part }, { call, name: first, found });
+    if (folder !== "data") return;
+    if (second === manifestName && call === "rename" && found !== null) this.#sealed({ store, part }, found);
+    const removed = /^\.trash-(step-\d+-a\d+)-/.exec(first)?.[1] ?? (call === "unlink" ? first : undefined);
+    const isRenamed = second === undefined && call === "rename";
+    if (removed === undefined || !(isRenamed || (call === "unlink" && /^step-/.test(first)))) return;
+    // A checkpoint that is repaired makes way for its like.
+    const others = inodeAt(disk, `${seen.below}data`);
+    const isReplaced = others?.kind === "directory" && [...others.seen.keys()].some((each) => isFor(each, removed));
+    if (!isReplaced) this.#history.note({ kind: "Removed", store, run: part.run, directory: removed, by: part });
+  }
+
+  #inLog(
+    { store, part }: Readonly<{ store: StoreName; part: PodPart }>,
+    { call, name, found }: Readonly<{ call: string; name: string; found: Inode | null }>,
+  ): void {
+    const number = parseRecordName(name);
+    if (number === null) return;
+    const key = `${store} ${part.run} ${number}`;
+    if (call === "unlink" && found === null && this.#records.delete(key)) {
+      this.#history.note({ kind: "RecordsGone", store, run: part.run, numbers: [number], why: "Pruned" });
+    }
+    // Written once more, with the same bytes.
+    if (call === "rename" && found !== null && this.#records.has(key)) this.#records.set(key, found);
+    if (call !== "link" || found?.kind !== "file" || this.#records.get(key) === found) return;
+    this.#records.set(key, found);
+    const read = parseRecord(number, found.content.seen.slice());
+    if (!("record" in read)) return;
+    this.#history.note({ kind: "Record", store, run: part.run, number, record: read.record, by: part });
+  }
+
+  #sealed({ store, part }: Readonly<{ store: StoreName; part: PodPart }>, manifest: Inode): void {
+    const saving = this.#saving.get(part.pod);
+    if (saving === undefined || manifest.kind !== "file") return;
+    const { digest, step } = fieldsOf(jsonOf(manifest.content.seen));
+    if (typeof digest !== "string" || step !== saving.step) return;
+    this.#history.note({ kind: "Sealed", ...part, store, digest, ...saving });
+  }
+
+  #handedOver({ part, store, volumes }: Seen): void {
+    const disk = volumes.get(scratchVolumeName)?.disk;
+    const file = disk === undefined ? null : inodeAt(disk, `control/${controlFiles.restored}`);
+    if (file?.kind !== "file") return;
+    const resume = Restored.safeParse(jsonOf(file.content.seen)).data?.resume;
+    if (resume === undefined) return;
+    const from = resume === null ? null : { step: resume.step, digest: resume.digest };
+    this.#history.note({ kind: "Restored", ...part, store, resume: from });
+  }
+}
+
+/** What lies under a path of a disk, faults or not. */
+export function inodeAt(disk: Disk, path: string): Inode | null {
+  let at: Inode | undefined = disk.root;
+  for (const name of path.split("/").filter(Boolean)) at = at?.kind === "directory" ? at.seen.get(name) : undefined;
+  return at ?? null;
+}
+
+function isFor(name: string, directory: string): boolean {
+  return name.startsWith(".settling-") && name.endsWith(`-${directory}`);
+}
+
+/** Undefined where it is no JSON: a fault may have got at it. */
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

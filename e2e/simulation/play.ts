@@ -1,0 +1,187 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { minGraceSeconds } from "@trainingrun/operator/api/template.ts";
+import { parse } from "yaml";
+import { activeResources, leakedSince } from "./host/leaks.ts";
+import type { Expected } from "./judge/expected.ts";
+import type { History } from "./judge/history.ts";
+import { type Fields, fieldsOf, isFields, listOf, type StoredObject } from "./model/api/object.ts";
+import { trainingRunKind } from "./model/api/run-kind.ts";
+import { FaultActs } from "./model/fault-acts.ts";
+import { lookAtBucket, lookAtVolumes } from "./model/final-look.ts";
+import { PlayWorld } from "./model/play-world.ts";
+import { weightsAfter } from "./model/trainer/weights.ts";
+import { drawPlan, type Plan } from "./plan/draw.ts";
+import { expectedOfPlan, healingOf } from "./plan/heal.ts";
+
+/** What a run has come to. */
+export type RunEnd = Readonly<{ name: string; state: string; attempts: number; step: number; conditions: string }>;
+
+/** What came of a play. */
+export type Played = Readonly<{
+  /** Of everything that happened: equal for equal plans, in any Node. */
+  hash: string;
+  /** When all runs had come to their ends; null where some have not. */
+  endedMs: number | null;
+  virtualMs: number;
+  runs: readonly RunEnd[];
+  /** Writes of operators while nothing happened any more. */
+  writesInQuiet: number;
+  /** What was left of the real machine: nothing, or real time has leaked in. */
+  leaked: readonly string[];
+  lines: readonly string[];
+  history: History;
+  /** What the history is to be held against. */
+  expected: Expected;
+}>;
+
+/** How long runs may take to come to their ends once nothing stands in their way, and how long everything must be quiet. */
+export type Patience = Readonly<{ healMs: number; quietMs: number }>;
+
+const defaultPatience: Patience = { healMs: 60 * 60_000, quietMs: 11 * 60_000 };
+/** What an end brings with it, such as taking the pods' finalizers off, is no disquiet. */
+const settleMs = 30_000;
+/** The operator's own promises, which no plan changes. */
+const limits = { requests: { perSecond: 50, burst: 100 }, lease: null, blindMs: 60_000, lagSeconds: 60 } as const;
+const definitionPath = join(import.meta.dirname, "../../crds/trainingrun.dev_trainingruns.yaml");
+const runKind = trainingRunKind(readDefinition());
+let devices = 0;
+
+/** The plan of a seed, without what there is no model of; a calm one has no faults, and programs that do their work. */
+export function planOf(seed: number, { isCalm = false }: { isCalm?: boolean } = {}): Plan {
+  const plan = drawPlan(seed);
+  const runs = plan.scenario.runs.map((run) => ({
+    ...run,
+    graceSeconds: Math.max(run.graceSeconds, minGraceSeconds),
+    nodeLost: { policy: "Wait" } as const,
+    ...(isCalm ? { program: calmProgram } : {}),
+  }));
+  const faults = isCalm ? [] : plan.faults.filter(({ kind }) => FaultActs.kinds.includes(kind));
+  // A store refuses what was signed a quarter of an hour off, so that such a node can never train from it.
+  const share = runs.some(({ hasBucket }) => hasBucket) ? storeSkewShare : 1;
+  const skews = Object.entries(plan.scenario.skewsMs).map(
+    ([who, skewMs]) => [who, Math.round(skewMs * share)] as const,
+  );
+  const { share: often, longestMs } = plan.scenario.noise;
+  const noise = { share: often, longestMs: Math.min(longestMs, mostNoiseMs / Math.max(often, 0.01)) };
+  const scenario = { ...plan.scenario, operators: 1 as const, runs, noise, skewsMs: Object.fromEntries(skews) };
+  return { ...plan, faults, scenario };
+}
+
+/** By a call: a save is some sixty of them, and should not take minutes. */
+const mostNoiseMs = 10;
+/** Of an hour: two clocks are twelve minutes apart at most. */
+const storeSkewShare = 0.1;
+
+const calmProgram = { onStop: "Saves", crashesAt: [], poison: null } as const;
+
+/** Plays a plan: faults for a while, then none, until every run has come to its end, and then a while of quiet. */
+export async function play(
+  plan: Plan,
+  { keep = 0, patience = defaultPatience }: { keep?: number; patience?: Patience } = {},
+): Promise<Played> {
+  const before = activeResources();
+  const { seed, scenario, chaosMs } = plan;
+  const nextDevice = () => {
+    devices += 1;
+    return devices;
+  };
+  const world = new PlayWorld({ seed, scenario, keep, runKind, nextDevice });
+  const { scheduler, history } = world;
+  const acts = new FaultActs(world, plan);
+  const unended = watchEnds(world, plan);
+  const writes = countWrites(world);
+  for (let index = 0; index < scenario.operators; index += 1) acts.startOperator(index);
+  for (const { name, appearsAtMs } of scenario.runs) {
+    scheduler.after(scheduler.world, appearsAtMs, () => void world.createRun(name));
+  }
+  acts.arm();
+  history.note({ kind: "Part", part: "Chaos" });
+  if (plan.faults.length > 0) await scheduler.stepUntil(() => false, { untilMs: chaosMs });
+  history.note({ kind: "Part", part: "Heal" });
+  await inWorld(world, () => acts.heal(healingOf(plan)));
+  const hasEnded = await scheduler.stepUntil(() => unended.size === 0, { untilMs: scheduler.now + patience.healMs });
+  const endedMs = hasEnded ? scheduler.now : null;
+  await scheduler.stepUntil(() => false, { untilMs: scheduler.now + settleMs });
+  history.note({ kind: "Part", part: "Quiet" });
+  const written = writes.count;
+  await scheduler.stepUntil(() => false, { untilMs: scheduler.now + patience.quietMs });
+  const writesInQuiet = writes.count - written;
+  await lookAtVolumes(world);
+  const inBucket = scenario.runs.filter(({ hasBucket }) => hasBucket);
+  await lookAtBucket(
+    world,
+    inBucket.flatMap(({ name }) => world.run(name)?.metadata.uid ?? []),
+  );
+  history.note({ kind: "Part", part: "End" });
+  acts.end();
+  const finals = scenario.runs.map(({ name, targetStep }): [string, string] => {
+    return [name, weightsAfter(world.run(name)?.metadata.uid ?? "", targetStep)];
+  });
+  return {
+    hash: scheduler.trace.hash,
+    endedMs,
+    virtualMs: scheduler.now,
+    runs: scenario.runs.map(({ name }) => endOf(name, world.run(name))),
+    writesInQuiet,
+    leaked: leakedSince(before),
+    lines: scheduler.trace.lines,
+    history,
+    expected: expectedOfPlan(plan, { limits, finals: new Map(finals) }),
+  };
+}
+
+/** The runs that have not come to the ends that their plan has for them. */
+function watchEnds(world: PlayWorld, plan: Plan): ReadonlySet<string> {
+  const { runs } = expectedOfPlan(plan, { limits, finals: new Map() });
+  const wanted = new Map(runs.map(({ name, end }) => [name, end]));
+  const unended = new Set(wanted.keys());
+  world.api.store.listen(({ plural }, { object, type }) => {
+    if (plural !== world.runs.plural) return;
+    const { name } = object.metadata;
+    const state = type === "DELETED" ? "Deleted" : stateOf(object);
+    if (state === wanted.get(name)) unended.delete(name);
+    else unended.add(name);
+  });
+  return unended;
+}
+
+function countWrites(world: PlayWorld): Readonly<{ count: number }> {
+  const writes = { count: 0 };
+  world.api.store.listen(() => {
+    if (world.acting.actor.role === "Operator") writes.count += 1;
+  });
+  return writes;
+}
+
+/** Lets something happen as an event of the world, at once. */
+async function inWorld({ scheduler }: PlayWorld, act: () => void): Promise<void> {
+  let isDone = false;
+  scheduler.after(scheduler.world, 0, () => {
+    act();
+    isDone = true;
+  });
+  await scheduler.stepUntil(() => isDone, { untilMs: scheduler.now });
+}
+
+function endOf(name: string, run: StoredObject | undefined): RunEnd {
+  const { attempt, latestVerified, conditions } = fieldsOf(run?.status);
+  const said = listOf(conditions).map(fieldsOf);
+  return {
+    name,
+    state: run === undefined ? "Deleted" : stateOf(run),
+    attempts: Number(attempt ?? 0),
+    step: Number(fieldsOf(latestVerified).step ?? 0),
+    conditions: said.map(({ type, status, reason, message }) => `${type}=${status} ${reason}: ${message}`).join("\n"),
+  };
+}
+
+function stateOf(run: StoredObject): string {
+  return String(fieldsOf(run.status).state ?? "");
+}
+
+function readDefinition(): Fields {
+  const read: unknown = parse(readFileSync(definitionPath, "utf8"));
+  if (!isFields(read)) throw new Error(`Cannot read ${definitionPath} because it holds no object`);
+  return read;
+}

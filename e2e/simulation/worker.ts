@@ -1,0 +1,37 @@
+import { createInterface } from "node:readline";
+import { fileReplacements } from "./host/files.ts";
+import { installHost } from "./host/install.ts";
+import type { Judgement } from "./judge/oracle.ts";
+import type { Played } from "./play.ts";
+
+/** One play that a worker is asked for, as a line of JSON. */
+export type Asked = Readonly<{ seed: number; isCalm: boolean }>;
+
+/** What it answers, as a line of JSON. */
+export type Answer = Readonly<{ asked: Asked; cpuMs: number }> &
+  Readonly<
+    (Omit<Played, "history" | "expected" | "lines"> & { events: number; judgement: Judgement }) | { error: string }
+  >;
+
+// The host first, then what is played on it: a module that took Node's functions before would keep the real ones.
+installHost({ models: fileReplacements() });
+const { play, planOf } = await import("./play.ts");
+const { judge } = await import("./judge/oracle.ts");
+const { allChecks } = await import("./judge/checks.ts");
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked: Asked = JSON.parse(line);
+  const before = process.cpuUsage();
+  const said = await playOne(asked);
+  const { user, system } = process.cpuUsage(before);
+  process.stdout.write(`${JSON.stringify({ asked, cpuMs: (user + system) / 1_000, ...said })}\n`);
+}
+
+async function playOne({ seed, isCalm }: Asked) {
+  try {
+    const { history, expected, lines: _, ...played } = await play(planOf(seed, { isCalm }));
+    return { ...played, events: history.events.length, judgement: judge(history, expected, allChecks) };
+  } catch (error) {
+    return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
