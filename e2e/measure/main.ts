@@ -5,6 +5,7 @@ import { exactness } from "./exactness.ts";
 import { failover } from "./failover.ts";
 import { mirror } from "./mirror.ts";
 import { nodeLoss } from "./node-loss.ts";
+import { planted } from "./planted.ts";
 import { powerLoss } from "./power-loss.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
@@ -24,6 +25,7 @@ const measurements: readonly Measurement[] = [
   attacks,
   crashGrid,
   powerLoss,
+  planted,
   failover,
 ];
 

@@ -1,0 +1,149 @@
+import type { PlantedBug } from "./catalogue.ts";
+
+/** Mistakes of the checkpoint library and the agent: in the log, in what is resumed from, kept and mirrored, and in bytes. */
+export const storageMistakes: readonly PlantedBug[] = [
+  {
+    patch: "bytes-not-synced.patch",
+    mistake: "a file gets its name before its bytes are durable",
+    catcher: {
+      kind: "Test",
+      file: "e2e/simulation/host/files-store.test.ts",
+      title: "cut off anywhere, leaves the previous state or the new one, whole",
+    },
+  },
+  {
+    patch: "names-not-synced.patch",
+    mistake: "a record counts before its name is durable",
+    catcher: {
+      kind: "Test",
+      file: "e2e/simulation/host/files-store.test.ts",
+      title: "cut off anywhere, leaves the previous state or the new one, whole",
+    },
+  },
+  {
+    patch: "published-before-durable.patch",
+    mistake: "a checkpoint gets its name before the names within it are durable",
+    catcher: {
+      kind: "Test",
+      file: "e2e/simulation/host/files-store.test.ts",
+      title: "cut off anywhere, leaves the previous state or the new one, whole",
+    },
+  },
+  {
+    patch: "taken-number-is-an-error.patch",
+    mistake: "a number that another took fails the append",
+    catcher: { kind: "Test", file: "checkpoint/src/log/append.test.ts", title: "gives 20 racing tasks 20 numbers" },
+  },
+  {
+    patch: "lost-reply-not-known-again.patch",
+    mistake: "a record whose reply was lost is taken for another writer's",
+    catcher: { kind: "Test", file: "checkpoint/src/log/append.test.ts", title: "counts a lost reply as success" },
+  },
+  {
+    patch: "append-not-confirmed.patch",
+    mistake: "a number that was free counts as won, though a pruning had freed it",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/log/append.test.ts",
+      title: "finds out that it slept through a pruning",
+    },
+  },
+  {
+    patch: "fence-too-low.patch",
+    mistake: "the attempt right below the open one may still write",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/log/fold.test.ts",
+      title: "is one history: no record counts after a higher open",
+    },
+  },
+  {
+    patch: "attempt-opened-twice.patch",
+    mistake: "two pods may open one attempt",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/log/fold.test.ts",
+      title: "an attempt is opened by one pod: the second is void",
+    },
+  },
+  {
+    patch: "open-before-verification.patch",
+    mistake: "the newest checkpoint is resumed from although it does not verify",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/restore.test.ts",
+      title: "refuses a damaged checkpoint by name, takes the one before",
+    },
+  },
+  {
+    patch: "unreadable-tier-is-empty.patch",
+    mistake: "a tier that cannot be read counts as empty",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/restore.test.ts",
+      title: "does not take a tier that cannot be read for an empty one",
+    },
+  },
+  {
+    patch: "step-0-when-none-verifies.patch",
+    mistake: "a run of which nothing verifies begins again at step 0",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/restore.test.ts",
+      title: "never begins again at step 0 by itself when nothing verifies",
+    },
+  },
+  {
+    patch: "fenced-agent-prunes-on.patch",
+    mistake: "an agent whose attempt was overtaken goes on removing what it had given a tombstone",
+    catcher: { kind: "Test", file: "checkpoint/src/prune.test.ts", title: "pruning" },
+  },
+  {
+    patch: "one-newer-is-enough.patch",
+    mistake: "a checkpoint may go as soon as one newer one is verified",
+    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+  },
+  {
+    patch: "base-not-kept.patch",
+    mistake: "retention wants to remove the base of the last open",
+    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+  },
+  {
+    patch: "evidence-removed.patch",
+    mistake: "a refused checkpoint is removed before its day as evidence is over",
+    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+  },
+  {
+    patch: "refused-resumed-from.patch",
+    mistake: "a checkpoint that was refused is a candidate again",
+    catcher: { kind: "Test", file: "checkpoint/src/log/fold.test.ts", title: "what a log says" },
+  },
+  {
+    patch: "oldest-first.patch",
+    mistake: "a resume takes the oldest checkpoint of its lineage",
+    catcher: { kind: "Test", file: "checkpoint/src/candidates.test.ts", title: "candidates for a resume" },
+  },
+  {
+    patch: "half-upload-counts.patch",
+    mistake: "an upload that was cut off counts as mirrored",
+    catcher: { kind: "Test", file: "checkpoint/src/tiers/mirror.test.ts", title: "What is mirrored already" },
+  },
+  {
+    patch: "done-without-reading-back.patch",
+    mistake: "the final checkpoint counts as final without having been read back",
+    catcher: {
+      kind: "Test",
+      file: "checkpoint/src/save.test.ts",
+      title: "reads the final checkpoint back first, and takes none that does not match",
+    },
+  },
+  {
+    patch: "termination-record-too-long.patch",
+    mistake: "the agent's last word is longer than a kubelet lets through",
+    catcher: {
+      kind: "Test",
+      file: "agent/src/record-size.test.ts",
+      title: "messages of refusals go first, metrics of the newest checkpoint last",
+    },
+  },
+];
