@@ -1,7 +1,7 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { Decision, RunEvent } from "../core/decision.ts";
 import type { Observed } from "../core/observed.ts";
-import { isConflict, isNotFound, isRefusal, isUnauthorized } from "../kubernetes/api-error.ts";
+import { isBeyondOurRights, isConflict, isNotFound, isRefusal } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
 import type { EventSink } from "../kubernetes/event-recorder.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
@@ -106,7 +106,7 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
 /** Publishes what the pass has made true, and what the API server would not have. */
 function tell(applied: Applied, { raw, decision }: Pass, place: Place): void {
   const { status, done, stopped } = applied;
-  if (status.kind !== "Whole" && !isUnauthorized(status.refusal)) {
+  if (status.kind !== "Whole" && !isBeyondOurRights(status.refusal)) {
     const event = { type: "Warning", reason: "StatusRefused", message: refusalWords(status) } as const;
     publish(event, raw, place);
   }
@@ -120,7 +120,7 @@ function tell(applied: Applied, { raw, decision }: Pass, place: Place): void {
 
 function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): PassOutcome {
   if (status.kind === "Refused") {
-    if (isUnauthorized(status.refusal)) throw status.refusal;
+    if (isBeyondOurRights(status.refusal)) throw status.refusal;
     return { kind: "Again", why: refusalWords(status) };
   }
   if (stopped?.refusal !== undefined) {

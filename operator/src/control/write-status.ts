@@ -1,5 +1,5 @@
 import type { TrainingRunStatus } from "../api/status.ts";
-import { type ApiError, isRefusal, isUnauthorized } from "../kubernetes/api-error.ts";
+import { type ApiError, isBeyondOurRights, isRefusal } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { mergePatchOf } from "../kubernetes/merge-patch.ts";
@@ -47,7 +47,7 @@ export async function writeStatus(
   if (whole.kind === "Taken") return { kind: "Whole", raw: whole.raw };
   const { refusal } = whole;
   // Its words are not what was refused.
-  if (isUnauthorized(refusal)) return { kind: "Refused", raw, refusal };
+  if (isBeyondOurRights(refusal)) return { kind: "Refused", raw, refusal };
   const named = namedFields(refusal);
   for (const fields of [named, [...new Set([...named, ...reducibleFields])]]) {
     if (fields.length === 0) continue;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ApiError, isConflict, isRefusal, isUnauthorized, NoAnswerError } from "./api-error.ts";
+import { ApiError, isBeyondOurRights, isConflict, isRefusal, NoAnswerError } from "./api-error.ts";
 import { pods } from "./resource.ts";
 
 const answered = (status: number, reason: string, detail: string) =>
@@ -43,7 +43,7 @@ test.each([
   [403, "Forbidden", 'admission webhook "policy" denied the request: the status is too long', false],
   [401, "Unauthorized", "Unauthorized", false],
 ])("an answer %i %s, %s, says that we may not ask at all: %s", (status, reason, detail, expected) => {
-  expect(isUnauthorized(answered(status, reason, detail))).toBe(expected);
+  expect(isBeyondOurRights(answered(status, reason, detail))).toBe(expected);
 });
 
 test.each([

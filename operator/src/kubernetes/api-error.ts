@@ -98,7 +98,7 @@ export function isForbidden(error: unknown): error is ApiError {
  * We may not ask for this at all, whatever it contains. A server that has only just started answers so as well, until
  * it has read its roles: no refusal of what was sent may be concluded from it.
  */
-export function isUnauthorized(error: unknown): error is ApiError {
+export function isBeyondOurRights(error: unknown): error is ApiError {
   return isForbidden(error) && /User "[^"]*" cannot /.test(error.detail);
 }
 
