@@ -1,5 +1,7 @@
+import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
 import { fold, voidReason } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { type LogRecord, recordBytes, recordVersion } from "@trainingrun/checkpoint/log/record.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { z } from "zod";
 import { type LostNode, loseNode } from "../cluster/container-node/lost-node.ts";
@@ -74,10 +76,41 @@ export class Zombie {
     for (const process of Object.values(this.#processes)) signalIfAlive(process, "SIGCONT");
   }
 
+  /**
+   * Puts a record under the next number, as a process does that had looked at the log just before it was held and wakes in
+   * the midst of its append: too rare an instant to hit, and the one that the fence is for.
+   */
+  async appendLate(): Promise<void> {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const { state } = await readLog(this.#run.log);
+      const created = await this.#run.log.createRecord(state.last + 1, recordBytes(lateCommit(state.last)));
+      if (created === "created") return;
+    }
+    throw new Error("Cannot append to the log: others took a hundred numbers");
+  }
+
   /** Which of its processes have ended, with nobody to end them: their node is cut off and its kubelet stands still. */
   get ended(): readonly string[] {
     return Object.entries(this.#processes).flatMap(([role, process]) => (isAlive(process) ? [] : [role]));
   }
+}
+
+/** A commit of the first attempt, far ahead of all others: believed, it would be the newest checkpoint of the run. */
+function lateCommit(after: number): LogRecord {
+  const step = 900_000 + after;
+  return {
+    kind: "commit",
+    attempt: 1,
+    step,
+    manifest: `blake3:${after.toString(16).padStart(64, "0")}`,
+    directory: directoryName(step, 1),
+    bytes: 1,
+    metrics: [],
+    unhealthy: false,
+    time: new Date().toISOString(),
+    writer: "zombie",
+    version: recordVersion,
+  };
 }
 
 /** Records of attempts that a newer one had shut out when they were appended: how many there are, and how many count. */

@@ -21,6 +21,7 @@ describe("the node-loss measure", () => {
     ["one took more than 20 s beyond the silence", three({ seconds: 50.1 })],
     ["one was never measured", three({ seconds: Number.NaN })],
     ["a record of a lost pod counts", three({ lateRecordsThatCount: 1 })],
+    ["nothing was appended late, so that nothing was shown", three({ lateRecords: 0 })],
     ["an agent went on", three({ endedAlone: ["trainer"] })],
   ];
   test.each(broken)("does not hold where %s", (_what, losses) => {

@@ -10,8 +10,9 @@ const mostBeyondSeconds = 20;
 
 /**
  * From the instant at which nothing comes from a node any more to the first step of the next attempt, under
- * `nodeLost: Fence` on a volume that both nodes may mount. Trainer and agent of the lost node write on all the while: what
- * they append is counted as well. The operator that leads is on the other node.
+ * `nodeLost: Fence` on a volume that both nodes may mount. Trainer and agent of the lost node write on all the while; what
+ * they append below the next attempt's opening, and one record that is put there for them, is counted as well. The operator
+ * that leads is on the other node.
  */
 export const nodeLoss: Measurement = {
   name: "node-loss",
@@ -50,6 +51,7 @@ async function loseOne(installation: Installation, name: string, signal: AbortSi
       (seen) => firstNewStepMs(seen) !== null,
     );
     await until("trainer and agent of the lost node to end", signal, async () => zombie.ended.length === 2);
+    await zombie.appendLate();
     const { late, counted } = await recordsOfZombies(run.log);
     return {
       seconds: ((firstNewStepMs(after) ?? Number.NaN) - zombie.node.silentAtMs) / 1000,
@@ -93,6 +95,7 @@ export function nodeLossResult(way: string, losses: readonly Loss[]): Result {
         goal: `at most afterSeconds + ${mostBeyondSeconds} s`,
         met: worst <= fenceAfterSeconds + mostBeyondSeconds,
       },
+      lateRecords: { goal: "one at least of every lost pod", met: losses.every(({ lateRecords }) => lateRecords > 0) },
       lateRecordsThatCount: { goal: "0", met: counted === 0 },
       endedAlone: {
         goal: "agent and trainer of every lost node ended by themselves",

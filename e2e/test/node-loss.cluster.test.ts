@@ -53,8 +53,10 @@ describe.skipIf(!isRootOnLinux)("a node lost under nodeLost: Fence", () => {
     expect(zombie.ended).toEqual([]);
     zombie.thaw();
     await until("the zombie's trainer and agent to end by themselves", limit(), async () => zombie.ended.length === 2);
+    await zombie.appendLate();
     const { late, counted } = await recordsOfZombies(run.log);
     console.log(`  records of the zombie after the next attempt's open: ${late}, of which ${counted} count`);
+    expect(late).toBeGreaterThan(0);
     expect(counted).toBe(0);
 
     await zombie.node.comeBack();
@@ -71,6 +73,7 @@ describe.skipIf(!isRootOnLinux)("a node lost under nodeLost: Fence", () => {
       ({ status }) => (status.progress?.step ?? 0) > reached + 20,
     );
     expect(after.status).toMatchObject({ attempt: 2, state: "Running" });
+    expect(after.status.latestVerified?.attempt).toBe(2);
     expect(
       after.status.checkpoints.filter(({ attempt }) => attempt === 1).every(({ step }) => step <= base(after)),
     ).toBe(true);
