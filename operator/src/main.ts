@@ -102,9 +102,20 @@ function makeElection(instance: string, lease: NonNullable<Config["lease"]>, par
     now: () => performance.now(),
     random: Math.random,
     onChange: (state) => log("info", "the election is in another state", { state, holder: election.holder }),
-    onError: (error, about) => log("warn", "the election met an error and goes on", { about, error }),
+    onError: sparingly((error, about) => log("warn", "the election met an error and goes on", { about, error })),
   });
   return election;
+}
+
+/** Says the same at most twice a minute: the election tries again every second, however long the server is away. */
+function sparingly(say: (error: unknown, about: string) => void): (error: unknown, about: string) => void {
+  let said = { words: "", at: Number.NEGATIVE_INFINITY };
+  return (error, about) => {
+    const now = { words: String(error), at: performance.now() };
+    if (now.words === said.words && now.at - said.at < 30_000) return;
+    said = now;
+    say(error, about);
+  };
 }
 
 function makeOperator(config: Config, parts: Parts & Readonly<{ election: LeaderElection | null }>): Operator {
