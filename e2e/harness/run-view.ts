@@ -15,6 +15,7 @@ const Attempt = z.object({
   endTime: z.string().optional(),
   cause: z.string().optional(),
   reason: z.string().optional(),
+  message: z.string().optional(),
   exitCode: z.int().optional(),
   resumedFrom: z.object({ step: z.int(), digest: z.string(), tier: z.string().optional() }).optional(),
   firstStepTime: z.string().optional(),
