@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runUid, storedRun } from "../../test/run-builder.ts";
 import { type Asked, listed, type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
 import type { Action, Decision } from "../core/decision.ts";
+import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { Caches } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
 import { LateClaims } from "./late-claims.ts";
@@ -101,6 +102,25 @@ describe("a pass", () => {
     answerTo = refuse(422, "status.attempt is wrong");
     expect((await pass()).kind).toBe("Again");
     expect(told).toEqual(["StatusRefused"]);
+  });
+
+  it("writes a condition, and nothing else, on a run that it cannot read", async () => {
+    const unreadable = storedRun({ metadata: { resourceVersion: "2" }, spec: { retry: { failures: -1 } } });
+    reconciler.sources.caches.runs.put(unreadable as unknown as KubeObject);
+    let sent: unknown;
+    answerTo = ({ body }) => {
+      sent = body;
+      return {
+        status: 200,
+        body: { ...unreadable, metadata: { ...(unreadable.metadata as object), resourceVersion: "3" } },
+      };
+    };
+    expect((await pass()).kind).toBe("Settled");
+    expect([asked, told]).toEqual([["PATCH status"], ["Unreadable"]]);
+    expect(sent).toMatchObject({
+      metadata: { resourceVersion: "2" },
+      status: { conditions: [{ type: "Progressing", status: "Unknown", reason: "Unreadable" }] },
+    });
   });
 
   it("creates nothing from a picture that is old", async () => {
