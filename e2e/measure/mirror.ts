@@ -15,8 +15,8 @@ const sizes = [
   { mebibytes: 256, rounds: 7 },
   { mebibytes: 1024, rounds: 2 },
 ] as const;
-/** Five parts of 16 MiB and four chunks of 8, and as much again for copies on their way through Node and its connections. */
-const memoryBoundBytes = 2 * (5 * 16 + 4 * 8) * mebibyte;
+/** The thirteen buffers of 8 MiB that a transfer uses, and as much again for copies on their way through Node and its connections. */
+const memoryBoundBytes = 2 * 13 * 8 * mebibyte;
 const growthLimit = 1.25;
 
 /**

@@ -1,3 +1,4 @@
+import { LentBuffers } from "../buffer-pool.ts";
 import type { Digest } from "../contract/digest.ts";
 import { inLanes } from "../in-lanes.ts";
 import type { Manifest, ManifestFile } from "../manifest.ts";
@@ -25,6 +26,8 @@ type Options = Readonly<{
 
 const smallBytes = 1024 * 1024;
 const smallAtOnce = 16;
+/** Three chunks on their way here, and what four parts of an upload and the one that is being filled hold. */
+const buffersInUse = 13;
 
 /**
  * Makes a whole copy of a checkpoint out of those in other tiers: a download, an upload, or a repair, which is all three
@@ -48,15 +51,18 @@ export async function assembleCheckpoint({
   const damages: DamagedChunk[] = [];
   const writer = await to.begin({ step: manifest.step, attempt: manifest.attempt });
   try {
-    const write = async (file: ManifestFile) => {
+    const onDamage = (damage: DamagedChunk) => void damages.push(damage);
+    const write = async (file: ManifestFile, buffers?: LentBuffers) => {
       await using opened = await openCopies(copies, file);
-      const chunks = matchedChunks(file, { copies: opened.copies, signal, onDamage: (damage) => damages.push(damage) });
+      const room = buffers === undefined ? {} : { buffers };
+      const chunks = matchedChunks(file, { copies: opened.copies, signal, onDamage, ...room });
       await writer.write(file.path, counted(chunks, onBytes), file.bytes);
     };
     // Of large files some chunks are on their way at once; of small ones it is the files.
     const isSmall = ({ bytes }: ManifestFile) => bytes <= smallBytes;
     await inLanes(manifest.files.filter(isSmall), smallAtOnce, write);
-    for (const file of manifest.files) if (!isSmall(file)) await write(file);
+    await using buffers = new LentBuffers(buffersInUse);
+    for (const file of manifest.files) if (!isSmall(file)) await write(file, buffers);
     signal?.throwIfAborted();
     await writer.publish(text, { replace: true });
     return { kind: "assembled", manifest, damages };

@@ -1,4 +1,6 @@
+import { hold, type LentBuffers } from "../buffer-pool.ts";
 import { createHasher } from "../hash.ts";
+import { chunkBytes } from "../limits.ts";
 import type { ManifestFile } from "../manifest.ts";
 import { DamagedFileError, type StoredFile } from "../store/store.ts";
 
@@ -28,34 +30,57 @@ type Options = Readonly<{
   copies: readonly Copy[];
   signal?: AbortSignal | undefined;
   onDamage?: (damage: DamagedChunk) => void;
+  /** Where chunks come to that are no larger than its buffers; memory of its own for the others, and where absent. */
+  buffers?: LentBuffers;
 }>;
+
+/** Memory for a chunk, until it is given back. */
+type Room = Readonly<{ memory: Uint8Array; giveBack: () => void }>;
 
 /**
  * The file's chunks in order, each matched to the manifest in memory before it is handed on: from the first copy that
  * has it right, so that two copies with different damages still make a whole file. Some chunks are read ahead; a chunk
- * is valid until the next one is asked for. Memory: `readAhead` chunks and one more.
+ * is valid until the next one is asked for, and in `buffers` for as long as somebody holds it (see `hold`). Memory:
+ * `readAhead` chunks and one more, or as many as the buffers are.
  */
 export async function* matchedChunks(file: ManifestFile, options: Options): AsyncGenerator<Uint8Array> {
-  const free: Uint8Array[] = [];
-  const pending: Promise<Uint8Array>[] = [];
+  const roomFor = roomsOf(file, options.buffers);
+  const pending: { reading: Promise<Uint8Array>; giveBack: () => void }[] = [];
   const total = file.chunks.length;
   try {
     for (let next = 0, given = 0; given < total; given += 1) {
       for (; next < total && pending.length < readAhead; next += 1) {
-        const buffer = free.pop() ?? new Uint8Array(Math.min(file.chunkBytes, file.bytes));
-        const reading = matchedChunk(file, next, { ...options, buffer });
+        const { memory, giveBack } = await roomFor();
+        const reading = matchedChunk(file, next, { ...options, buffer: memory });
         // It may fail long before its turn comes.
         reading.catch(() => {});
-        pending.push(reading);
+        pending.push({ reading, giveBack });
       }
-      const bytes = await pending.shift();
-      if (bytes === undefined) return;
-      yield bytes;
-      free.push(new Uint8Array(bytes.buffer));
+      const [first] = pending;
+      if (first === undefined) return;
+      yield await first.reading;
+      pending.shift();
+      first.giveBack();
     }
   } finally {
-    await Promise.allSettled(pending);
+    await Promise.allSettled(pending.map(({ reading }) => reading));
+    for (const { giveBack } of pending) giveBack();
   }
+}
+
+function roomsOf(file: ManifestFile, buffers: LentBuffers | undefined): () => Promise<Room> {
+  const bytes = Math.min(file.chunkBytes, file.bytes);
+  if (buffers !== undefined && bytes <= chunkBytes) {
+    return async () => {
+      const memory = await buffers.next();
+      return { memory, giveBack: hold(memory) ?? (() => {}) };
+    };
+  }
+  const free: Uint8Array[] = [];
+  return async () => {
+    const memory = free.pop() ?? new Uint8Array(bytes);
+    return { memory, giveBack: () => void free.push(memory) };
+  };
 }
 
 async function matchedChunk(

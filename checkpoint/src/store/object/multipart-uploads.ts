@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import { AnswerError, drain, textOf } from "./answers.ts";
 import { ObjectStoreError, type ObjectStoreProblem } from "./object-store-error.ts";
@@ -59,14 +60,17 @@ export class MultipartUploads {
     return this.#begin(key, this.#sum);
   }
 
-  /** Uploads part `part`, counted from 1, of at least 5 MiB unless it is the last. */
-  async put(upload: BegunUpload, part: number, bytes: Uint8Array): Promise<UploadedPart> {
-    const sum = upload.sum === "Crc32" ? crc32Of(bytes) : null;
-    const headers = sum === null ? { "Content-MD5": md5Of(bytes) } : crc32Header(sum);
-    const asked = { what: `put part ${part} of ${upload.key}`, bytes: bytes.byteLength };
+  /** Uploads part `part`, counted from 1, of at least 5 MiB unless it is the last; from the pieces, which nobody may change. */
+  async put(upload: BegunUpload, part: number, ...pieces: readonly Uint8Array[]): Promise<UploadedPart> {
+    const sum = upload.sum === "Crc32" ? crc32Of(pieces) : null;
+    const headers = sum === null ? { "Content-MD5": md5Of(...pieces) } : crc32Header(sum);
+    const bytes = pieces.reduce((total, piece) => total + piece.byteLength, 0);
+    const asked = { what: `put part ${part} of ${upload.key}`, bytes };
     return this.#requests.send(asked, async (client) => {
-      const request = { ...this.#partOf(upload, part), headers: { ...headers } };
-      const answer = await client.makeRequestAsync(request, bodyOf(bytes), [200]);
+      const request = { ...this.#partOf(upload, part), headers: { ...headers, "content-length": `${bytes}` } };
+      const [first, ...more] = pieces.map(bodyOf);
+      const body = more.length === 0 ? (first ?? "") : Readable.from([first, ...more]);
+      const answer = await client.makeRequestStreamAsync(request, body, "", [200], "");
       await drain(answer);
       const { etag } = answer.headers;
       if (etag === undefined) throw new AnswerError("", "it names no ETag for the part");
@@ -136,8 +140,8 @@ export class MultipartUploads {
     if (upload === null) return "Md5";
     const [one, another] = [Uint8Array.of(1), Uint8Array.of(2)];
     try {
-      if (await this.#takes(upload, one, crc32Of(another))) return "Md5";
-      return (await this.#takes(upload, one, crc32Of(one))) ? "Crc32" : "Md5";
+      if (await this.#takes(upload, one, crc32Of([another]))) return "Md5";
+      return (await this.#takes(upload, one, crc32Of([one]))) ? "Crc32" : "Md5";
     } catch (error) {
       return refusalAsNull(error) ?? "Md5";
     } finally {
@@ -184,9 +188,9 @@ function refusalAsNull(error: unknown): null {
 }
 
 /** As the protocol writes it: the four bytes, highest first, in base64. */
-function crc32Of(bytes: Uint8Array): string {
+function crc32Of(pieces: readonly Uint8Array[]): string {
   const four = Buffer.alloc(4);
-  four.writeUInt32BE(crc32(bytes));
+  four.writeUInt32BE(pieces.reduce((sum, piece) => crc32(piece, sum), 0));
   return four.toString("base64");
 }
 

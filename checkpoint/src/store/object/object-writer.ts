@@ -3,6 +3,7 @@ import { inLanes } from "../../in-lanes.ts";
 import { type CheckpointWriter, StorageUnavailableError } from "../store.ts";
 import type { BegunUpload, UploadedPart } from "./multipart-uploads.ts";
 import type { ObjectClient } from "./object-client.ts";
+import { Part } from "./part.ts";
 
 const mebibyte = 1024 * 1024;
 /** Stores take at most 10,000 parts of an object. */
@@ -14,7 +15,7 @@ const sizesAtOnce = 16;
  * A checkpoint on its way into a bucket. Its keys are its own attempt's and step's, so nobody else writes them, and an
  * upload that is begun again puts the same bytes. The manifest goes last: a prefix without one is no checkpoint.
  *
- * Memory: at most five parts, of 16 MiB each up to files of 140 GiB.
+ * Memory: at most five parts, of 16 MiB each up to files of 140 GiB, where it cannot hold what it is given.
  */
 export class ObjectWriter implements CheckpointWriter {
   readonly #client: ObjectClient;
@@ -73,9 +74,9 @@ class Upload {
   readonly #free: Uint8Array[] = [];
   readonly #inFlight = new Set<Promise<void>>();
   readonly #parts: UploadedPart[] = [];
-  #opened: BegunUpload | null = null;
-  #buffer: Uint8Array;
-  #filled = 0;
+  /** Begun as soon as there is to be more than one part: what it asks of the store takes as long as the first part's bytes. */
+  #opening: Promise<BegunUpload> | null = null;
+  #part: Part;
   #total = 0;
   #begun = 0;
   #failure: unknown = null;
@@ -85,17 +86,16 @@ class Upload {
     this.#key = key;
     this.#expected = bytes;
     this.#partBytes = partBytes(bytes);
-    this.#buffer = new Uint8Array(this.#partBytes);
+    this.#part = new Part(this.#partBytes, this.#free);
+    if (bytes !== undefined && bytes > this.#partBytes) this.#open();
   }
 
   async add(piece: Uint8Array): Promise<void> {
     for (let from = 0; from < piece.byteLength; ) {
-      if (this.#filled === this.#partBytes) await this.#sendPart();
-      const some = piece.subarray(from, from + this.#partBytes - this.#filled);
-      this.#buffer.set(some, this.#filled);
-      this.#filled += some.byteLength;
-      this.#total += some.byteLength;
-      from += some.byteLength;
+      if (this.#part.isFull) await this.#sendPart();
+      const taken = this.#part.take(piece.subarray(from));
+      this.#total += taken;
+      from += taken;
     }
   }
 
@@ -104,22 +104,32 @@ class Upload {
     if (this.#expected !== undefined && this.#total !== this.#expected) {
       throw new RangeError(`Cannot upload ${this.#key} because it has ${this.#total} bytes: ${this.#expected} named`);
     }
-    if (this.#opened === null) {
-      await this.#client.put(this.#key, this.#buffer.subarray(0, this.#filled), { ifAbsent: false });
+    if (this.#opening === null) {
+      await this.#client.put(this.#key, wholeOf(this.#part.pieces), { ifAbsent: false });
+      this.#part.release();
       return this.#total;
     }
     await this.#sendPart();
     await Promise.all(this.#inFlight);
     if (this.#failure !== null) throw this.#failure;
     const parts = this.#parts.sort((a, b) => a.part - b.part);
-    await this.#client.uploads.complete(this.#opened, { parts, bytes: this.#total });
+    await this.#client.uploads.complete(await this.#opening, { parts, bytes: this.#total });
     return this.#total;
   }
 
   /** Ends what is on its way and gives up the parts. Never throws: what stays is found by its list later. */
   async abort(): Promise<void> {
     await Promise.all(this.#inFlight);
-    if (this.#opened !== null) await this.#client.uploads.abort(this.#opened).catch(() => {});
+    this.#part.release();
+    const opened = await this.#opening?.catch(() => null);
+    if (opened) await this.#client.uploads.abort(opened).catch(() => {});
+  }
+
+  #open(): Promise<BegunUpload> {
+    this.#opening ??= this.#begin();
+    // It may fail long before the first part is full.
+    this.#opening.catch(() => {});
+    return this.#opening;
   }
 
   /** What an earlier try of this object left is given up first: MinIO lists uploads by their whole key alone. */
@@ -130,23 +140,27 @@ class Upload {
   }
 
   async #sendPart(): Promise<void> {
-    this.#opened ??= await this.#begin();
+    const opened = await this.#open();
     while (this.#inFlight.size >= maxInFlight) await Promise.race(this.#inFlight);
     if (this.#failure !== null) throw this.#failure;
-    const [opened, buffer] = [this.#opened, this.#buffer];
+    const part = this.#part;
     this.#begun += 1;
-    const part = this.#client.uploads.put(opened, this.#begun, buffer.subarray(0, this.#filled)).then(
-      (sent) => {
-        this.#parts.push(sent);
-        this.#free.push(buffer);
-      },
+    const sending = this.#client.uploads.put(opened, this.#begun, ...part.pieces).then(
+      (sent) => void this.#parts.push(sent),
       (error: unknown) => {
         this.#failure ??= error;
       },
     );
-    const settled = part.finally(() => this.#inFlight.delete(settled));
+    const settled = sending.finally(() => {
+      part.release();
+      this.#inFlight.delete(settled);
+    });
     this.#inFlight.add(settled);
-    this.#buffer = this.#free.pop() ?? new Uint8Array(this.#partBytes);
-    this.#filled = 0;
+    this.#part = new Part(this.#partBytes, this.#free);
   }
+}
+
+function wholeOf(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first = new Uint8Array(0), ...more] = pieces;
+  return more.length === 0 ? first : Buffer.concat(pieces);
 }

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 
 /** The value of `Content-MD5` for a body. */
-export function md5Of(bytes: Uint8Array | string): string {
-  return createHash("md5").update(bytes).digest("base64");
+export function md5Of(...pieces: readonly (Uint8Array | string)[]): string {
+  const hash = createHash("md5");
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest("base64");
 }
 
 /** The same bytes as a body that the `minio` package takes. */
