@@ -2,28 +2,44 @@ import type { Saver } from "@trainingrun/trainer/saver.ts";
 import { median } from "./result.ts";
 import type { StallTraining } from "./save-stall.ts";
 
-/** Over how many steps a save extends, once everything is warm. */
+/** No interval is shorter than so many steps, of which a save extends over two at least. */
+const leastIntervalSteps = 20;
+
+/** How long a step takes, and how long a save: what an interval is made of. */
 export class Settling {
   readonly #saver: Saver;
-  readonly #steps: number[] = [];
-  #inFlight = 0;
+  readonly #stepMs: number[] = [];
+  readonly #saveMs: number[] = [];
+  #before = performance.now();
+  #committed: number;
 
   constructor(saver: Saver) {
     this.#saver = saver;
+    this.#committed = saver.counts.committed;
   }
 
   readonly onStep = (): void => {
-    if (this.#saver.inFlight !== null) this.#inFlight += 1;
-    else if (this.#inFlight > 0) {
-      this.#steps.push(this.#inFlight);
-      this.#inFlight = 0;
-    }
+    const now = performance.now();
+    this.#stepMs.push(now - this.#before);
+    this.#before = now;
+    const { committed, lastSeconds } = this.#saver.counts;
+    if (committed > this.#committed) this.#saveMs.push(lastSeconds * 1000);
+    this.#committed = committed;
   };
 
-  /** The usual one: an interval after a single slow fsync would be one in which saves cost too little to be seen. */
-  stepsPerSave(): number {
-    const warm = this.#steps.slice(1);
-    return Math.max(2, warm.length === 0 ? 0 : Math.ceil(median(warm)));
+  /** The usual one. */
+  get stepMs(): number {
+    return median(this.#stepMs);
+  }
+
+  /**
+   * How many steps an interval has of which a save takes a tenth. The usual save: after a single slow fsync saves would
+   * be so rare that what they cost could not be seen.
+   */
+  intervalSteps(): number {
+    const warm = this.#saveMs.slice(1);
+    if (warm.length === 0) throw new Error("Cannot tell how long a save takes because none was committed");
+    return Math.max(leastIntervalSteps, Math.ceil((10 * median(warm)) / this.stepMs));
   }
 }
 

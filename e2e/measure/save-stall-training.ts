@@ -1,6 +1,7 @@
 /**
  * Trains one model with a save every so often and none in between, and prints what each step took as a line of JSON:
- * `node save-stall-training.ts DIRECTORY WIDTH ROUNDS`. A process of its own, for a process has only one TensorFlow.
+ * `node save-stall-training.ts DIRECTORY WIDTH SECONDS ROUNDS`, for so long and at least so many rounds. A process of its
+ * own, for a process has only one TensorFlow.
  */
 import type * as tfjs from "@tensorflow/tfjs";
 import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
@@ -21,11 +22,14 @@ import { Settling, StepClock } from "./save-stall-clock.ts";
 const runUid = "save-stall";
 const inputs = 64;
 const rows = 512;
+/** Saves are dense at first, and then as far apart as the first of them say, for those take their time otherwise. */
 const settlingInSteps = 40;
+const settlingSaves = [6, 5];
+const mostRounds = 1_000;
 const never = new AbortController().signal;
 
 const [directory = "", ...numbers] = process.argv.slice(2);
-const [width = 0, rounds = 0] = numbers.map(Number);
+const [width = 0, seconds = 0, leastRounds = 0] = numbers.map(Number);
 console.log(JSON.stringify(await train()));
 
 async function train(): Promise<StallTraining> {
@@ -58,17 +62,21 @@ async function train(): Promise<StallTraining> {
       },
       start,
     );
-  const settling = new Settling(saver);
-  const first = loopOf(5 * settlingInSteps, settlingInSteps, settling.onStep, { seed: 1 });
-  await first.run();
-  while (saver.inFlight !== null) await pacer.pause(10, never);
-  const intervalSteps = 10 * settling.stepsPerSave();
+  let [start, done, intervalSteps, stepMs]: [LoopStart, number, number, number] = [{ seed: 1 }, 0, settlingInSteps, 0];
+  for (const saves of settlingSaves) {
+    const settling = new Settling(saver);
+    const loop = loopOf(done + saves * intervalSteps, intervalSteps, settling.onStep, start);
+    await loop.run();
+    while (saver.inFlight !== null) await pacer.pause(10, never);
+    [start, done, intervalSteps, stepMs] = [stateOf(loop), loop.step, settling.intervalSteps(), settling.stepMs];
+  }
   const period = 2 * intervalSteps;
-  const warmUp = Math.ceil((first.step + 1) / period) * period;
+  const rounds = Math.min(mostRounds, Math.max(leastRounds, Math.ceil((seconds * 1000) / (period * stepMs))));
+  const warmUp = Math.ceil((done + 1) / period) * period;
   const clock = new StepClock(saver, { warmUp, intervalSteps });
   // The step before the one at which another save would begin.
   const last = warmUp + rounds * period - 1;
-  await loopOf(last, period, clock.onStep, { state: first.saveRequest().state }).run();
+  await loopOf(last, period, clock.onStep, start).run();
   const { p50Seconds, p99Seconds } = saver.stalls;
   const figures = {
     backend: learner.backend,
@@ -85,6 +93,13 @@ async function train(): Promise<StallTraining> {
 }
 
 type LoopStart = ConstructorParameters<typeof TrainingLoop>[1];
+
+/** Where a loop has come to, without the references that a save would hold. */
+function stateOf(loop: Pick<TrainingLoop<unknown>, "saveRequest">): LoopStart {
+  const { state, snapshot } = loop.saveRequest();
+  for (const tensor of [...snapshot.weights, ...snapshot.optimizerTensors]) tensor.release();
+  return { state };
+}
 
 async function newSaver(pacer: Pacer): Promise<Saver> {
   const store = await openDirectoryStore(directory, { runUid });

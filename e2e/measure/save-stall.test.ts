@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { holds } from "./result.ts";
-import { type StallTraining, saveStallResult } from "./save-stall.ts";
+import { medianInterval, type StallTraining, saveStallResult } from "./save-stall.ts";
 
 /** Steps of 10 ms, one in ten of those with a save 1 ms longer. */
 const good: StallTraining = {
   backend: "wasm",
   stateBytes: 2 ** 20,
   intervalSteps: 100,
-  rounds: Array.from({ length: 3 }, () => ({
+  rounds: Array.from({ length: 9 }, () => ({
     saving: Array.from({ length: 100 }, (_, step) => (step < 10 ? 10.9 : 10)),
     plain: Array.from({ length: 100 }, () => 10),
   })),
@@ -30,10 +30,16 @@ test.each<{ what: string; change: Partial<StallTraining>; broken: string[] }>([
   { what: "more than 1 % is too much", change: { rounds: slow(11.1) }, broken: ["overhead"] },
   { what: "so is a step of twice the time", change: { rounds: slow(20) }, broken: ["overhead", "p99Ratio"] },
   {
-    what: "one noisy round of three decides nothing",
-    change: { rounds: [...slow(10.5).slice(1), ...slow(14).slice(2)] },
+    what: "one noisy round of nine decides nothing",
+    change: { rounds: [...slow(10.5).slice(1), ...slow(14).slice(8)] },
     broken: [],
   },
+  {
+    what: "rounds that differ as much as this show nothing, whatever their median",
+    change: { rounds: [...slow(7).slice(6), ...slow(10.5).slice(6), ...slow(14).slice(6)] },
+    broken: ["precision"],
+  },
+  { what: "nor do too few of them", change: { rounds: good.rounds.slice(4) }, broken: ["precision"] },
   {
     what: "a save of a fifth of the interval shows nothing",
     change: { saveSeconds: [0.2] },
@@ -67,13 +73,27 @@ test("the figures are ratios of steps with saves to steps without", () => {
   expect(saveStallResult([["small", good]]).figures).toMatchObject({
     small: {
       stepMs: 10,
+      rounds: 9,
       overhead: 0.009,
+      overheadFrom: 0.009,
+      overheadTo: 0.009,
       intervalShareOfStall: 0.0089,
       p99Ratio: 1.09,
       intervalShareOfSave: 0.099,
       stallMsPerSave: { p50: 9, p99: 9 },
     },
   });
+});
+
+test.each([
+  { count: 5, from: Number.NaN, to: Number.NaN },
+  { count: 6, from: 1, to: 6 },
+  { count: 8, from: 1, to: 8 },
+  { count: 9, from: 2, to: 8 },
+  { count: 20, from: 6, to: 15 },
+  { count: 1000, from: 469, to: 532 },
+])("the median of $count values lies between these, with 95 %", ({ count, from, to }) => {
+  expect(medianInterval(Array.from({ length: count }, (_, index) => count - index))).toEqual([from, to]);
 });
 
 test("nothing measured shows nothing", () => {
