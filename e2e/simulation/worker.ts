@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { fileReplacements } from "./host/files.ts";
 import { installHost } from "./host/install.ts";
+import type { Tried } from "./judge/coverage.ts";
 import type { Judgement } from "./judge/oracle.ts";
 import type { Played } from "./play.ts";
 
@@ -10,13 +11,14 @@ export type Asked = Readonly<{ seed: number; isCalm: boolean }>;
 /** What it answers, as a line of JSON. */
 export type Answer = Readonly<{ asked: Asked; cpuMs: number }> &
   Readonly<
-    (Omit<Played, "history" | "expected" | "lines"> & { events: number; judgement: Judgement }) | { error: string }
+    (Omit<Played, "history" | "expected" | "lines"> & { judgement: Judgement; tried: Tried }) | { error: string }
   >;
 
 // The host first, then what is played on it: a module that took Node's functions before would keep the real ones.
 installHost({ models: fileReplacements() });
 const { play, planOf } = await import("./play.ts");
 const { judge } = await import("./judge/oracle.ts");
+const { triedBy } = await import("./judge/coverage.ts");
 const { allChecks } = await import("./judge/checks.ts");
 
 for await (const line of createInterface({ input: process.stdin })) {
@@ -30,7 +32,8 @@ for await (const line of createInterface({ input: process.stdin })) {
 async function playOne({ seed, isCalm }: Asked) {
   try {
     const { history, expected, lines: _, ...played } = await play(planOf(seed, { isCalm }));
-    return { ...played, events: history.events.length, judgement: judge(history, expected, allChecks) };
+    const judgement = judge(history, expected, allChecks);
+    return { ...played, judgement, tried: triedBy(history.events, judgement) };
   } catch (error) {
     return { error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
   }
