@@ -242,10 +242,11 @@ export class LeaderElection {
   }
 
   #watch(signal: AbortSignal): Promise<void> {
-    const { client, lease, random, timing } = this.#options;
+    const { client, lease, now, random, timing } = this.#options;
     const bounds = { idleMs: timing.renewDeadlineMs, openTimeoutMs: timing.retryMs * 2 };
     const onEvent = (record: LeaseRecord | null, version: string) => this.#see(record, null, version);
-    return watchLease({ client, lease, random, ...bounds, onEvent, onError: (error) => this.#report(error) }, signal);
+    const onError = (error: unknown) => this.#report(error);
+    return watchLease({ client, lease, now, random, ...bounds, onEvent, onError }, signal);
   }
 
   #see(record: LeaseRecord | null, askedAtMs: number | null, version = record?.resourceVersion ?? null): void {

@@ -11,6 +11,8 @@ export type LeaseWatchOptions = Readonly<{
   /** A watch that is silent for so long is opened anew. */
   idleMs: number;
   openTimeoutMs: number;
+  /** Milliseconds of a clock that is never set. */
+  now: () => number;
   random: () => number;
   /** Told of each state that the server sends; null where the Lease was deleted. Must not throw. */
   onEvent: (record: LeaseRecord | null, version: string) => void;
@@ -25,25 +27,26 @@ export type LeaseWatchOptions = Readonly<{
 export async function watchLease(options: LeaseWatchOptions, signal: AbortSignal): Promise<void> {
   let failures = 0;
   while (!signal.aborted) {
-    failures += 1;
+    const openedAtMs = options.now();
     try {
-      await watchOnce(options, signal, () => {
-        failures = 0;
-      });
+      await watchOnce(options, signal);
     } catch (error) {
       if (signal.aborted) return;
       options.onError(error);
     }
+    // A watch that ends as soon as it is open has failed, whatever it said first.
+    failures = options.now() - openedAtMs >= livedMs ? 1 : failures + 1;
     await sleep(backoffMs(failures, { ...backoff, random: options.random }), signal).catch(() => undefined);
   }
 }
 
 const backoff = { firstMs: 200, maxMs: 1_000 };
+const livedMs = 5_000;
 const watchSeconds = 60;
 const overdueSeconds = 2 * watchSeconds + 5;
 const longestLineBytes = 1024 * 1024;
 
-async function watchOnce(options: LeaseWatchOptions, signal: AbortSignal, onHeard: () => void): Promise<void> {
+async function watchOnce(options: LeaseWatchOptions, signal: AbortSignal): Promise<void> {
   const { client, lease, idleMs, openTimeoutMs, random, onEvent } = options;
   const connection = new AbortController();
   try {
@@ -63,7 +66,6 @@ async function watchOnce(options: LeaseWatchOptions, signal: AbortSignal, onHear
         throw new ApiError({ method: "WATCH", target: { resource: leases } }, { status, reason, detail: message });
       }
       const record = readLease(event.object);
-      onHeard();
       onEvent(event.type === "DELETED" ? null : record, record.resourceVersion);
     }
   } finally {
