@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import type { World } from "./world.ts";
 
@@ -46,4 +47,34 @@ export function heal(world: World, cut?: () => number): void {
       settleOperator(world, cut);
     }
   }
+}
+
+/**
+ * Plays the events in two worlds that were alike, in `cut` with an operator that dies after so many writes of each pass
+ * while there are cuts left: both must come to the same end, by the same creations and removals. Returns how often it died.
+ */
+export function playCut(
+  { plain, cut }: Readonly<{ plain: World; cut: World }>,
+  events: readonly (keyof World["events"])[],
+  cuts: readonly number[],
+): number {
+  let next = 0;
+  let crashes = 0;
+  const limit = () => {
+    const value = cuts[next++];
+    if (value !== undefined) crashes += 1;
+    return value ?? Number.POSITIVE_INFINITY;
+  };
+  for (const event of events) {
+    plain.events[event]();
+    settleOperator(plain);
+    cut.events[event]();
+    settleCut(cut, limit);
+  }
+  heal(plain);
+  heal(cut);
+  expect(cut.creates).toEqual(plain.creates);
+  expect(cut.deletes).toEqual(plain.deletes);
+  expect(cut.status).toEqual(plain.status);
+  return crashes;
 }

@@ -19,6 +19,15 @@ const manifest = (kind: string, name: string): Manifest => ({
 const createClaim: Action = { kind: "CreateClaim", manifest: manifest("PersistentVolumeClaim", "data") };
 const createPod: Action = { kind: "CreatePod", manifest: manifest("Pod", "mnist-1-0"), attempt: 1, worker: 0 };
 
+/** Writers that nobody hears of. */
+const deafWriters = (client: ReturnType<typeof scriptedClient>) => ({
+  client,
+  written: () => undefined,
+  created: () => undefined,
+  statusWritten: () => undefined,
+  now: () => 0,
+});
+
 describe("before something is created", () => {
   let now: KubeObject;
   let asked: string[];
@@ -34,13 +43,7 @@ describe("before something is created", () => {
   }
 
   function applied(actions: readonly Action[], status: TrainingRunStatus = {}): Promise<Applied> {
-    const writers = {
-      client: scriptedClient(answer),
-      written: () => undefined,
-      created: () => undefined,
-      statusWritten: () => undefined,
-      now: () => 0,
-    };
+    const writers = deafWriters(scriptedClient(answer));
     return apply({ run: runWith(), raw, decision: { status, actions, events: [] } }, writers, bound);
   }
 
@@ -94,13 +97,7 @@ describe("a claim is deleted", () => {
       asked.push(body ?? method);
       return { status: found === undefined ? 404 : 200, body: found ?? {} };
     });
-    const writers = {
-      client,
-      written: () => undefined,
-      created: () => undefined,
-      statusWritten: () => undefined,
-      now: () => 0,
-    };
+    const writers = deafWriters(client);
     const actions: readonly Action[] = [{ kind: "DeleteClaim", name: "data", uid: "c1" }];
     const { done } = await apply(
       { run: runWith(), raw, decision: { status: {}, actions, events: [] } },
@@ -127,13 +124,7 @@ describe("a pod is deleted exactly as it was decided on", () => {
       asked.push([method, path, body]);
       return { status: 200, body: { metadata: {} } };
     });
-    const writers = {
-      client,
-      written: () => undefined,
-      created: () => undefined,
-      statusWritten: () => undefined,
-      now: () => 0,
-    };
+    const writers = deafWriters(client);
     await apply({ run: runWith(), raw, decision: { status: {}, actions: [action], events: [] } }, writers, bound);
     const path = "/api/v1/namespaces/team/pods/mnist-1-0";
     expect(asked).toEqual([["DELETE", path, { apiVersion: "v1", kind: "DeleteOptions", ...options, preconditions }]]);

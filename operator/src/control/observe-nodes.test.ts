@@ -1,12 +1,9 @@
 import { expect, test } from "vitest";
+import { observeOnce } from "../../test/observe-once.ts";
 import { rawPod } from "../../test/pod-builder.ts";
 import { type Fields, storedRun } from "../../test/run-builder.ts";
-import { listed, scriptedClient, until } from "../../test/scripted-client.ts";
+import { listed, scriptedClient } from "../../test/scripted-client.ts";
 import { labels } from "../api/names.ts";
-import { Caches } from "./caches.ts";
-import { observe } from "./observe.ts";
-import { Problems } from "./problems.ts";
-import { Refusals } from "./refusals.ts";
 
 const node = (status: string) => ({
   metadata: { name: "node-a", uid: "node-1", resourceVersion: "2" },
@@ -28,18 +25,8 @@ async function readyOf(status: Fields): Promise<string | undefined> {
     const kind = Object.entries(held).find(([part]) => path.includes(part));
     return kind === undefined ? listed(path) : listed(path, [kind[1]]);
   });
-  const caches = new Caches({ client, namespaces: ["team"], watchNodes: true, onError: () => undefined });
-  const stop = new AbortController();
-  const watching = caches.run(stop.signal);
-  await until(() => caches.hasSynced);
-  const problems = new Problems({ client, log: () => undefined });
-  const unheard = { report: () => undefined, askingSince: () => undefined };
-  const sources = { caches, client, ...unheard, refusals: new Refusals(), problems, now: Date.now };
-  const seen = await observe("team/mnist", sources, { signal: stop.signal });
-  stop.abort();
-  await watching;
-  if (seen.kind !== "Seen") throw new Error("The run was not seen");
-  return seen.observed.nodes[0]?.ready;
+  const { nodes } = await observeOnce(client, { watchNodes: true });
+  return nodes[0]?.ready;
 }
 
 const since = "2026-01-01T00:00:00.000Z";

@@ -1,13 +1,10 @@
 import { expect, test } from "vitest";
+import { observeOnce } from "../../test/observe-once.ts";
 import { rawPod } from "../../test/pod-builder.ts";
 import { runUid, runWith, storedRun } from "../../test/run-builder.ts";
-import { listed, scriptedClient, until } from "../../test/scripted-client.ts";
+import { listed, scriptedClient } from "../../test/scripted-client.ts";
 import { labels } from "../api/names.ts";
 import { claimNameOf } from "../core/names.ts";
-import { Caches } from "./caches.ts";
-import { observe } from "./observe.ts";
-import { Problems } from "./problems.ts";
-import { Refusals } from "./refusals.ts";
 
 /** What is observed of the claim of a run with this pod, and how often its events were read for it. */
 async function observedClaim(spec: object, conditions: readonly object[]): Promise<unknown> {
@@ -34,18 +31,9 @@ async function observedClaim(spec: object, conditions: readonly object[]): Promi
     reads += 1;
     return { status: 200, body: { metadata: {}, items: [{ metadata: {}, type: "Warning", note: "no such class" }] } };
   });
-  const caches = new Caches({ client, namespaces: ["team"], watchNodes: false, onError: () => undefined });
-  const stop = new AbortController();
-  const watching = caches.run(stop.signal);
-  await until(() => caches.hasSynced);
-  const problems = new Problems({ client, log: () => undefined });
-  const unheard = { report: () => undefined, askingSince: () => undefined };
-  const sources = { caches, client, ...unheard, refusals: new Refusals(), problems, now: Date.now };
-  const seen = await observe("team/mnist", sources, { signal: stop.signal });
-  stop.abort();
-  await watching;
-  if (seen.kind !== "Seen" || seen.observed.volume.kind !== "Present") throw new Error("The claim was not seen");
-  return { problem: seen.observed.volume.problem, reads };
+  const { volume } = await observeOnce(client, { watchNodes: false });
+  if (volume.kind !== "Present") throw new Error("The claim was not seen");
+  return { problem: volume.problem, reads };
 }
 
 const scheduled = (status: string) => ({ type: "PodScheduled", status, reason: "Unschedulable", message: "no room" });

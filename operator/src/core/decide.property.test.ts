@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StoreState } from "../../test/removal-model.ts";
 import { type Fields, specWith } from "../../test/run-builder.ts";
 import { createWorld, type World } from "../../test/world.ts";
-import { heal, isOver, settleCut, settleOperator, statusOf } from "../../test/world-play.ts";
+import { heal, isOver, playCut, settleOperator, statusOf } from "../../test/world-play.ts";
 import type { ObservedPod } from "./observed.ts";
 
 /*
@@ -88,24 +88,7 @@ describe("decide, in a model of the cluster", () => {
     fc.assert(
       fc.property(script(careful), fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 60 }), (events, cuts) => {
         const plain = createWorld();
-        const cut = createWorld();
-        let next = 0;
-        const limit = () => {
-          const value = cuts[next++];
-          if (value !== undefined) crashes += 1;
-          return value ?? Number.POSITIVE_INFINITY;
-        };
-        for (const event of events) {
-          plain.events[event]();
-          settleOperator(plain);
-          cut.events[event]();
-          settleCut(cut, limit);
-        }
-        heal(plain);
-        heal(cut);
-        expect(cut.creates).toEqual(plain.creates);
-        expect(cut.deletes).toEqual(plain.deletes);
-        expect(cut.status).toEqual(plain.status);
+        crashes += playCut({ plain, cut: createWorld() }, events, cuts);
       }),
       runs,
     );

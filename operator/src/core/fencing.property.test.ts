@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createWorld, type World } from "../../test/world.ts";
-import { heal, isOver, settleCut, settleOperator, statusOf } from "../../test/world-play.ts";
+import { heal, isOver, playCut, settleOperator, statusOf } from "../../test/world-play.ts";
 
 /*
  * nodeLost: Fence in the model of the cluster, with a node that falls silent while what runs on it trains and saves on,
@@ -94,24 +94,7 @@ describe("nodeLost: Fence, in a model of the cluster", () => {
     fc.assert(
       fc.property(script(careful), fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 80 }), (events, cuts) => {
         const plain = createWorld({ spec });
-        const cut = createWorld({ spec });
-        let next = 0;
-        const limit = () => {
-          const value = cuts[next++];
-          if (value !== undefined) seen.crashes += 1;
-          return value ?? Number.POSITIVE_INFINITY;
-        };
-        for (const event of events) {
-          plain.events[event]();
-          settleOperator(plain);
-          cut.events[event]();
-          settleCut(cut, limit);
-        }
-        heal(plain);
-        heal(cut);
-        expect(cut.creates).toEqual(plain.creates);
-        expect(cut.deletes).toEqual(plain.deletes);
-        expect(cut.status).toEqual(plain.status);
+        seen.crashes += playCut({ plain, cut: createWorld({ spec }) }, events, cuts);
         if (plain.deletes.some((name) => name.endsWith("by force"))) seen.fenced += 1;
       }),
       runs,

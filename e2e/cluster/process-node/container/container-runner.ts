@@ -4,6 +4,7 @@ import type { Gate } from "../gate.ts";
 import type { Container } from "../pod/pod.ts";
 import type { ProcessLedger } from "../process-ledger.ts";
 import { StartFailed } from "./container-process.ts";
+import { crashBackoffMs, longRunMs, unknownEnd } from "./container-rules.ts";
 import { ContainerRun, type PreparedContainer } from "./container-run.ts";
 import type { ContainerRole, ContainerSnapshot, TerminatedState } from "./container-snapshot.ts";
 import type { GraceDeadline } from "./grace-deadline.ts";
@@ -25,18 +26,6 @@ export interface ContainerRunnerOptions {
   /** Told whenever the snapshot differs from before. */
   readonly onChange: (snapshot: ContainerSnapshot) => void;
 }
-
-const crashBackoffMs = [10_000, 300_000] as const;
-const longRunMs = 600_000;
-const unknownEnd = {
-  kind: "terminated",
-  reason: "ContainerStatusUnknown",
-  message: "The container could not be located when the pod was terminated",
-  exitCode: 137,
-  startedAt: "",
-  finishedAt: "",
-  containerId: "",
-} as const satisfies TerminatedState;
 
 /**
  * One container of a pod, through all its restarts.

@@ -1,3 +1,4 @@
+import { crashBackoffMs, longRunMs, unknownEnd } from "../../../cluster/process-node/container/container-rules.ts";
 import type {
   ContainerRole,
   ContainerSnapshot,
@@ -41,19 +42,7 @@ export type ContainerHome = Readonly<{
   onStop: (graceMs: number) => void;
 }>;
 
-const firstBackOffMs = 10_000;
-const longestBackOffMs = 300_000;
-const longRunMs = 600_000;
-/** What a kubelet says of a container of which it knows nothing. */
-const unknownEnd = {
-  kind: "terminated",
-  reason: "ContainerStatusUnknown",
-  message: "The container could not be located when the pod was terminated",
-  exitCode: 137,
-  startedAt: "",
-  finishedAt: "",
-  containerId: "",
-} as const satisfies TerminatedState;
+const [firstBackOffMs, longestBackOffMs] = crashBackoffMs;
 
 /** One container of a pod, through all its runs. */
 export class ContainerLife {
