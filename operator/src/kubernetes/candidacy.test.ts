@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { beingOutdated, type Candidacy, type News, nextRenewTime, nothingKnown, seeing, sending } from "./candidacy.ts";
+import {
+  beingOutdated,
+  type Candidacy,
+  isOwn,
+  type News,
+  nextRenewTime,
+  nothingKnown,
+  seeing,
+  sending,
+} from "./candidacy.ts";
 import type { LeaseRecord } from "./lease-record.ts";
 
 const record = (over: Partial<LeaseRecord> = {}): LeaseRecord => ({
@@ -69,13 +78,14 @@ describe("what a candidate has seen", () => {
 });
 
 describe("what a candidate has written", () => {
-  const sent = sending(sending(nothingKnown, "r1", at(50)), "r2", at(60));
+  const swap = (renewTime: string, ms: number) => ({ renewTime, at: at(ms), isCreation: false });
+  const sent = sending(sending(nothingKnown, swap("r1", 50)), swap("r2", 60));
   const own = (renewTime: string, version: string) => record({ holder: "self", renewTime, resourceVersion: version });
 
   it("counts from when it was sent, once it is seen to stand, by an answer or by reading it back", () => {
     expect(after(sent, answer(own("r2", "6"), 500)).heldSince).toEqual(at(60));
     const known = after(sent, event(own("r1", "6"), 9_000));
-    expect(known).toMatchObject({ heldSince: at(50), unsettled: [{ renewTime: "r2", at: at(60) }] });
+    expect(known).toMatchObject({ heldSince: at(50), unsettled: [swap("r2", 60)] });
     expect(after(known, answer(own("r2", "7"), 9_500))).toMatchObject({ heldSince: at(60), unsettled: [] });
   });
 
@@ -95,9 +105,18 @@ describe("what a candidate has written", () => {
     expect(after(sent, answer(own("r2", "6"), 500), event(null, 600, "7")).heldSince).toEqual(at(60));
   });
 
+  it("counts for nothing where it made the Lease when somebody else's had been there meanwhile", () => {
+    const creating = sending(nothingKnown, { renewTime: "r1", at: at(50), isCreation: true });
+    expect(after(creating, event(own("r1", "8"), 700))).toMatchObject({ heldSince: at(50) });
+    const late = after(creating, event(record(), 500), event(null, 600, "7"), event(own("r1", "8"), 700));
+    expect(late).toMatchObject({ heldSince: null, unsettled: [] });
+    expect(isOwn(late, "self", own("r1", "8"))).toBe(false);
+    expect(isOwn(late, "self", own("r2", "9"))).toBe(true);
+  });
+
   it("looks unlike everything else that this process writes, even where its clock stands still", () => {
     const times = [0, 1, 2].reduce<Candidacy>(
-      (known) => sending(known, nextRenewTime(known, at(0)), at(0)),
+      (known) => sending(known, swap(nextRenewTime(known, at(0)), 0)),
       nothingKnown,
     );
     expect(times.unsettled.map(({ renewTime }) => renewTime)).toEqual([
@@ -109,7 +128,7 @@ describe("what a candidate has written", () => {
 
   it("is not remembered without end", () => {
     const many = Array.from({ length: 50 }, (_, index) => `r${index}`);
-    const known = many.reduce<Candidacy>((before, renewTime) => sending(before, renewTime, at(0)), nothingKnown);
+    const known = many.reduce<Candidacy>((before, renewTime) => sending(before, swap(renewTime, 0)), nothingKnown);
     expect(known.unsettled).toHaveLength(16);
     expect(known.unsettled.at(-1)?.renewTime).toBe("r49");
   });

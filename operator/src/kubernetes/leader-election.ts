@@ -213,7 +213,10 @@ export class LeaderElection {
 
   async #ask(move: Exclude<Move, { kind: "Wait" | "Done" }>, signal: AbortSignal): Promise<void> {
     const at = this.#instant();
-    if (move.kind !== "Look") this.#known = sending(this.#known, move.spec.renewTime, at);
+    if (move.kind !== "Look") {
+      const { renewTime } = move.spec;
+      this.#known = sending(this.#known, { renewTime, at, isCreation: move.kind === "Create" });
+    }
     try {
       this.#see(readLease(await this.#send(move, signal)), at.monotonicMs);
     } catch (error) {

@@ -21,8 +21,14 @@ const sighted = (seen: LeaseRecord | null): Candidacy => read(nothingKnown, seen
 /** What one knows that wrote the Lease at `sentMs`, and was answered 100 ms later. */
 const holding = (sentMs: number): Candidacy => {
   const renewTime = microTime(at(sentMs).wallMs, 0);
-  const sent = sending(sighted(record()), renewTime, at(sentMs));
+  const sent = sending(sighted(record()), { renewTime, at: at(sentMs), isCreation: false });
   return read(sent, record({ holder: "self", resourceVersion: "6", renewTime }), sentMs + 100);
+};
+/** What one knows whose creation came to stand when it had seen another's Lease meanwhile. */
+const overtaken = (): Candidacy => {
+  const creating = sending(sighted(null), { renewTime: "late", at: at(1_100), isCreation: true });
+  const created = record({ holder: "self", renewTime: "late", uid: "u2", resourceVersion: "8" });
+  return read(read(read(creating, record(), 2_000), null, 3_000), created, 4_000);
 };
 const self = { identity: "self", wants: "Lead", patienceMs: 200 } as const;
 const leaving = { ...self, wants: "Leave" } as const;
@@ -59,6 +65,8 @@ describe("the next move of a candidate", () => {
       kind("Take"),
     ],
     ["takes its own name, left on it by an earlier term", sighted(record({ holder: "self" })), 1_000, kind("Take")],
+    ["waits for its own name, where it wrote that beside another holder", overtaken(), 4_100, waits(6_500)],
+    ["and takes it when that one's time is over", overtaken(), 19_200, kind("Take")],
     ["looks again after a conflict", beingOutdated(sighted(record())), 1_100, look],
     ["holds still after an error", backingOff(sighted(null), 9_000), 8_999, waits(9_000)],
   ];
@@ -80,10 +88,11 @@ describe("the next move of a candidate", () => {
     expect(nextMove(known, self, now, leaseTiming)).toEqual(move);
   });
 
-  const unanswered = sending(sighted(record()), "t", at(16_500));
+  const unanswered = sending(sighted(record()), { renewTime: "t", at: at(16_500), isCreation: false });
   const departing: readonly [name: string, known: Candidacy, nowMs: number, move: unknown][] = [
     ["has nothing to give up before its first look", nothingKnown, 0, { kind: "Done" }],
     ["has nothing to give up where another holds", sighted(record()), 1_000, { kind: "Done" }],
+    ["nor what it wrote beside another holder", overtaken(), 4_100, { kind: "Done" }],
     ["looks whether a write without an answer was made", unanswered, 16_600, look],
     ["and once only", read(unanswered, record(), 16_700), 16_800, { kind: "Done" }],
     ["gives up what it holds", holding(5_000), 5_500, kind("Release")],

@@ -1,4 +1,4 @@
-import { type Candidacy, type Instant, nextRenewTime } from "./candidacy.ts";
+import { type Candidacy, type Instant, isOwn, nextRenewTime } from "./candidacy.ts";
 import { isReleased, type LeaseRecord, type LeaseSpec, nextTransitions, releasedSeconds } from "./lease-record.ts";
 
 /** How long a Lease lasts and how patiently it is kept. */
@@ -101,25 +101,26 @@ function leadingMove(known: Candidacy, self: Candidate, now: Instant, timing: Le
     // There is no version to swap here: one whose machine was suspended may have had a successor already.
     return due(creation, isHeld(known, now, timing) ? now.monotonicMs : freeAtMs);
   }
-  if (record.holder === self.identity && isStanding && known.heldSince !== null) {
+  const isOurs = isOwn(known, self.identity, record);
+  if (isOurs && isStanding && known.heldSince !== null) {
     const renewAtMs = isDoubtful(known, now) ? now.monotonicMs : known.heldSince.monotonicMs + timing.retryMs;
     return due({ kind: "Renew", spec, over: record }, renewAtMs);
   }
   const leaseTransitions = nextTransitions(record.transitions);
   const taking = { kind: "Take", spec: { ...started, leaseTransitions }, over: record } as const;
   // Our own name on a Lease that we do not hold: an earlier term's, or a write of ours that was long on its way.
-  const isFree = record.holder === self.identity || isReleased(record);
+  const isFree = isOurs || isReleased(record);
   return due(taking, isFree ? now.monotonicMs : freeAtMs);
 }
 
 function leavingMove(known: Candidacy, self: Candidate, now: Instant): Move {
   const record = known.sight?.record ?? null;
-  const isOurs = record?.holder === self.identity;
+  const isOurs = record !== null && isOwn(known, self.identity, record);
   // A write that nobody has looked for since may have made it ours.
   const isUnread = known.unsettled.some(({ at }) => at.monotonicMs >= known.readAtMs);
   if (!isOurs && !isUnread) return { kind: "Done" };
   if (now.monotonicMs < known.notBeforeMs) return { kind: "Wait", untilMs: known.notBeforeMs };
-  if (record === null || !isOurs || known.isOutdated) return { kind: "Look" };
+  if (!isOurs || known.isOutdated) return { kind: "Look" };
   const renewTime = nextRenewTime(known, now);
   const spec = { holderIdentity: "", leaseDurationSeconds: releasedSeconds, renewTime, acquireTime: renewTime };
   return { kind: "Release", spec, over: record };
