@@ -234,6 +234,45 @@ const cases: readonly Case[] = [
     [pod(dead(ended("trainer", 137, { reason: "OOMKilled" })))],
     { cause: "OutOfMemory", charge: "Failure", exitCode: 137 },
   ],
+  ...[
+    'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ',
+    "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+    'Container trainer exceeded its local ephemeral storage limit "1Gi". ',
+  ].map(
+    (message): Case => [
+      9,
+      `a storage limit of its own: ${message}`,
+      [pod(dead(ended("trainer", 143, preempted), undefined, { reason: "Evicted", message }))],
+      { cause: "Crashed", charge: "Failure", reason: "Evicted", message: message.trim(), exitCode: 143 },
+    ],
+  ),
+  [
+    4,
+    "a storage limit of its own, and a node that wants it gone as well",
+    [
+      pod(
+        dead(ended("trainer", 143), undefined, {
+          reason: "Evicted",
+          message: 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ',
+          conditions: disruption("EvictionByEvictionAPI"),
+        }),
+      ),
+    ],
+    { cause: "Drained", charge: "Disruption" },
+  ],
+  [
+    4,
+    "a node that lacks storage",
+    [
+      pod(
+        dead(ended("trainer", 137), undefined, {
+          reason: "Evicted",
+          message: "The node was low on resource: ephemeral-storage. Container trainer was using 2Gi, request is 0. ",
+        }),
+      ),
+    ],
+    { cause: "NodePressure", charge: "Disruption" },
+  ],
   [
     10,
     "exit 0 without a word",

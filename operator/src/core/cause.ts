@@ -3,7 +3,7 @@ import type { RestoreFailure } from "@trainingrun/checkpoint/contract/terminatio
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
 import type { AttemptEntry, Silence, Stop } from "../api/status.ts";
-import { disruptionOf, givenUp, vanished } from "./disruption.ts";
+import { disruptionOf, givenUp, isPastOwnLimit, vanished } from "./disruption.ts";
 import { isWanted } from "./ledger.ts";
 import type { AgentReport, ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
@@ -141,8 +141,10 @@ export const rows: readonly Row[] = [
     },
   },
   {
-    title: "the kernel ended it for its memory",
+    title: "it went past a limit of its own",
     match: (member) => {
+      if (member.kind === "Pod" && isPastOwnLimit(member.pod))
+        return withExit(ending("Crashed", member.pod.reason, member.pod.message), trainerEnd(member));
       const end = firstFailure(member);
       return end?.end.reason === "OOMKilled"
         ? withExit(ending("OutOfMemory", "OOMKilled", `Container ${end.name} went past its memory limit.`), end.end)

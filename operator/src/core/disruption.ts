@@ -38,6 +38,15 @@ const signalled: Disruption = {
   message: "The trainer was asked to stop by SIGTERM, and nobody deleted the pod or said why.",
 };
 
+/** The kubelet's words for a pod that went past a storage limit of its own: unlike pressure, it puts no condition on that. */
+const ownLimit =
+  /^(Usage of EmptyDir volume \S+ exceeds|Pod ephemeral local storage usage exceeds|Container \S+ exceeded its local ephemeral)/;
+
+/** The kubelet ended a pod that its node had room for, because it took more than it may. */
+export function isPastOwnLimit({ phase, reason, message }: ObservedPod): boolean {
+  return phase === "Failed" && reason === "Evicted" && ownLimit.test(message);
+}
+
 /** What disrupted a pod; null where nothing but the program itself ended it. */
 export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): Disruption | null {
   const queued = takenBack(pod);
@@ -50,6 +59,7 @@ export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): 
     const cause = kubelet ?? byCondition[condition.reason] ?? "Drained";
     return { cause, reason: condition.reason, message: condition.message };
   }
+  if (isPastOwnLimit(pod)) return null;
   if (pod.phase === "Failed" && podCause !== undefined) {
     return { cause: podCause, reason: pod.reason, message: pod.message };
   }
