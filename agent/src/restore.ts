@@ -10,6 +10,7 @@ import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { environmentRefusal } from "./environment-check.ts";
+import { ForkStores } from "./fork-stores.ts";
 import { pointResumeAt } from "./resume-link.ts";
 import { openObjectStore, openVolume } from "./stores.ts";
 
@@ -79,6 +80,7 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
   const objectStore =
     settings === undefined ? null : await openObjectStore({ ...environment, TRAININGRUN_OBJECT_STORE: settings }, stop);
   if (objectStore?.fences === false) console.warn(withoutFence);
+  using source = new ForkStores(environment, stop);
   const outcome = await restoreRun(store, {
     runUid: environment.TRAININGRUN_UID,
     attempt: environment.TRAININGRUN_ATTEMPT,
@@ -87,6 +89,7 @@ async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<
     generation: environment.TRAININGRUN_GENERATION,
     expected: environment.TRAININGRUN_EXPECTED,
     objectStore,
+    openSource: (fork) => source.open(fork),
     signal: stop,
   }).finally(() => objectStore?.close());
   for (const warning of outcome.warnings) console.warn(warning);

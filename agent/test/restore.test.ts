@@ -263,3 +263,29 @@ test("an agent that is restarted while the volume is away serves on, and does no
   await expect(readLog(taken.store)).rejects.toThrow("Cannot list the log because the volume answered ENOENT");
   expect(existsSync(join(pod.root, "away"))).toBe(false);
 });
+
+test("a checkpoint of another run is copied from where its claim is mounted, and opened on", async () => {
+  const [, saved] = await trained(10, 20);
+  const source = volume;
+  volume = directory();
+  const by = { run: "run-uid", checkpoint: { step: 20 }, volume: source, since: 1 };
+  const forking = { base: { source: by } };
+  const fork = new RestoringPod(1, { TRAININGRUN_UID: "fork-uid" }, forking);
+  expect(await fork.restore()).toBe(0);
+  expect(fork.resumeStep()).toBe(20);
+  expect(fork.restored()?.resume).toMatchObject({ step: 20, attempt: 1, tier: "Volume" });
+  expect(fork.restored()?.resume?.digest).not.toBe(saved?.digest);
+  const { state } = await readLog(new DirectoryStore(source, "run-uid"));
+  expect([state.opened?.podUid, state.checkpoints.length]).toEqual(["pod-1", 2]);
+});
+
+test("a claim that holds nothing of the other run is no tier that is away: the checkpoint is missing", async () => {
+  const source = { run: "other-uid", checkpoint: { step: 20 }, volume: directory(), since: 1 };
+  const fork = new RestoringPod(1, {}, { base: { source } });
+  expect(await fork.restore()).toBe(1);
+  expect(fork.record()).toMatchObject({
+    failure: "NoVerifiedCheckpoint",
+    message:
+      "Cannot restore attempt 1 because the checkpoint of run other-uid cannot be copied: nothing of that run is there",
+  });
+});

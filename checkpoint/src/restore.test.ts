@@ -153,7 +153,7 @@ describe("a restore", () => {
     const chosen = expecting({ base: { step: 20 }, noneVerified: "StartOver" });
     expect(await restore(store, 2, chosen)).toMatchObject({
       failure: "NoVerifiedCheckpoint",
-      message: "Cannot restore attempt 2 because the chosen base step 20 is not there or does not verify",
+      message: "Cannot restore attempt 2 because the chosen base step 20 does not verify: step 20 BytesDiffer",
     });
   });
 

@@ -1,10 +1,11 @@
 import { adopt } from "./adopt.ts";
-import { candidates } from "./candidates.ts";
+import { candidates, ownChoice } from "./candidates.ts";
 import type { RefusedSummary } from "./contract/checkpoint-summary.ts";
-import type { Expected } from "./contract/pod-environment.ts";
+import type { Tier } from "./contract/digest.ts";
+import type { Expected, ForkSource } from "./contract/pod-environment.ts";
 import type { Restored } from "./contract/restored.ts";
 import type { RestoreFailure } from "./contract/termination.ts";
-import { parseDirectoryName } from "./directory-name.ts";
+import { copyFork, forkToTake } from "./fork.ts";
 import { HashUnavailableError } from "./hash.ts";
 import { appendRecord, appendRecordAfter } from "./log/append.ts";
 import { compactLog } from "./log/compact.ts";
@@ -12,9 +13,10 @@ import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
 import { type LogRecord, type NumberedRecord, UnknownRecordVersionError } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
-import { type CheckpointRef, emptyState, type Opened, type RunState } from "./log/state.ts";
+import { type CheckpointRef, emptyState, type Imported, type Opened, type RunState } from "./log/state.ts";
 import { tombstonesBefore } from "./log/tombstones.ts";
 import { UnknownFormatError } from "./manifest.ts";
+import { logOf, whyNotFromZero } from "./restore-from-zero.ts";
 import { StorageUnavailableError, type Store } from "./store/store.ts";
 import { sweep } from "./sweep.ts";
 import { importedFor, mergeStates } from "./tiers/merged-state.ts";
@@ -30,6 +32,8 @@ export type RestoreRequest = Readonly<{
   expected: Expected;
   /** The run's second tier, where it has one: it must be readable, and helps where the volume has lost something. */
   objectStore?: Store | null;
+  /** Opens the tiers of the run that `expected` names as a source, to be read alone: asked only while that is to be taken. */
+  openSource?: (source: ForkSource) => Promise<readonly Store[]>;
   signal?: AbortSignal;
 }>;
 
@@ -92,7 +96,13 @@ function describeUnread(entry: NumberedRecord, refusal: string): string {
 }
 
 type Failure = Readonly<{ ref: CheckpointRef; reason: string; message: string }>;
-type Choice = Readonly<{ chosen: CheckpointRef | null; failures: readonly Failure[]; nodeSuspect: boolean }>;
+type Choice = Readonly<{
+  chosen: CheckpointRef | null;
+  failures: readonly Failure[];
+  nodeSuspect: boolean;
+  /** What no log here knows yet: the copy of another run's checkpoint. */
+  imported?: Imported;
+}>;
 
 /** One tier as it is now. */
 type View = { readonly store: Store; state: RunState; readonly records: readonly NumberedRecord[] };
@@ -108,6 +118,8 @@ class Restore {
   /** What the tombstones of each log named before this attempt's `open`, which carries none; absent where that stood already. */
   readonly #deleted = new Map<Store, RunState["deleted"]>();
   #failures: readonly Failure[] = [];
+  /** Where the copy of another run's checkpoint came from. */
+  #forkedFrom: Tier | null = null;
 
   constructor(volume: Store, request: RestoreRequest) {
     this.#volume = volume;
@@ -123,18 +135,21 @@ class Restore {
       const fence = this.#fenceIn(view);
       if (fence !== null) return this.#fenced(fence, views);
     }
-    const { attempt } = this.#request;
+    const { attempt, expected } = this.#request;
     const before = merged(views);
     // Our own open, and the trainer has built on it: this process was restarted, and nothing is to be chosen.
-    if (before.opened?.attempt === attempt && before.checkpoints.some((ref) => ref.attempt === attempt)) {
+    if (before.opened?.attempt === attempt && isBuiltOn(before, before.opened)) {
       return this.#repeated(views, before.opened);
     }
     const adoption = await this.#adopt(views);
     if (adoption !== null) return this.#fenced(adoption);
+    const fork = forkToTake(merged(views), expected);
+    if (fork !== null) return this.#openFork(views, fork);
     const choice = await this.#choose(merged(views));
     this.#failures = choice.failures;
     if (choice.nodeSuspect) return this.#nodeSuspect();
-    const refusal = choice.chosen === null ? await this.#whyNotFromZero(views) : null;
+    const known = { state: merged(views), expected, failed: this.#reasons() };
+    const refusal = choice.chosen === null ? await whyNotFromZero(views, known) : null;
     const unread = views.flatMap(({ records }) => records).find((entry) => "unreadable" in entry);
     if (refusal !== null && unread !== undefined) return this.failed("LogUnreadable", describeUnread(unread, refusal));
     if (refusal !== null) return this.failed("NoVerifiedCheckpoint", refusal);
@@ -226,38 +241,25 @@ class Restore {
   #candidates(state: RunState): CheckpointRef[] {
     const { expected } = this.#request;
     const all = candidates(state, expected);
-    if (expected.unhealthy === "Accept" || expected.base !== null) return all;
+    if (expected.unhealthy === "Accept" || ownChoice(expected) !== null) return all;
     for (const ref of all) {
       if (ref.unhealthy) this.#warnings.add(`Skipped step ${ref.step}: it has new non-finite tensors`);
     }
     return all.filter((ref) => !ref.unhealthy);
   }
 
-  /** Why step 0 would lose something without being asked to (I10), or null where the run may begin there. */
-  async #whyNotFromZero(views: readonly View[]): Promise<string | null> {
-    const { expected } = this.#request;
-    const state = merged(views);
-    if (expected.base !== null) {
-      return `the chosen base ${expected.base.digest ?? `step ${expected.base.step}`} is not there or does not verify`;
-    }
-    if (expected.noneVerified === "StartOver") return null;
-    const recorded = expected.latestVerified ?? expected.recorded[0];
-    if (state.checkpoints.length > 0) {
-      return `none of ${state.checkpoints.length} checkpoints in the log can be resumed from: ${this.#reasons()}`;
-    }
-    if (recorded !== undefined)
-      return `step ${recorded.step} (${recorded.digest}) is on record and not in this storage`;
-    if (state.damaged.length > 0) return `records ${state.damaged.slice(0, 10).join(", ")} of the log are damaged`;
-    // An opened log knows all that was ever committed; one that is empty beside checkpoints was lost.
-    if (state.opened !== null) return null;
-    for (const { store } of views) {
-      const found = (await store.names()).find((name) => parseDirectoryName(name) !== null);
-      if (found !== undefined) return `${found} exists and the ${logOf[store.tier]} does not know it`;
-    }
-    return null;
+  /** Another run's checkpoint, copied here and verified: the lineage begins with it. */
+  async #openFork(views: readonly View[], source: ForkSource): Promise<RestoreOutcome | "moved"> {
+    const { attempt, openSource } = this.#request;
+    const stores = (await openSource?.(source)) ?? [];
+    const forked = await copyFork(this.#volume, { source, stores, attempt, ...this.#options() });
+    if (forked.kind === "missing") return this.failed("NoVerifiedCheckpoint", forked.message);
+    this.#forkedFrom = forked.tier;
+    const imported = { checkpoint: forked.ref, attempts: [] };
+    return this.#open(views, { chosen: forked.ref, failures: [], nodeSuspect: false, imported });
   }
 
-  async #open(views: readonly View[], { chosen, failures }: Choice): Promise<RestoreOutcome | "moved"> {
+  async #open(views: readonly View[], { chosen, failures, imported }: Choice): Promise<RestoreOutcome | "moved"> {
     for (const view of views) {
       const fence = await this.#refuse(view, failures);
       if (fence !== null) return this.#fenced(fence);
@@ -265,10 +267,10 @@ class Restore {
     const base = chosen?.digest ?? null;
     const now = merged(views);
     // Something newer may have been committed while the refusals were written.
-    if ((this.#candidates(now)[0]?.digest ?? null) !== base) return "moved";
+    if (imported === undefined && (this.#candidates(now)[0]?.digest ?? null) !== base) return "moved";
     // The volume first: should this process die in between, the next one finds its own open there and goes on.
     for (const view of views) {
-      const outcome = await this.#openTier(view, { base, now });
+      const outcome = await this.#openTier(view, { base, imported: imported ?? importedFor(now, base).imported });
       if (outcome !== "opened") return outcome;
     }
     await this.#tidy(views);
@@ -290,7 +292,7 @@ class Restore {
 
   async #openTier(
     view: View,
-    { base, now }: { base: string | null; now: RunState },
+    { base, imported }: { base: string | null; imported: Imported | undefined },
   ): Promise<RestoreOutcome | "moved" | "opened"> {
     const { attempt, podUid, node, generation } = this.#request;
     const { opened, last } = view.state;
@@ -298,7 +300,8 @@ class Restore {
       await this.#secureOpen(view.store);
       return "opened";
     }
-    const draft = { kind: "open", attempt, podUid, node, base, generation, ...importedFor(now, base) } as const;
+    const carried = imported === undefined ? {} : { imported };
+    const draft = { kind: "open", attempt, podUid, node, base, generation, ...carried } as const;
     const outcome = await appendRecordAfter(view.store, draft, { after: last, ...this.#options() });
     if (outcome.kind === "fenced") return this.#fenced(outcome.message);
     if (outcome.kind !== "appended") return "moved";
@@ -350,7 +353,7 @@ class Restore {
 
   #resume({ step, attempt, digest, directory }: CheckpointRef): Restored["resume"] {
     const { location } = this.#volume.checkpoint(directory);
-    return { step, attempt, digest, tier: this.#copies.tierOf(directory), directory: location };
+    return { step, attempt, digest, tier: this.#forkedFrom ?? this.#copies.tierOf(directory), directory: location };
   }
 
   #refused(): RefusedSummary[] {
@@ -372,7 +375,7 @@ class Restore {
   }
 
   #reasons(): string {
-    return this.#failures.map(({ ref, reason }) => `step ${ref.step} ${reason}`).join(", ") || "none is a candidate";
+    return this.#failures.map(({ ref, reason }) => `step ${ref.step} ${reason}`).join(", ");
   }
 
   get #stores(): Store[] {
@@ -384,7 +387,10 @@ class Restore {
   }
 }
 
-const logOf = { Volume: "log", ObjectStore: "object store's log" } as const;
+/** Whether the open attempt has saved something since; a base that it copied from another run is no such thing. */
+function isBuiltOn({ checkpoints }: RunState, { attempt, base }: Opened): boolean {
+  return checkpoints.some((ref) => ref.attempt === attempt && ref.digest !== base);
+}
 
 function merged(views: readonly View[]): RunState {
   const [volume, objectStore] = views;

@@ -23,6 +23,35 @@ export const RetentionPolicy = z.object({
 });
 export type RetentionPolicy = z.infer<typeof RetentionPolicy>;
 
+/** `TRAININGRUN_OBJECT_STORE`: where the run's objects lie. The keys come from files, see {@link credentialsDirectory}. */
+export const ObjectStoreSettings = z.object({
+  /** `http://` or `https://`, a host, and a port where it is not the scheme's. */
+  endpoint: z.string().min(1).max(2048),
+  bucket: z.string().min(1).max(63),
+  /** Names below which runs are kept; empty for the bucket itself. */
+  prefix: z.string().max(512).default(""),
+  region: z.string().max(63).nullable().default(null),
+});
+export type ObjectStoreSettings = z.infer<typeof ObjectStoreSettings>;
+
+/** A checkpoint of another run that this one is to begin with: copied into its own tiers, and opened on there. */
+export const ForkSource = z.object({
+  /** Uid of the run that saved it. */
+  run: z.string().min(1).max(63),
+  /** By its step, as the log of that run tells, or by where it lies below that run's directory. */
+  checkpoint: z.union([
+    z.strictObject({ step: Step }),
+    z.strictObject({ directory: z.string().min(1).max(255), digest: Digest }),
+  ]),
+  /** Where that run's directory is mounted, to be read alone; absent where no volume is. */
+  volume: z.string().min(1).max(4096).optional(),
+  /** Where its objects lie; the keys are those of this run's own store. Absent where none is to be asked. */
+  objectStore: ObjectStoreSettings.optional(),
+  /** Taken already where an attempt from this number on has opened the log: each of them was asked for it. */
+  since: AttemptNumber,
+});
+export type ForkSource = z.infer<typeof ForkSource>;
+
 /** `TRAININGRUN_EXPECTED`: what the operator has recorded about the run, for the restore alone. */
 export const Expected = z.object({
   /** The newest verified checkpoint on record; null when none was ever recorded. */
@@ -31,8 +60,8 @@ export const Expected = z.object({
   recorded: z.array(z.object({ step: Step, digest: Digest, tiers: z.array(Tier).max(2).optional() })).max(16),
   /** Digests that must not be resumed from, and why they are known. */
   refused: z.array(Digest).max(16),
-  /** A base the user chose; passed until an attempt of this generation has opened with it. */
-  base: z.object({ step: Step.optional(), digest: Digest.optional() }).nullable(),
+  /** A base the user chose; passed until an attempt of this generation has opened with it. With `source` it is another run's. */
+  base: z.object({ step: Step.optional(), digest: Digest.optional(), source: ForkSource.optional() }).nullable(),
   noneVerified: z.enum(["Fail", "StartOver"]),
   unhealthy: z.enum(["Skip", "Accept"]),
   environmentMismatch: z.enum(["Ignore", "Warn", "Block"]),
@@ -49,17 +78,6 @@ export const nothingExpected: Expected = {
   unhealthy: "Skip",
   environmentMismatch: "Ignore",
 };
-
-/** `TRAININGRUN_OBJECT_STORE`: where the run's objects lie. The keys come from files, see {@link credentialsDirectory}. */
-export const ObjectStoreSettings = z.object({
-  /** `http://` or `https://`, a host, and a port where it is not the scheme's. */
-  endpoint: z.string().min(1).max(2048),
-  bucket: z.string().min(1).max(63),
-  /** Names below which runs are kept; empty for the bucket itself. */
-  prefix: z.string().max(512).default(""),
-  region: z.string().max(63).nullable().default(null),
-});
-export type ObjectStoreSettings = z.infer<typeof ObjectStoreSettings>;
 
 /** Where the Secret's files lie, in the containers of the agent alone: `accessKeyId`, `secretAccessKey`, and the optional ones. */
 export const credentialsDirectory = "/trainingrun/credentials";

@@ -110,7 +110,9 @@ function openVoidReason({ opened, checkpoints, done }: Ledger, record: Extract<J
     // What an open carries has no room for it.
     if (done !== null) return "the run is done";
     // The pod that opened may renew its open at any time, and choose again only while nothing was built on its choice.
-    const isBuiltOn = checkpoints.values().some(({ attempt }) => attempt === opened.attempt);
+    const isBuiltOn = checkpoints
+      .values()
+      .some(({ attempt, digest }) => attempt === opened.attempt && digest !== opened.base);
     if (record.base !== opened.base && isBuiltOn) return "it has commits already";
   }
   const { base, state } = record;

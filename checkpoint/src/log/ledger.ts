@@ -34,7 +34,9 @@ export class Ledger {
 
   /** The step that the open attempt began at. */
   get baseStep(): number {
-    return this.#attempts.find(({ attempt }) => attempt === this.opened?.attempt)?.base?.step ?? 0;
+    const link = this.#attempts.find(({ attempt }) => attempt === this.opened?.attempt)?.base;
+    // A base of the attempt's own is a copy of another run's: the lineage begins with it, and no link leads to it.
+    return link?.step ?? this.checkpoints.get(this.opened?.base ?? "")?.step ?? 0;
   }
 
   /** The state as a value. */
@@ -142,7 +144,8 @@ export class Ledger {
       .filter((other) => lowest.has(other.attempt))
       .map((other) => ({ attempt: other.attempt, base: shorten(other.base) }));
     const ref = base === null ? undefined : this.checkpoints.get(base);
-    const place = ref === undefined ? null : { digest: ref.digest, attempt: ref.attempt, step: ref.step };
+    const isLinked = ref !== undefined && ref.attempt !== attempt;
+    const place = !isLinked ? null : { digest: ref.digest, attempt: ref.attempt, step: ref.step };
     return [...kept, { attempt, base: place }];
   }
 

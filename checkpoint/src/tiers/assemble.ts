@@ -1,7 +1,7 @@
 import { LentBuffers } from "../buffer-pool.ts";
 import type { Digest } from "../contract/digest.ts";
 import { inLanes } from "../in-lanes.ts";
-import type { Manifest, ManifestFile } from "../manifest.ts";
+import { type Manifest, type ManifestFile, manifestBytes } from "../manifest.ts";
 import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/store.ts";
 import { type Copy, type DamagedChunk, matchedChunks, NoCopyMatchesError } from "./matched-chunks.ts";
 import { readStoredManifest, type StoredManifest } from "./stored-manifest.ts";
@@ -19,6 +19,8 @@ type Options = Readonly<{
   /** Copies under other names, which are asked before those. */
   aside?: readonly StoredCheckpoint[];
   checkpoint: Readonly<{ digest: Digest; directory: string }>;
+  /** Under which manifest it stands in `to`, of the same files; its own where absent. */
+  as?: Manifest | undefined;
   signal?: AbortSignal | undefined;
   /** Hears of bytes as they are handed to the writer. */
   onBytes?: (bytes: number) => void;
@@ -39,6 +41,7 @@ export async function assembleCheckpoint({
   from,
   aside = [],
   checkpoint,
+  as,
   signal,
   onBytes,
 }: Options): Promise<Assembled> {
@@ -47,7 +50,7 @@ export async function assembleCheckpoint({
   if (found === null) {
     return { kind: "impossible", message: `no copy of ${checkpoint.directory} has the manifest ${checkpoint.digest}` };
   }
-  const { manifest, text } = found;
+  const { manifest, text } = as === undefined ? found : { manifest: as, text: manifestBytes(as) };
   const damages: DamagedChunk[] = [];
   const writer = await to.begin({ step: manifest.step, attempt: manifest.attempt });
   try {

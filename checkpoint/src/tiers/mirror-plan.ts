@@ -51,7 +51,8 @@ export function planMirror(input: MirrorInput): MirrorPlan {
   const isMissing = ({ digest }: CheckpointRef) => !mirrored.has(digest) && !input.removed.has(digest);
   const waiting = older.filter(({ digest }) => kept.has(digest));
   const order = turn === "Newest" ? [newest, base, ...waiting] : [base, ...waiting.toReversed(), newest];
-  const missing = order.filter((ref) => ref !== undefined).filter(isMissing);
+  // A base that was copied from another run is the attempt's own as well.
+  const missing = [...new Set(order)].filter((ref) => ref !== undefined).filter(isMissing);
   const latest = sound.find(({ digest }) => mirrored.has(digest)) ?? null;
   return {
     next: missing.filter(({ digest }) => !pausing.has(digest)),

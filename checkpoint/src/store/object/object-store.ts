@@ -42,6 +42,19 @@ export async function openObjectStore(options: ObjectStoreOptions): Promise<Obje
   }
 }
 
+/** Opens another run's objects to read them: the store is asked for nothing but lists and bytes. */
+export async function readObjectStore(options: ObjectStoreOptions): Promise<ObjectStore> {
+  const client = new ObjectClient(options);
+  const root = runPrefix(options);
+  try {
+    await client.firstPage(root);
+    return new ObjectStore(client, { root, runUid: options.runUid, fences: false });
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+}
+
 /**
  * Removes everything of a run from its bucket; a run that has nothing there is fine, a bucket that is not there is not.
  * Nothing is asked of the store but to list and delete: it may be full, or allow no more.
