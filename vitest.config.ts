@@ -30,6 +30,7 @@ export default defineConfig({
           ...honest,
           name: "apiserver",
           include: ["**/*.apiserver.test.ts"],
+          globalSetup: ["operator/test/shared-api-server.ts"],
           exclude,
           fileParallelism: false,
           testTimeout: 120_000,

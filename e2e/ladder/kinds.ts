@@ -16,7 +16,7 @@ export type Kind = Readonly<{
 /** Kinds that run beside each other. */
 export type Rung = readonly Kind[];
 
-/** Cheapest first, so that a mistake shows early. What mostly waits for servers shares a rung: that is what it has time for. */
+/** Cheapest first, so that a mistake shows early. What mostly waits for servers and pods shares a rung. */
 export const rungs: readonly Rung[] = [
   [{ name: "types", what: "tsc over the whole tree", usually: "5 s", run: command("tsc", ["--noEmit"]) }],
   [{ name: "lint", what: "Biome, format and rules", usually: "1 s", run: command("biome", ["check", "."]) }],
@@ -30,10 +30,10 @@ export const rungs: readonly Rung[] = [
   ],
   [{ name: "unit", what: "tables, properties, golden, attacks, kills", usually: "4 min", run: vitest("unit") }],
   [
-    { name: "apiserver", what: "against a real API server", usually: "7 min", run: vitest("apiserver") },
-    { name: "store", what: "against real object stores", usually: "7 min", run: vitest("store") },
+    { name: "apiserver", what: "against a real API server", usually: "13 min", run: vitest("apiserver") },
+    { name: "store", what: "against real object stores", usually: "9 min", run: vitest("store") },
+    { name: "cluster", what: "end to end on a real cluster", usually: "12 min", run: vitest("cluster") },
   ],
-  [{ name: "cluster", what: "end to end on a real cluster", usually: "6 min", run: vitest("cluster") }],
 ];
 
 /** The longest a kind may take, so that a hang ends as a failure with a name. */

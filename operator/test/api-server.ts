@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, inject } from "vitest";
 import { startApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
 import { ApiServerControl } from "./api-server-control.ts";
+import { testServerArgs } from "./shared-api-server.ts";
 import { credentialsOf, testClient } from "./test-client.ts";
 
 export { credentialsOf, testClient } from "./test-client.ts";
@@ -23,8 +24,8 @@ export type TestApi = Readonly<{
 }>;
 
 /**
- * A real API server for the tests of a file: the one that TRAININGRUN_TEST_KUBECONFIG names, or one started for them
- * and stopped after them. `prepare` is done once, before the first test. Tests that break the server need their `Own`.
+ * A real API server for the tests of a file: the one that all files share (shared-api-server.ts), or, where they break it
+ * or count on being alone there, their `Own`. `prepare` is done once, before the first test.
  */
 export function useApiServer(
   prepare: (client: ApiClient) => Promise<void> = async () => undefined,
@@ -73,14 +74,13 @@ type TestApiServer = Readonly<{
 }>;
 
 async function testApiServer(whose: "Shared" | "Own"): Promise<TestApiServer> {
-  const given = process.env.TRAININGRUN_TEST_KUBECONFIG;
-  if (whose === "Shared" && given !== undefined && given !== "")
-    return { kubeconfigPath: given, control: undefined, stop: async () => undefined };
+  if (whose === "Shared")
+    return { kubeconfigPath: inject("kubeconfig"), control: undefined, stop: async () => undefined };
   const directory = await mkdtemp(join(tmpdir(), "trainingrun-api-server-"));
-  const server = await startApiServer({ directory, extraArgs: ["--disable-admission-plugins=ServiceAccount"] });
+  const server = await startApiServer({ directory, extraArgs: testServerArgs });
   return {
     kubeconfigPath: server.kubeconfigPath,
-    control: whose === "Own" ? new ApiServerControl(server) : undefined,
+    control: new ApiServerControl(server),
     stop: async () => {
       await server.stop();
       await rm(directory, { recursive: true, force: true });
