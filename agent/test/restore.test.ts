@@ -274,7 +274,7 @@ test("a checkpoint of another run is copied from where its claim is mounted, and
   expect(await fork.restore()).toBe(0);
   expect(fork.resumeStep()).toBe(20);
   expect(fork.restored()?.resume).toMatchObject({ step: 20, attempt: 1, tier: "Volume" });
-  expect(fork.restored()?.resume?.digest).not.toBe(saved?.digest);
+  expect(fork.restored()?.resume?.digest).not.toBe(saved?.manifest.digest);
   const { state } = await readLog(new DirectoryStore(source, "run-uid"));
   expect([state.opened?.podUid, state.checkpoints.length]).toEqual(["pod-1", 2]);
 });
