@@ -8,8 +8,22 @@ import { PodTemplate } from "./template.ts";
 const From = withRules(
   z.strictObject({
     step: Step.optional().describe("The checkpoint of this step."),
-    run: z.string().min(1).max(45).optional().describe("Of this other run; of the run itself when left out."),
-    uri: z.string().min(1).max(2048).optional().describe("A checkpoint anywhere, by address."),
+    run: z
+      .string()
+      .min(1)
+      .max(45)
+      .optional()
+      .describe(
+        "Of this other run in the same namespace, which shares a claim or a bucket; of the run itself when left out.",
+      ),
+    uri: z
+      .string()
+      .min(1)
+      .max(2048)
+      .optional()
+      .describe(
+        "A checkpoint anywhere, by address: s3://bucket/prefix/uid/data/directory at the endpoint of checkpoint.objectStore, or pvc://claim/uid/data/directory.",
+      ),
     digest: Digest.optional().describe("The digest of the checkpoint at uri."),
   }),
   [

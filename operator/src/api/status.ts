@@ -84,6 +84,20 @@ export const RecoverySeconds = z
   .describe("Where the time between two attempts went. Floats are strings.");
 export type RecoverySeconds = z.infer<typeof RecoverySeconds>;
 
+export const ForkedFrom = z.object({
+  uid: z.string().min(1).max(63).describe("The run that saved it. One made later under the same name is another."),
+  step: Step.optional(),
+  directory: z.string().max(255).optional().describe("Its directory, where it was chosen by an address."),
+  digest: Digest.optional(),
+  claim: z.string().max(253).optional().describe("The claim that it is read from."),
+  bucket: z.string().max(63).optional().describe("The bucket that it is read from."),
+  prefix: z.string().max(2048).optional().describe("What the run's directory lies below there."),
+  since: AttemptNumber.describe(
+    "The attempt that was asked for it first; later ones ask the log whether it was taken.",
+  ),
+});
+export type ForkedFrom = z.infer<typeof ForkedFrom>;
+
 export const AttemptEntry = z.object({
   number: AttemptNumber,
   generation: z.int().min(0).describe("The spec's generation that the attempt runs."),
@@ -122,6 +136,7 @@ export const AttemptEntry = z.object({
     .describe("The last lines of the trainer's log, or the words of the refusal."),
   exitCode: z.int().optional(),
   from: z.string().max(4096).optional().describe("The resume.from that the attempt was asked to open with, as JSON."),
+  source: ForkedFrom.optional().describe("The checkpoint of another run that the attempt was to begin with a copy of."),
   opened: z
     .boolean()
     .optional()

@@ -46,7 +46,7 @@ const whole: Path = [
 /** Lists whose entries stand alone, newest first. */
 const lists: Path = ["attempts", "checkpoints", "refused", "suspects", "conditions"];
 /** What an attempt of the ledger is known by. The rest of its entry says how it fared. */
-const identity: Path = ["number", "generation", "pods", "startTime", "endTime", "from"];
+const identity: Path = ["number", "generation", "pods", "startTime", "endTime", "from", "source"];
 /** The run is over by these. */
 const ends: readonly unknown[] = ["Complete", "Failed"];
 

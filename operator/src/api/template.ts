@@ -10,7 +10,8 @@ export const restoreName = "restore";
 export const scratchVolumeName = "trainingrun";
 export const claimVolumeName = "trainingrun-checkpoints";
 export const credentialsVolumeName = "trainingrun-credentials";
-const volumeNames = [scratchVolumeName, claimVolumeName, credentialsVolumeName];
+export const sourceVolumeName = "trainingrun-source";
+const volumeNames = [scratchVolumeName, claimVolumeName, credentialsVolumeName, sourceVolumeName];
 /** Less than this leaves no time to save. */
 export const minGraceSeconds = 10;
 /** What the API server gives a pod that names no grace period. */

@@ -2,6 +2,7 @@ import { readDeletedRun } from "../api/deleted-run.ts";
 import { labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
+import { sourceNameOf } from "../core/fork.ts";
 import { claimNameOf, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
 import { observePod } from "../core/observe-pod.ts";
@@ -71,6 +72,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       gone: recorded.gone,
       nodes: await observeNodes(run, present, { ...sources, bound }),
       volume: await observeVolume(run, present, { ...sources, bound }),
+      ...sourceOf(run, sources.caches),
       removal: await removalOf(run, { ...sources, bound }),
       reports,
       ...(askingSince === undefined ? {} : { askingSince }),
@@ -156,6 +158,20 @@ async function observeVolume(run: TrainingRun, pods: readonly ObservedPod[], liv
   if (pods.some(isPassedOver)) return observeClaim(raw, await live.problems.ofClaim(raw, live.bound));
   live.problems.forget(raw.metadata.uid);
   return observeClaim(raw, "");
+}
+
+/** The copy is enough: a run that it lacks is looked for again, and one that it still has is known by its uid. */
+function sourceOf(run: TrainingRun, { runs }: Pick<Caches, "runs">): Pick<Observed, "source"> {
+  const name = sourceNameOf(run);
+  if (name === null) return {};
+  const raw = runs.get(`${run.metadata.namespace}/${name}`);
+  if (raw === undefined) return { source: { kind: "Absent" } };
+  const parsed = parsedRun(raw);
+  if (parsed.kind !== "Run") return { source: parsed };
+  const { metadata, spec } = parsed.run;
+  const { endpoint, bucket, prefix = "" } = spec.checkpoint.objectStore ?? {};
+  const objectStore = endpoint === undefined || bucket === undefined ? null : { endpoint, bucket, prefix };
+  return { source: { kind: "Present", uid: metadata.uid, claimName: claimNameOf(parsed.run), objectStore } };
 }
 
 /** The scheduler has no place for it, for want of its claim perhaps: most claims are bound before anybody has to ask. */

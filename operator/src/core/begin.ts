@@ -6,6 +6,7 @@ import { deadlineOf, deadlineWait } from "./deadline.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { unfenceable } from "./fencing.ts";
+import { absentSourceRetryMs, type ForkVerdict, judgeFork } from "./fork.ts";
 import { tidyPods } from "./housekeeping.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import { beginEntry } from "./ledger.ts";
@@ -39,12 +40,20 @@ export function decideNext(
   const timed = add(resumed, observed, { waits: deadlineWait(run, status, now) });
   const claim = judgeClaim({ ...run, status }, observed.volume);
   if (claim.kind === "Lost") return fail(observed, resumed, { reason: "NoVerifiedCheckpoint", message: claim.message });
+  const fork = judgeFork(observed, status);
   const obstacle =
-    refusedSpec(run) ?? livingPod(observed, scene) ?? missingChoice(observed, status) ?? claimObstacle(claim);
-  if (obstacle !== null) return blocked(observed, timed, obstacle);
+    refusedSpec(run) ??
+    livingPod(observed, scene) ??
+    missingChoice(observed, status) ??
+    obstacleOf(fork) ??
+    obstacleOf(claim);
+  if (obstacle !== null) {
+    const waits = obstacle === obstacleOf(fork) ? [absentSourceRetryMs] : [];
+    return blocked(observed, add(timed, observed, { waits }), obstacle);
+  }
   const due = dueTime(observed, status);
   if (due !== undefined && now < instantOf(due)) return backingOff(observed, timed, due);
-  return begun(observed, add(timed, observed, { events: lostVolume(status, claim) }), settings);
+  return begun(observed, add(timed, observed, { events: lostVolume(status, claim) }), { settings, fork });
 }
 
 /** The run's own claim is gone with checkpoints on it, and an attempt begins all the same. */
@@ -66,13 +75,18 @@ function dueTime({ run, now }: Observed, { retry }: TrainingRunStatus): string |
   return due === undefined || instantOf(due) <= latest ? due : timeOf(latest);
 }
 
-function begun(observed: Observed, draft: Draft, settings: PodSettings): Draft {
+function begun(
+  observed: Observed,
+  draft: Draft,
+  { settings, fork }: { settings: PodSettings; fork: ForkVerdict },
+): Draft {
   const { run, now } = observed;
   const status = beginEntry(withoutDue(draft.status), {
     generation: run.metadata.generation,
     podHash: podHash(run),
     workers: run.spec.workers,
     from: choiceToTake(run, draft.status.base),
+    ...(fork.kind === "Ready" ? { source: fork.source } : {}),
     now,
   });
   const entry = status.attempts?.[0];
@@ -176,14 +190,20 @@ function missingChoice({ run }: Observed, status: TrainingRunStatus): Obstacle |
   const last = status.attempts?.[0];
   const choice = choiceToTake(run, status.base);
   if (choice === undefined || last?.cause !== "NoVerifiedCheckpoint" || last.from !== choice) return null;
+  // Another run may have come to that step since; whoever edits this one asks for one more look.
+  if (last.source !== undefined && last.generation !== run.metadata.generation) return null;
+  const other =
+    last.source === undefined
+      ? "name a step of status.checkpoints, or remove it"
+      : "name another one, or, once it is there, set spec.suspend to true and back to false to look again";
   return {
     reason: "ResumePointMissing",
     message:
-      `Cannot start an attempt because no verified checkpoint matches spec.resume.from ${choice}: name a step of status.checkpoints, or remove it. ${last.message ?? ""}`.trim(),
+      `Cannot start an attempt because no verified checkpoint matches spec.resume.from ${choice}: ${other}. ${last.message ?? ""}`.trim(),
   };
 }
 
-function claimObstacle(verdict: ClaimVerdict): Obstacle | null {
+function obstacleOf(verdict: ClaimVerdict | ForkVerdict): Obstacle | null {
   return verdict.kind === "Wait" ? verdict.obstacle : null;
 }
 

@@ -35,9 +35,9 @@ describe("a new run", () => {
   test.each([
     [
       "asks for what this version cannot do",
-      { resume: { from: { run: "other", step: 3 } } },
+      { deletionPolicy: "Delete", checkpoint: { volume: { claimName: "theirs" } } },
       "NotSupported",
-      "spec.resume.from.run",
+      "spec.deletionPolicy: Delete with checkpoint.volume.claimName",
     ],
     ["keeps SIGTERM in a shell", shell, "ShellCommand", "Write `exec` before the last command"],
   ])("that %s does not start, and says why", (_title, spec, reason, words) => {

@@ -57,7 +57,11 @@ describe("an edit before the trainer has started", () => {
 describe("an edit to what this version does not do", () => {
   const refused: readonly [string, Fields, string][] = [
     ["NotSupported", { workers: 2, checkpoint: sharedVolume() }, "spec.workers"],
-    ["NotSupported", { resume: { from: { run: "other", step: 1 } } }, "spec.resume.from.run"],
+    [
+      "NotSupported",
+      { deletionPolicy: "Delete", checkpoint: { volume: { claimName: "theirs" } } },
+      "spec.deletionPolicy",
+    ],
     [
       "ShellCommand",
       { template: { spec: { containers: [{ name: "trainer", command: ["sh", "-c", "node a.js"] }] } } },

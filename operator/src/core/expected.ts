@@ -1,6 +1,7 @@
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { forkSource } from "./fork-source.ts";
 import { isSuspicionConfirmed } from "./node-suspicion.ts";
 
 const maxDigests = 16;
@@ -18,9 +19,17 @@ export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
     refused: [...(asked === undefined ? suspects : []), ...(isSuspicionConfirmed(status) ? refused : [])]
       .map(({ digest }) => digest)
       .slice(0, maxDigests),
-    base: asked?.step === undefined ? null : { step: asked.step },
+    base: baseOf(run, entry),
     noneVerified: spec.resume.noneVerified,
     unhealthy: spec.resume.unhealthy,
     environmentMismatch: spec.resume.environmentMismatch,
   };
+}
+
+/** What the user chose. A choice of another run's whose source is not on record any more is none of this run's steps. */
+function baseOf(run: TrainingRun, { from, source }: AttemptEntry): Expected["base"] {
+  if (source !== undefined) return { source: forkSource(run, source) };
+  const asked = from === undefined ? undefined : run.spec.resume.from;
+  if (asked === undefined) return null;
+  return asked.run === undefined && asked.step !== undefined ? { step: asked.step } : {};
 }

@@ -1,5 +1,11 @@
 import type { Cause } from "../api/cause.ts";
-import { type AttemptEntry, statusLimits, type Totals, type TrainingRunStatus } from "../api/status.ts";
+import {
+  type AttemptEntry,
+  type ForkedFrom,
+  statusLimits,
+  type Totals,
+  type TrainingRunStatus,
+} from "../api/status.ts";
 import type { Ending } from "./cause.ts";
 import { beganAt, stepsOf, trainingMs, withGoodput } from "./goodput.ts";
 import { instantOf, secondsText, timeOf } from "./instant.ts";
@@ -42,13 +48,14 @@ export type Beginning = Readonly<{
   podHash?: string;
   workers?: number;
   from: string | undefined;
+  source?: ForkedFrom;
   now: Instant;
 }>;
 
 /** Puts a new attempt at the head of the ledger. What falls off its end lives on in the totals. */
 export function beginEntry(
   status: TrainingRunStatus,
-  { generation, podHash, workers = 1, from, now }: Beginning,
+  { generation, podHash, workers = 1, from, source, now }: Beginning,
 ): TrainingRunStatus {
   const number = (status.attempt ?? 0) + 1;
   const last = status.attempts?.[0];
@@ -61,6 +68,7 @@ export function beginEntry(
     pods: [],
     startTime: timeOf(now),
     ...(from === undefined ? {} : { from }),
+    ...(source === undefined ? {} : { source }),
     ...(resumed === null ? {} : { recoverySeconds: { detect: secondsText(now - resumed) } }),
   };
   return {

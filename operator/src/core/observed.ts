@@ -21,6 +21,8 @@ export type Observed = Readonly<{
   /** One entry per name of `nodeNamesOf`: nodes of the run's pods, also of recorded ones that are gone. */
   nodes: readonly ObservedNode[];
   volume: ObservedVolume;
+  /** The run that `spec.resume.from` names; absent where it names none. A copy that is old finds another checkpoint missing. */
+  source?: ObservedSource;
   /** Null where there is none; only a deleted run whose objects go with it ever has one. */
   removal: ObservedRemoval | null;
   /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
@@ -156,6 +158,17 @@ export type ObservedVolume =
       deletionRequested: boolean;
       /** The newest warning event about the claim, in the cluster's words; empty where none was seen. */
       problem: string;
+    }>;
+
+/** Another run of the namespace, of which a checkpoint is to be copied. */
+export type ObservedSource =
+  | Readonly<{ kind: "Absent" }>
+  | Readonly<{ kind: "Unreadable"; message: string }>
+  | Readonly<{
+      kind: "Present";
+      uid: string;
+      claimName: string | null;
+      objectStore: Readonly<{ endpoint: string; bucket: string; prefix: string }> | null;
     }>;
 
 /** An agent's answer to a poll. */

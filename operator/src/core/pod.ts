@@ -5,6 +5,7 @@ import { agentName, restoreName, type TemplateContainer, trainerOf } from "../ap
 import type { TrainingRun } from "../api/training-run.ts";
 import { awayFromNodes } from "./affinity.ts";
 import type { Manifest } from "./decision.ts";
+import { sourceMounts, sourceVolumes } from "./fork-source.ts";
 import { type Json, listOf, objectOf } from "./json.ts";
 import { controllerReference, podLabels, podName } from "./names.ts";
 import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
@@ -60,7 +61,7 @@ function podSpec(plan: PodPlan, name: string): Json {
     containers: spec.containers.map((container) =>
       container === trainer ? trainerContainer(plan, container) : container,
     ),
-    volumes: [...(spec.volumes ?? []), ...storageVolumes(run)],
+    volumes: [...(spec.volumes ?? []), ...storageVolumes(run), ...sourceVolumes(run, entry)],
   };
 }
 
@@ -93,7 +94,11 @@ function operatorContainer({ run, entry, worker, settings }: PodPlan, trainer: T
     imagePullPolicy: settings.agentImagePullPolicy,
     resources: settings.agentResources,
     env: agentVariables(run, entry, worker),
-    volumeMounts: [...storageMounts(run), ...credentialsMounts(run.spec.checkpoint.objectStore)],
+    volumeMounts: [
+      ...storageMounts(run),
+      ...sourceMounts(run, entry),
+      ...credentialsMounts(run.spec.checkpoint.objectStore),
+    ],
     securityContext: agentSecurity(run, trainer),
     terminationMessagePath: paths.terminationLog,
     terminationMessagePolicy: "File",

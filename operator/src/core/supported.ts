@@ -23,16 +23,6 @@ export const limits: readonly Limit[] = [
     instead: "write sdk and train with this project's SDK",
   },
   {
-    field: "spec.resume.from.run",
-    used: ({ resume }) => resume.from?.run !== undefined,
-    instead: "resume from a step of the run itself, {step}",
-  },
-  {
-    field: "spec.resume.from.uri",
-    used: ({ resume }) => resume.from?.uri !== undefined,
-    instead: "resume from a step of the run itself, {step}",
-  },
-  {
     field: "spec.deletionPolicy: Delete with checkpoint.volume.claimName",
     used: ({ deletionPolicy, checkpoint }) => deletionPolicy === "Delete" && checkpoint.volume?.claimName !== undefined,
     instead: "write Retain: the claim is not the run's own, so its data stays",
