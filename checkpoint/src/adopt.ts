@@ -1,9 +1,10 @@
-import { parseDirectoryName } from "./directory-name.ts";
+import { directoryName, parseDirectoryName } from "./directory-name.ts";
 import { appendRecord, type FencedBy } from "./log/append.ts";
 import type { RunState } from "./log/state.ts";
 import { UnknownFormatError } from "./manifest.ts";
 import { commitOf } from "./save.ts";
-import type { Store } from "./store/store.ts";
+import { pendingShards, publishShards } from "./shards/commit-shards.ts";
+import { DamagedFileError, type Store } from "./store/store.ts";
 import type { Verdict } from "./verify.ts";
 
 /** The state after adoption, or the fence that ended it; `warnings` name what was found and not adopted. */
@@ -13,7 +14,8 @@ export type Adoption =
 
 /**
  * Commits, on behalf of the last opened attempt, complete directories that have no record because their writer died
- * between rename and append (I4). Only those newer than its last commit: older ones are of no use to anyone.
+ * between rename and append (I4), and what a gang had brought together when its worker 0 was gone. Only those newer than
+ * its last commit: older ones are of no use to anyone.
  */
 export async function adopt(
   store: Store,
@@ -21,7 +23,7 @@ export async function adopt(
   { verify, signal }: { verify: (directory: string) => Promise<Verdict>; signal?: AbortSignal },
 ): Promise<Adoption> {
   let now = state;
-  const warnings: string[] = [];
+  const warnings = await bringTogether(store, state);
   for (const directory of await unrecorded(store, state)) {
     const verdict = await judge(directory, verify);
     if (!verdict.ok) {
@@ -35,6 +37,32 @@ export async function adopt(
     now = outcome.state;
   }
   return { kind: "adopted", state: now, warnings };
+}
+
+/** Names what all workers of a gang had saved; says of which step something is missing. */
+async function bringTogether(store: Store, state: RunState): Promise<string[]> {
+  const { opened, fence } = state;
+  if (opened === null || fence?.attempt !== opened.attempt) return [];
+  const warnings: string[] = [];
+  for (const step of await pendingShards(store, state)) {
+    const said = await publishLeft(store, { step, attempt: opened.attempt });
+    if (said !== null) warnings.push(`What the workers of attempt ${opened.attempt} saved of step ${step} is ${said}`);
+  }
+  return warnings;
+}
+
+async function publishLeft(store: Store, place: { step: number; attempt: number }): Promise<string | null> {
+  try {
+    const set = await publishShards(store, place);
+    if (set.kind === "wrong") return `no checkpoint: ${set.message}`;
+    // What was published already has left but its seals, or nothing.
+    if (set.kind === "published" || (await store.names()).includes(directoryName(place.step, place.attempt)))
+      return null;
+    return `no checkpoint: ${set.sealed.length} of ${set.workers ?? "unknown"} shards are there`;
+  } catch (error) {
+    if (error instanceof DamagedFileError) return `no checkpoint: ${error.message}`;
+    throw error;
+  }
 }
 
 /** A format of the future is no reason to end the run, nor to touch the directory: one refusal, by name. */

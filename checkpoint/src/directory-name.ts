@@ -30,3 +30,19 @@ export function parseSettlingName(aside: string): string | null {
   const name = /^\.settling-[0-9a-f]{1,64}-(.+)$/.exec(aside)?.[1];
   return name !== undefined && parseDirectoryName(name) !== null ? name : null;
 }
+
+/** Where the workers of a gang bring what each has saved of a step; no reader looks for a checkpoint in it. */
+export function shardsName({ step, attempt }: { step: number; attempt: number }): string {
+  return `.shards-${step}-a${attempt}`;
+}
+
+/** Step and attempt of such a directory, or null where the name is not of that form. */
+export function parseShardsName(name: string): { step: number; attempt: number } | null {
+  const [, step, attempt] = /^\.shards-(\d{1,15})-a(\d{1,9})$/.exec(name) ?? [];
+  return step === undefined || attempt === undefined ? null : { step: Number(step), attempt: Number(attempt) };
+}
+
+/** The directory of a checkpoint that holds one worker's shard. */
+export function workerName(worker: number): string {
+  return `w${String(worker).padStart(4, "0")}`;
+}

@@ -26,6 +26,20 @@ export function compareHealth(nonFinite: readonly string[], before: readonly str
   };
 }
 
+/** The health of what several have saved together, each with its own names below a prefix. */
+export function mergeHealth(parts: readonly Readonly<{ prefix: string; health: Health }>[]): Health {
+  const names = (of: "nonFinite" | "unexpected") =>
+    withinRoom(parts.flatMap(({ prefix, health }) => health[of].map((name) => boundedName(`${prefix}${name}`))).sort());
+  const count = (of: "nonFiniteTensors" | "unexpectedTensors") =>
+    parts.reduce((sum, { health }) => sum + health[of], 0);
+  return {
+    nonFinite: names("nonFinite"),
+    nonFiniteTensors: count("nonFiniteTensors"),
+    unexpected: names("unexpected"),
+    unexpectedTensors: count("unexpectedTensors"),
+  };
+}
+
 /** Whether a manifest names all of its non-finite tensors; where it does not, only the tensors themselves tell. */
 export function listsAllNonFinite({ nonFinite, nonFiniteTensors }: Health): boolean {
   return nonFinite.length === nonFiniteTensors;

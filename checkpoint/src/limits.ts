@@ -6,6 +6,8 @@ export const limits = {
   /** Of a file of kind `json`, which becomes one string when it is loaded. */
   jsonBytes: 256 * 1024 * 1024,
   files: 10_000,
+  /** Of a gang, whose shards share the room of one manifest. */
+  workers: 1_000,
   pathBytes: 512,
   segmentBytes: 255,
   chunks: 14_000,

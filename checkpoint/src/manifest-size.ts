@@ -9,11 +9,17 @@ type Planned = Omit<Manifest, "format" | "files" | "totals" | "digest"> &
 /** A digest of a chunk in quotes, and the comma after it. */
 const chunkDigestBytes = 67;
 
-/** How many bytes the manifest will have: digests are all of one length, so that is known before there are any. */
+/**
+ * How many bytes the manifest will have, or a worker's part of it: digests are all of one length, so that is known before
+ * there are any.
+ */
 export function manifestSize({ files, ...planned }: Planned): number {
   const algorithm = preferredAlgorithm();
   const digest = `${algorithm}:${"0".repeat(64)}`;
-  const chunkBytes = chooseChunkBytes(files.map(({ bytes }) => bytes));
+  const chunkBytes = chooseChunkBytes(
+    files.map(({ bytes }) => bytes),
+    { workers: planned.workers ?? 1 },
+  );
   const totals = { files: files.length, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) };
   const withoutChunks = files.map(({ path, kind, bytes }) => {
     return { path, kind, bytes, algorithm, digest, chunkBytes, chunks: [] };

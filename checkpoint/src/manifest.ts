@@ -1,6 +1,15 @@
 import { z } from "zod";
 import { CanonicalJsonError, canonicalJson } from "./canonical-json.ts";
-import { AttemptNumber, Digest, Epoch, hashAlgorithms, Metrics, Step, Time } from "./contract/digest.ts";
+import {
+  AttemptNumber,
+  Digest,
+  Epoch,
+  type HashAlgorithm,
+  hashAlgorithms,
+  Metrics,
+  Step,
+  Time,
+} from "./contract/digest.ts";
 import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
 import { algorithmOf, createHasher, hashBytes, preferredAlgorithm } from "./hash.ts";
 import { chunkBytes, limits } from "./limits.ts";
@@ -54,6 +63,8 @@ export const Manifest = z.object({
   epoch: Epoch.optional(),
   /** The checkpoint that the attempt resumed from. */
   parent: Digest.nullable(),
+  /** How many workers saved it together, each the files below the directory of its number; absent where one did alone. */
+  workers: z.int().min(1).max(limits.workers).optional(),
   /** Sorted by path. */
   files: z.array(ManifestFile).max(limits.files),
   totals: z.object({ files: z.int().min(0), bytes: z.int().min(0) }),
@@ -82,12 +93,16 @@ export class UnknownFormatError extends InvalidManifestError {
 }
 
 /** Completes a draft: sorts the files, sums them up, and names the whole by its digest. */
-export function sealManifest(draft: ManifestDraft): Manifest {
+export function sealManifest(draft: ManifestDraft, algorithm: HashAlgorithm = preferredAlgorithm()): Manifest {
+  return parseManifest(sealedBytes(draft, algorithm));
+}
+
+/** The bytes of a manifest, or of what is sealed like one: sorted, summed up, with its own digest. */
+export function sealedBytes(draft: Pick<ManifestDraft, "files">, algorithm: HashAlgorithm): Uint8Array {
   const files = [...draft.files].sort((a, b) => (a.path < b.path ? -1 : 1));
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const unsealed = { ...draft, format: formatVersion, files, totals: { files: files.length, bytes } };
-  const manifest = { ...unsealed, digest: digestOf(unsealed, preferredAlgorithm()) };
-  return parseManifest(manifestBytes(manifest));
+  return manifestBytes({ ...unsealed, digest: digestOf(unsealed, algorithm) });
 }
 
 /** The bytes of `MANIFEST.json`: canonical JSON, nothing before or after it. */
@@ -100,6 +115,11 @@ export function manifestBytes(manifest: object): Uint8Array {
  * changed bit is refused here. Members that a later minor version added are covered by the digest and ignored.
  */
 export function parseManifest(bytes: Uint8Array): Manifest {
+  return parseSealed(bytes, Manifest);
+}
+
+/** Reads what is sealed like a manifest and follows another schema, by the same rules. */
+export function parseSealed<T extends Pick<Manifest, "files" | "totals">>(bytes: Uint8Array, schema: z.ZodType<T>): T {
   if (bytes.byteLength > limits.manifestBytes) {
     throw invalid(`it may have ${limits.manifestBytes} bytes`, `${bytes.byteLength}`);
   }
@@ -110,11 +130,10 @@ export function parseManifest(bytes: Uint8Array): Manifest {
       `Cannot read the manifest because its format is ${raw.format} and this program reads ${formatVersion}: use a release that knows it`,
     );
   }
-  const parsed = Manifest.safeParse(raw);
+  const parsed = schema.safeParse(raw);
   if (!parsed.success) throw invalid("it must follow the schema", z.prettifyError(parsed.error));
-  const manifest = parsed.data;
-  checkFiles(manifest);
-  return manifest;
+  checkFiles(parsed.data);
+  return parsed.data;
 }
 
 /** The digest of a file: the hash of its chunks' digests, one after the other. */
@@ -124,7 +143,7 @@ export function fileDigest(file: Pick<ManifestFile, "algorithm" | "chunks">): Di
   return hasher.digest();
 }
 
-function digestOf(unsealed: object, algorithm: (typeof hashAlgorithms)[number]): Digest {
+function digestOf(unsealed: object, algorithm: HashAlgorithm): Digest {
   return hashBytes(manifestBytes(unsealed), algorithm);
 }
 
@@ -155,7 +174,7 @@ function checkSeal({ digest: said, ...unsealed }: Record<string, unknown>): void
 }
 
 /** What no schema can say of one member alone. */
-function checkFiles({ files, totals }: Manifest): void {
+function checkFiles({ files, totals }: Pick<Manifest, "files" | "totals">): void {
   const broken = brokenPathsRule(files.map(({ path }) => path));
   if (broken !== null) throw invalid(broken, "files");
   for (const [index, file] of files.entries()) {

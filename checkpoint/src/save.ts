@@ -1,17 +1,15 @@
 import { LentBuffers } from "./buffer-pool.ts";
 import type { Digest, Metric } from "./contract/digest.ts";
 import { directoryName } from "./directory-name.ts";
-import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
 import type { FileSource } from "./file-source.ts";
+import { brokenFilesRule } from "./files-rule.ts";
 import { type Health, healthy } from "./health.ts";
-import { limits } from "./limits.ts";
 import { appendRecord, FencedError } from "./log/append.ts";
 import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
 import type { LogRecord, RecordDraft } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
 import { type Manifest, type ManifestFile, manifestBytes, sealManifest } from "./manifest.ts";
-import { manifestSize } from "./manifest-size.ts";
 import { chooseChunkBytes, FileSealer } from "./seal-file.ts";
 import type { CheckpointWriter, Store } from "./store/store.ts";
 import { verifyCheckpoint } from "./verify.ts";
@@ -61,40 +59,23 @@ export async function saveCheckpoint(store: Store, request: SaveRequest): Promis
   try {
     checkRequest(store, request);
     const manifest = (await leftComplete(store, request)) ?? (await writeAll(store, request));
-    await commit(store, request, manifest);
+    await commitSaved(store, request, manifest);
     const seconds = (performance.now() - started) / 1000;
     const directory = directoryName(request.step, request.attempt);
     return { manifest, directory, bytes: manifest.totals.bytes, seconds };
   } catch (error) {
-    if (error instanceof FencedError || error instanceof SaveFailedError) throw error;
-    throw failed(request, error instanceof Error ? error.message : String(error), error);
+    throw saveFailure(request, error);
   }
 }
 
 function checkRequest(store: Store, request: SaveRequest): void {
-  if (request.runUid !== store.runUid) throw failed(request, `the store is of run ${store.runUid}`);
-  const paths = request.files.map(({ path }) => path);
-  if (paths.length === 0) throw failed(request, "a checkpoint has at least one file");
-  if (paths.length > limits.files) throw failed(request, `a checkpoint has at most ${limits.files} files`);
-  for (const path of paths) {
-    const broken = brokenPathRule(path);
-    if (broken !== null) throw failed(request, `${broken}: ${JSON.stringify(path).slice(0, 200)}`);
-  }
-  const broken = brokenPathsRule(paths);
-  if (broken !== null) throw failed(request, broken);
-  for (const { path, kind, bytes } of request.files) {
-    if (kind !== "json" || bytes <= limits.jsonBytes) continue;
-    throw failed(request, `a file of JSON has at most ${limits.jsonBytes} bytes, and ${path} has ${bytes}`);
-  }
-  // Its health may be known only when every tensor has been looked through: what it may take at most is left free.
-  const size = manifestSize({ ...describe(request, healthy), files: request.files }) + 2 * limits.nonFiniteBytes;
-  if (size <= limits.manifestBytes) return;
-  const most = `a manifest has at most ${limits.manifestBytes} bytes, and that of these ${paths.length} files may have ${size}`;
-  throw failed(request, `${most}: save fewer files, or under shorter names`);
+  if (request.runUid !== store.runUid) throw saveFailure(request, `the store is of run ${store.runUid}`);
+  const broken = brokenFilesRule(request.files, { about: describeSave(request) });
+  if (broken !== null) throw saveFailure(request, broken);
 }
 
-/** What the manifest says beside its files. */
-function describe(request: SaveRequest, health: Health) {
+/** What the manifest says beside its files; of health what there is to say before a tensor was looked at. */
+export function describeSave(request: Omit<SaveRequest, "writer">, health: Health = healthy) {
   const { runUid, attempt, step, parent, producer, time = new Date().toISOString() } = request;
   const metrics = [...request.metrics];
   return { runUid, attempt, step, ...knownEpoch(request), time, parent, metrics, health, producer };
@@ -105,12 +86,12 @@ function describe(request: SaveRequest, health: Health) {
  * where there is none. Its name is taken for good, so without this the step could never be committed (I4). The bytes
  * are matched first: whoever wrote them may have been told of an error.
  */
-async function leftComplete(store: Store, request: SaveRequest): Promise<Manifest | null> {
+export async function leftComplete(store: Store, request: Saved): Promise<Manifest | null> {
   const directory = directoryName(request.step, request.attempt);
   if (!(await store.names()).includes(directory)) return null;
   const options = request.signal === undefined ? {} : { signal: request.signal };
   const verdict = await verifyCheckpoint(store, { digest: null, directory }, options);
-  if (!verdict.ok) throw failed(request, `an earlier save left ${directory} in its place: ${verdict.message}`);
+  if (!verdict.ok) throw saveFailure(request, `an earlier save left ${directory} in its place: ${verdict.message}`);
   // One that is committed already was settled before; taking its name away, even for a moment, would mislead a reader.
   if (find((await readLog(store, options)).state, verdict.manifest.digest) === undefined) await store.settle(directory);
   return verdict.manifest;
@@ -122,7 +103,7 @@ async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
   try {
     const files = await writeFiles(writer, request);
     // Only now: a request that looks through its tensors while they are written knows its health when they are.
-    const manifest = sealManifest({ ...describe(request, request.health), time, files });
+    const manifest = sealManifest({ ...describeSave(request, request.health), time, files });
     request.signal?.throwIfAborted();
     await writer.publish(manifestBytes(manifest));
     return manifest;
@@ -135,8 +116,14 @@ async function writeAll(store: Store, request: SaveRequest): Promise<Manifest> {
 /** One buffer that is filled while the others are on their way to the disk. */
 const buffersInUse = 4;
 
-async function writeFiles(writer: CheckpointWriter, { files, signal }: SaveRequest): Promise<ManifestFile[]> {
-  const size = chooseChunkBytes(files.map(({ bytes }) => bytes));
+/** Writes and seals every file; of a gang each worker's chunks are so large that one manifest has room for all of them. */
+export async function writeFiles(
+  writer: CheckpointWriter,
+  { files, signal }: Pick<SaveRequest, "files" | "signal">,
+  gang: { workers: number } = { workers: 1 },
+): Promise<ManifestFile[]> {
+  const sizes = files.map(({ bytes }) => bytes);
+  const size = chooseChunkBytes(sizes, gang);
   await using buffers = new LentBuffers(buffersInUse);
   const sealed: ManifestFile[] = [];
   for (const source of files) {
@@ -147,7 +134,11 @@ async function writeFiles(writer: CheckpointWriter, { files, signal }: SaveReque
   return sealed;
 }
 
-async function commit(store: Store, request: SaveRequest, manifest: Manifest): Promise<void> {
+/** What a save is told by once its files are written. */
+type Saved = Pick<SaveRequest, "step" | "attempt" | "writer" | "time" | "signal">;
+
+/** Appends the `commit` of a checkpoint that has its name, or finds that it stands, and makes sure of it. */
+export async function commitSaved(store: Store, request: Saved, manifest: Manifest): Promise<void> {
   const { writer, signal, time } = request;
   const identity = { ...(writer === undefined ? {} : { writer }), ...(time === undefined ? {} : { time }) };
   const outcome = await appendRecord(store, commitOf(manifest, identity), signal === undefined ? {} : { signal });
@@ -155,7 +146,7 @@ async function commit(store: Store, request: SaveRequest, manifest: Manifest): P
   if (outcome.kind === "appended") return;
   // A restore of the next attempt may have found the directory first and committed it for us, or our own append stands
   // although it failed.
-  if (find(outcome.state, manifest.digest) === undefined) throw failed(request, outcome.message);
+  if (find(outcome.state, manifest.digest) === undefined) throw saveFailure(request, outcome.message);
   const isOurs = (record: LogRecord) => record.kind === "commit" && record.manifest === manifest.digest;
   await secureRecord(store, isOurs, signal === undefined ? {} : { signal });
 }
@@ -181,6 +172,10 @@ function knownEpoch({ epoch }: { epoch?: number | undefined }): { epoch?: number
   return epoch === undefined ? {} : { epoch };
 }
 
-function failed({ step, attempt }: SaveRequest, because: string, cause?: unknown): SaveFailedError {
-  return new SaveFailedError(`Cannot save step ${step} of attempt ${attempt} because ${because}`, { cause });
+/** The error of a save that failed: one that says so already or tells of a fence as it is, another in the words of a save. */
+export function saveFailure({ step, attempt }: Pick<SaveRequest, "step" | "attempt">, cause: unknown): Error {
+  if (cause instanceof FencedError || cause instanceof SaveFailedError) return cause;
+  const because = cause instanceof Error ? cause.message : String(cause);
+  const message = `Cannot save step ${step} of attempt ${attempt} because ${because}`;
+  return new SaveFailedError(message, cause instanceof Error ? { cause } : {});
 }

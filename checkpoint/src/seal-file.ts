@@ -4,11 +4,15 @@ import { createHasher, type Hasher, hashStrideBytes, preferredAlgorithm } from "
 import { limits, chunkBytes as smallestChunk } from "./limits.ts";
 import { fileDigest, type ManifestFile } from "./manifest.ts";
 
-/** The smallest chunk size, of 8 MiB doubled, at which these files have no more chunks than a manifest holds. */
-export function chooseChunkBytes(sizes: readonly number[]): number {
+/**
+ * The smallest chunk size, of 8 MiB doubled, at which these files have no more chunks than a manifest holds. Of a gang that
+ * is each worker's share, but for a chunk of every file: there is none that is smaller than one.
+ */
+export function chooseChunkBytes(sizes: readonly number[], { workers }: { workers: number } = { workers: 1 }): number {
   let size = smallestChunk;
   const chunks = () => sizes.reduce((sum, bytes) => sum + Math.ceil(bytes / size), 0);
-  while (chunks() > limits.chunks) size *= 2;
+  const most = Math.max(limits.chunks / workers, sizes.length);
+  while (chunks() > most) size *= 2;
   return size;
 }
 

@@ -1,5 +1,5 @@
 import type { Expected } from "./contract/pod-environment.ts";
-import { parseDirectoryName, parseSavingName, parseSettlingName } from "./directory-name.ts";
+import { parseDirectoryName, parseSavingName, parseSettlingName, parseShardsName } from "./directory-name.ts";
 import { letGo } from "./let-go.ts";
 import { lostAttempts } from "./log/lost-opens.ts";
 import type { RunState } from "./log/state.ts";
@@ -93,7 +93,7 @@ function isCheckpoint(name: string, { checkpoints }: RunState): boolean {
 function isLeftover(name: string, state: RunState): boolean {
   const attempt = state.opened?.attempt ?? 0;
   if (name.startsWith(".trash-")) return true;
-  const saving = parseSavingName(name);
+  const saving = parseSavingName(name) ?? parseShardsName(name);
   if (saving !== null) return saving.attempt < attempt;
   const settling = parseSettlingName(name);
   // Whether it is of any use, its name and the bytes under that have to say.

@@ -7,6 +7,7 @@ import { directoryCheckpoint } from "./directory-files.ts";
 import { DirectoryLog } from "./directory-log.ts";
 import { pointName, temporaryName } from "./directory-names.ts";
 import { DirectoryReserve } from "./directory-reserve.ts";
+import { DirectoryShards } from "./directory-shards.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import {
   absentAsNull,
@@ -51,6 +52,7 @@ export class DirectoryStore implements Store {
   /** Absolute path of the run's directory. */
   readonly root: string;
   readonly reserve: DirectoryReserve;
+  readonly shards: DirectoryShards;
   readonly #log: DirectoryLog;
   readonly #data: string;
 
@@ -61,6 +63,7 @@ export class DirectoryStore implements Store {
     this.reserve = new DirectoryReserve(join(root, "log", ".reserve"));
     this.#log = new DirectoryLog(join(root, "log"));
     this.#data = join(root, "data");
+    this.shards = new DirectoryShards(this.#data);
   }
 
   recordNumbers(): Promise<number[]> {

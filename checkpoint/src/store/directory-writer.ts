@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { lstat, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
 import { withDefects } from "./directory-files.ts";
+import { DirectoryTree } from "./directory-tree.ts";
 import {
   absentAsNull,
   accessing,
@@ -30,14 +31,14 @@ const maxRounds = 3;
 export class DirectoryWriter implements CheckpointWriter {
   readonly #data: string;
   readonly #final: string;
-  /** Below the checkpoint's own, and when each is there: files that are written at once may share one. */
-  readonly #subdirectories = new Map<string, Promise<void>>();
+  readonly #tree: DirectoryTree;
   /** Where the bytes are while nobody else may rely on them; null once they are published or abandoned. */
   #current: string | null;
 
   constructor({ data, saving, final }: { data: string; saving: string; final: string }) {
     this.#data = data;
-    this.#current = join(data, saving);
+    this.#tree = new DirectoryTree(join(data, saving));
+    this.#current = this.#tree.path;
     this.#final = join(data, final);
   }
 
@@ -48,11 +49,8 @@ export class DirectoryWriter implements CheckpointWriter {
   }
 
   async write(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    const target = join(this.#directory(), path);
-    await accessing("write a checkpoint's file", target, async () => {
-      await this.#makeParents(path);
-      await writeNewFile(target, pieces);
-    });
+    this.#directory();
+    await this.#tree.write(path, pieces);
   }
 
   async publish(manifest: Uint8Array, { replace }: { replace: boolean } = { replace: false }): Promise<void> {
@@ -61,9 +59,7 @@ export class DirectoryWriter implements CheckpointWriter {
       const temporary = join(directory, `${manifestName}.tmp`);
       await writeNewFile(temporary, [manifest]);
       await rename(temporary, join(directory, manifestName));
-      const deepestFirst = [...this.#subdirectories.keys()].sort((a, b) => b.length - a.length);
-      for (const subdirectory of deepestFirst) await syncDirectory(join(directory, subdirectory));
-      await syncDirectory(directory);
+      await this.#tree.sync();
       if (replace && (await withDefects(this.#final, () => exists(this.#final)))) return this.#takePlace(directory);
       await rename(directory, this.#final);
       // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.
@@ -135,19 +131,6 @@ export class DirectoryWriter implements CheckpointWriter {
   #directory(): string {
     if (this.#current === null) throw new Error(`Cannot write to ${this.#final} because its save has ended`);
     return this.#current;
-  }
-
-  async #makeParents(path: string): Promise<void> {
-    const parent = dirname(path);
-    if (parent === ".") return;
-    const made = this.#subdirectories.get(parent) ?? this.#makeParent(parent);
-    this.#subdirectories.set(parent, made);
-    await made;
-  }
-
-  async #makeParent(parent: string): Promise<void> {
-    await this.#makeParents(parent);
-    await makeDirectory(join(this.#directory(), parent), { existing: "refuse" });
   }
 }
 

@@ -69,6 +69,22 @@ export interface CheckpointWriter {
   abandon(): Promise<void>;
 }
 
+/**
+ * Where the workers of a gang bring what each has saved of a step, until all of it is there. Whatever is in it, readers of
+ * checkpoints see none.
+ */
+export interface ShardStore {
+  /** Begins a worker's shard in the place of what an earlier try of it left. Its seal is what it is published with. */
+  begin(place: Readonly<{ step: number; attempt: number; worker: number }>): Promise<CheckpointWriter>;
+  /** The seals by worker: where one is, every byte of that shard and all its names are durable. */
+  seals(place: Readonly<{ step: number; attempt: number }>): Promise<Map<number, Uint8Array>>;
+  /**
+   * Gives all that was brought together the checkpoint's final name, with this manifest, durably. For whoever found every
+   * seal; where another process has done the same meanwhile, nothing is left to do.
+   */
+  publish(place: Readonly<{ step: number; attempt: number }>, manifest: Uint8Array): Promise<void>;
+}
+
 /** Room that is kept back, so that a full tier has some left for the tombstone that makes room. */
 export interface Reserve {
   /** Takes it where it is not taken yet and there is some. Never throws for what the tier refuses. */
@@ -86,6 +102,8 @@ export interface Store {
   readonly runUid: string;
   /** Absent where a tier has no such bounds. */
   readonly reserve?: Reserve;
+  /** Absent where workers cannot save together. */
+  readonly shards?: ShardStore;
   /** Numbers of the log's records, ascending. */
   recordNumbers(): Promise<number[]>;
   /** The bytes of a record, null where the number is free. At most `limit` bytes and one more are read. */

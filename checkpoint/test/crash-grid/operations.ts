@@ -8,6 +8,8 @@ import { pointNames } from "../../src/names.ts";
 import { prune } from "../../src/prune.ts";
 import { type RestoreOutcome, restoreRun } from "../../src/restore.ts";
 import { saveCheckpoint } from "../../src/save.ts";
+import { commitShards } from "../../src/shards/commit-shards.ts";
+import { saveShard } from "../../src/shards/save-shard.ts";
 import { DirectoryStore, openDirectoryStore } from "../../src/store/directory-store.ts";
 
 export const runUid = "0b6f1c1e-7f3c-4c52-9d2e-3f1f3f0d9a11";
@@ -37,6 +39,22 @@ export async function saveStep(
     health: healthy,
     producer: { name: "test", version: "1.0.0" },
   });
+}
+
+/** Saves one step of a gang of two, whose shards attempt 1 commits together. */
+export async function saveTogether(root: string, step: number): Promise<void> {
+  const store = new DirectoryStore(root, runUid);
+  for (const worker of [0, 1]) {
+    const content = Uint8Array.from({ length: 700 }, (_, index) => (index * 7 + step + worker) % 251);
+    await saveShard(store, {
+      ...{ runUid, attempt: 1, step, worker, workers: 2, parent: null, metrics: [], health: healthy },
+      files: [bytesFile("more/state.bin", "opaque", content)],
+      producer: { name: "test", version: "1.0.0" },
+    });
+  }
+  const outcome = await commitShards(store, { step, attempt: 1 });
+  if (outcome.kind === "partial")
+    throw new Error(`Cannot commit step ${step} because only ${outcome.sealed} are there`);
 }
 
 /** Opens an attempt in its pod `pod-<attempt>`, as a restore does. */

@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { find, isRefused } from "../../src/log/fold.ts";
 import type { RunState } from "../../src/log/state.ts";
 import { flipBit } from "../damage.ts";
-import { finishNewest, nameNewest, openAttempt, pruneOld, renewAndCompact, saveStep } from "./operations.ts";
+import {
+  finishNewest,
+  nameNewest,
+  openAttempt,
+  pruneOld,
+  renewAndCompact,
+  saveStep,
+  saveTogether,
+} from "./operations.ts";
 
 /** One thing that a process does to a run's directory, and what readers may find when it was cut off anywhere. */
 export type Scenario = Readonly<{
@@ -65,6 +73,12 @@ export const scenarios: readonly Scenario[] = [
     what: "a save that goes past the page cache",
     // Whole pages are written directly, the rest of the file through the cache.
     run: (root) => saveStep(root, { step: 30, bytes: 1024 * 1024 + 4096 + 100 }),
+  },
+  {
+    ...aSave,
+    name: "shards",
+    what: "a save of a third step by the two workers of a gang",
+    run: (root) => saveTogether(root, 30),
   },
   {
     name: "settle",
