@@ -23,7 +23,11 @@ import { TerminationLog } from "./termination-log.ts";
  *                     │ failed: verdict in the termination log, exit 1      │     verify the rest, `done`, record ◄┘
  *                                                                           └ another pod has opened the log: exit 4
  */
-export async function serveCommand(environment: AgentEnvironment, stop: AbortSignal): Promise<number> {
+export async function serveCommand(
+  environment: AgentEnvironment,
+  stop: AbortSignal,
+  { lookMs = 1_000 }: Rhythm = {},
+): Promise<number> {
   const log = new TerminationLog(environment.TRAININGRUN_TERMINATION_LOG);
   const reporter = new Reporter(environment);
   let server: Server;
@@ -37,17 +41,20 @@ export async function serveCommand(environment: AgentEnvironment, stop: AbortSig
     return exitCodes.cannotListen;
   }
   try {
-    return await restoreAndKeep(environment, { stop, log, reporter });
+    return await restoreAndKeep(environment, { stop, lookMs, log, reporter });
   } finally {
     server.close();
     server.closeAllConnections();
   }
 }
 
-type Serving = Readonly<{ stop: AbortSignal; log: TerminationLog; reporter: Reporter }>;
+/** How often the agent looks at what it keeps where nothing tells it of a change. */
+type Rhythm = Readonly<{ lookMs?: number }>;
+
+type Serving = Required<Rhythm> & Readonly<{ stop: AbortSignal; log: TerminationLog; reporter: Reporter }>;
 
 async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): Promise<number> {
-  const { stop, log, reporter } = serving;
+  const { stop, lookMs, log, reporter } = serving;
   const result = await takeUp(environment, stop);
   if (result.kind === "failed") {
     console.error(`The restore failed with ${result.record.failure}: ${result.record.message}`);
@@ -60,7 +67,7 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
   }
   console.log(describe(result.restored));
   const keeper = new Keeper({ ...result, environment, metrics: await reporter.counters() });
-  const mirror = await startMirror(environment, { keeper, volume: result.store, reporter });
+  const mirror = await startMirror(environment, { keeper, volume: result.store, reporter, lookMs });
   reporter.fences = () => mirror?.fences ?? result.fences;
   const care = new VolumeCare(environment, result.store);
   const over = new AbortController();
@@ -76,7 +83,7 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
 /** The mirror of a run that has an object store; it has not begun yet. */
 async function startMirror(
   environment: AgentEnvironment,
-  { keeper, volume, reporter }: { keeper: Keeper; volume: Store; reporter: Reporter },
+  { keeper, volume, reporter, lookMs }: { keeper: Keeper; volume: Store; reporter: Reporter; lookMs: number },
 ): Promise<Mirror | null> {
   const settings = environment.TRAININGRUN_OBJECT_STORE;
   if (settings === undefined) return null;
@@ -89,6 +96,7 @@ async function startMirror(
     metrics: await reporter.counters(),
     onDamaged: (digest) => keeper.doubt(digest),
     onFenced: (why) => keeper.fence(why),
+    lookMs,
   });
   reporter.mirror = () => mirror.state;
   return mirror;

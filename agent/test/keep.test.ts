@@ -31,6 +31,7 @@ test("what the mirror brings to its end while the last record is being written i
   };
   await keep(pod.environment, {
     stop: AbortSignal.abort(),
+    lookMs: 1_000,
     log: new TerminationLog(pod.environment.TRAININGRUN_TERMINATION_LOG),
     reporter,
     keeper: pod.keeper,

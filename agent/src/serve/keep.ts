@@ -11,10 +11,10 @@ import { servedRecord } from "./report.ts";
 import type { Reporter } from "./reporter.ts";
 import type { VolumeCare } from "./volume-care.ts";
 
-const pollMs = 1_000;
-
 type Keeping = Readonly<{
   stop: AbortSignal;
+  /** How often to look where nothing tells of a change. */
+  lookMs: number;
   log: TerminationLog;
   reporter: Reporter;
   keeper: Keeper;
@@ -27,14 +27,14 @@ type Keeping = Readonly<{
  * then nothing that this one could still do is anybody's. What it learns is on record at once.
  */
 export async function keep(environment: AgentEnvironment, serving: Keeping): Promise<"served" | "fenced"> {
-  const { stop, log, reporter, keeper, mirror, care } = serving;
+  const { stop, lookMs, log, reporter, keeper, mirror, care } = serving;
   const { signal: end, leftMs } = deadlineAfter(stop, environment);
   using pace = new Pace(
     [
       { directory: join(environment.TRAININGRUN_CHECKPOINTS, "log"), wakesFor: () => true },
       { directory: environment.TRAININGRUN_CONTROL, wakesFor: (name) => name === controlFiles.done },
     ],
-    { pollMs },
+    { pollMs: lookMs },
   );
   const over = new AbortController();
   let defect: unknown = null;

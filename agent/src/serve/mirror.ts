@@ -40,9 +40,11 @@ type Options = Readonly<{
   /** Hears that another pod holds the object store's log: this one is to write nothing any more. */
   onFenced: (why: string) => void;
   now?: () => number;
+  /** How often to look where nobody wakes it. */
+  lookMs?: number;
 }>;
 
-const pollMs = 1_000;
+const usualLookMs = 1_000;
 /** So long retention waits for the first reading of a store that does not even refuse. */
 const firstReadingMs = 10_000;
 
@@ -60,7 +62,8 @@ export class Mirror {
   readonly #operations: Operations;
   readonly #meter: UploadMeter;
   readonly #now: () => number;
-  readonly #pace = new Pace([], { pollMs });
+  readonly #lookMs: number;
+  readonly #pace: Pace;
   readonly #lag = new Lag();
   readonly #beganAt: number;
   #lagMs = 0;
@@ -76,6 +79,8 @@ export class Mirror {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#beganAt = this.#now();
+    this.#lookMs = options.lookMs ?? usualLookMs;
+    this.#pace = new Pace([], { pollMs: this.#lookMs });
     this.#meter = new UploadMeter(this.#now);
     this.#operations = new Operations((operation, reason) => {
       options.metrics.countError(operation);
@@ -113,7 +118,7 @@ export class Mirror {
     const now = this.#now();
     this.#endsAt = now + leftMs;
     if (this.#isLastChance && now >= this.#retryAt) {
-      this.#retryAt = now + pollMs;
+      this.#retryAt = now + this.#lookMs;
       this.#operations.retryNow();
     }
     this.wake();
