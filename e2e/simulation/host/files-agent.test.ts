@@ -6,7 +6,7 @@ import { Pace } from "@trainingrun/agent/serve/pace.ts";
 import { availableBytes } from "@trainingrun/agent/serve/volume-care-space.ts";
 import { TerminationLog } from "@trainingrun/agent/termination-log.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
-import { readAccess } from "@trainingrun/checkpoint/store/object/credentials.ts";
+import { MountedAccess } from "@trainingrun/checkpoint/store/object/credentials.ts";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type DiskTree, plantTree, treeOf } from "../model/disk/cut.ts";
@@ -60,7 +60,7 @@ describe("the agent's files", () => {
       ["secret/..1/secretAccessKey", Buffer.from("of no matter\n")],
       ["secret/..data", { target: "..1" }],
     ]);
-    const { told } = await run(() => readAccess("/secret"), secret);
+    const { told } = await run(() => new MountedAccess("/secret").current(), secret);
     const credentials = { accessKeyId: "id", secretAccessKey: "of no matter", sessionToken: null };
     expect(told).toEqual({ credentials, authority: null });
   });

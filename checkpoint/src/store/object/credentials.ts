@@ -1,5 +1,5 @@
-import { readFile, realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, readlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { errorCode } from "../file-system.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
 
@@ -13,28 +13,52 @@ const maxFileBytes = 64 * 1024;
 const maxReads = 5;
 
 /**
- * Reads the keys from a directory of files as a mounted Secret gives them: `accessKeyId`, `secretAccessKey` and, where
- * the keys are temporary, `sessionToken`; and `ca.crt`, where the Secret has one. They are read anew for every request,
- * so that a rotation needs no restart.
+ * The keys in a directory of files as a mounted Secret gives them: `accessKeyId`, `secretAccessKey` and, where the keys
+ * are temporary, `sessionToken`; and `ca.crt`, where the Secret has one. They are asked for anew for every request, so
+ * that a rotation needs no restart.
  *
- * The kubelet replaces all files of a Secret at once: it moves the link `..data` to a new directory, then removes the old
- * one. Files that were read while that happened may be missing, or belong to different keys: they are read again.
+ * The kubelet replaces all files of a Secret at once: it puts them into a new directory, which no other had the name of,
+ * moves the link `..data` there, then removes the old one. So nothing is read as long as the link leads where it did.
+ * Files that were read while it moved may be missing, or belong to different keys: they are read again. Files that no
+ * kubelet has put there may change at any moment, and are read each time.
  */
-export async function readAccess(directory: string): Promise<Access> {
-  for (let reads = 1; ; reads += 1) {
-    const mounted = await mountedAt(directory);
-    const found = await readFiles(mounted);
-    if (reads < maxReads && (await mountedAt(directory)) !== mounted) continue;
-    const { accessKeyId, secretAccessKey, sessionToken, authority } = found;
-    if (accessKeyId === null) throw missing(directory, "accessKeyId");
-    if (secretAccessKey === null) throw missing(directory, "secretAccessKey");
-    return { credentials: { accessKeyId, secretAccessKey, sessionToken }, authority };
+export class MountedAccess {
+  readonly #directory: string;
+  #known: Readonly<{ mounted: string; access: Access }> | null = null;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** What the Secret says now. */
+  async current(): Promise<Access> {
+    for (let reads = 1; ; reads += 1) {
+      const mounted = await this.#mounted();
+      if (mounted !== null && this.#known?.mounted === mounted) return this.#known.access;
+      const found = await readFiles(mounted ?? this.#directory);
+      const isStill = (await this.#mounted()) === mounted;
+      if (!isStill && reads < maxReads) continue;
+      const access = accessOf(found, this.#directory);
+      this.#known = mounted !== null && isStill ? { mounted, access } : null;
+      return access;
+    }
+  }
+
+  /** Where the files lie now; null in a directory that no kubelet has made, which has no such link. */
+  async #mounted(): Promise<string | null> {
+    return readlink(join(this.#directory, "..data")).then(
+      (target) => resolve(this.#directory, target),
+      () => null,
+    );
   }
 }
 
-async function mountedAt(directory: string): Promise<string> {
-  // A directory that no kubelet has made has no such link.
-  return realpath(join(directory, "..data")).catch(() => directory);
+type Files = Awaited<ReturnType<typeof readFiles>>;
+
+function accessOf({ accessKeyId, secretAccessKey, sessionToken, authority }: Files, directory: string): Access {
+  if (accessKeyId === null) throw missing(directory, "accessKeyId");
+  if (secretAccessKey === null) throw missing(directory, "secretAccessKey");
+  return { credentials: { accessKeyId, secretAccessKey, sessionToken }, authority };
 }
 
 async function readFiles(directory: string) {

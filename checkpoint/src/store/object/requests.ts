@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { rootCertificates } from "node:tls";
 import { Client, S3Error } from "minio";
 import { AnswerError } from "./answers.ts";
-import { type Credentials, readAccess } from "./credentials.ts";
+import { type Credentials, MountedAccess } from "./credentials.ts";
 import { type Exchange, exchanging, newExchange, transport } from "./exchange.ts";
 import { describeFailure, mayPass, ObjectStoreError, type RequestFailure } from "./object-store-error.ts";
 import { parseErrors } from "./s3-xml.ts";
@@ -16,7 +16,7 @@ export type ObjectStoreAddress = Readonly<{
   endpoint: string;
   bucket: string;
   region?: string | undefined;
-  /** Directory of the key files; see `readAccess`. */
+  /** Directory of the key files; see {@link MountedAccess}. */
   credentials: string;
 }>;
 
@@ -61,7 +61,7 @@ export class Requests {
   readonly endpoint: string;
   readonly #url: URL;
   readonly #region: string;
-  readonly #credentials: string;
+  readonly #access: MountedAccess;
   readonly #patience: Patience;
   readonly #signal: AbortSignal | undefined;
   #agent: Readonly<{ authority: string | null; agent: HttpAgent }> | null = null;
@@ -72,7 +72,7 @@ export class Requests {
     this.endpoint = this.#url.origin;
     this.bucket = bucketName(bucket);
     this.#region = region ?? "us-east-1";
-    this.#credentials = credentials;
+    this.#access = new MountedAccess(credentials);
     this.#patience = patience ?? defaultPatience;
     this.#signal = signal;
   }
@@ -142,7 +142,7 @@ export class Requests {
   }
 
   async #client(): Promise<Client> {
-    const { credentials, authority } = await readAccess(this.#credentials);
+    const { credentials, authority } = await this.#access.current();
     const agent = this.#agentFor(authority);
     const keys = JSON.stringify(credentials);
     if (this.#signer?.keys !== keys || this.#signer.agent !== agent) {

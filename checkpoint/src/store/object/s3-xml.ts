@@ -71,8 +71,19 @@ export function completionOf(parts: readonly { part: number; etag: string; crc32
 
 /** The insides of all elements of that name. S3 nests none in one of its own name, and comments nowhere. */
 function elements(xml: string, name: string): string[] {
-  const found = xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>(.*?)</${name}>`, "gs"));
-  return Array.from(found, ([, inside]) => inside ?? "");
+  const [opens, closes] = [`<${name}`, `</${name}>`];
+  const found: string[] = [];
+  for (let at = xml.indexOf(opens); at >= 0; ) {
+    const behind = at + opens.length;
+    const inside = xml.indexOf(">", behind) + 1;
+    const end = inside === 0 ? -1 : xml.indexOf(closes, inside);
+    if (end < 0) return found;
+    // Another element may have a name that only begins with this one.
+    const isNamed = inside - 1 === behind || /\s/.test(xml.charAt(behind));
+    if (isNamed) found.push(xml.slice(inside, end));
+    at = xml.indexOf(opens, isNamed ? end + closes.length : behind);
+  }
+  return found;
 }
 
 function valueIn(xml: string, name: string): string | undefined {
