@@ -36,9 +36,14 @@ export class Row {
 
   /** The next number in [0, 1). */
   next(): number {
-    const drawn = fraction(withNumber(this.#lanes, this.#ordinal));
+    const drawn = this.at(this.#ordinal);
     this.#ordinal += 1;
     return drawn;
+  }
+
+  /** The number under an ordinal, whatever was drawn before. */
+  at(ordinal: number): number {
+    return fraction(withNumber(this.#lanes, ordinal));
   }
 
   /** The next whole number from 0 up to, not including, `bound`. */

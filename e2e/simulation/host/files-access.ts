@@ -31,16 +31,20 @@ export function openByNumber(process: SimProcess): Map<number, OpenFile> {
 }
 
 /**
- * Does one system call of a process. Before it has its effect, and again before it is answered, it may take a while, as
- * the seed and the faults of the disk have it, and the process may die meanwhile.
+ * Does one system call of a process. Before it has its effect, or before it is answered, it may take a while, as the seed
+ * and the faults of the disk have it, and the process may die meanwhile.
  */
 export async function reach<T>(process: SimProcess, access: FileAccess, act: (view: DiskView) => T): Promise<T> {
   const { view, witness } = owned.of(process);
-  await process.hesitate(access.call);
+  const isQuick = process.scheduler.noise.share === 0;
+  const isSlowToBegin = !isQuick && process.row("noise side").hits(0.5);
+  const before = isSlowToBegin ? process.hesitate(access.call) : undefined;
+  if (before !== undefined) await before;
   const slowMs = access.path === null ? 0 : view.slowness(access.call, access.path);
   if (slowMs > 0) await process.later(slowMs);
   const answer = seen(process, access, { act: () => act(view), witness });
-  await process.hesitate(access.call);
+  const after = isQuick || isSlowToBegin ? undefined : process.hesitate(access.call);
+  if (after !== undefined) await after;
   if (answer === null || isDead(process)) return unending();
   return answer();
 }

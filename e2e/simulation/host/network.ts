@@ -33,10 +33,10 @@ export type Asker = Readonly<{
   fails: (error: NetworkError) => void;
 }>;
 
-/** Who listens at an address. `take` is called in an event of the process; `gone` when the client has given up. */
+/** Who listens at an address. `take` is called in an event of the process; `gone()` is aborted when the client has given up. */
 export type Listener = Readonly<{
   process: SimProcess;
-  take: (asked: AskedRequest, answer: (given: GivenAnswer | "reset") => void, gone: AbortSignal) => void;
+  take: (asked: AskedRequest, answer: (given: GivenAnswer | "reset") => void, gone: () => AbortSignal) => void;
 }>;
 
 /** A connection that failed, with the code by which Node's own errors are told. */
@@ -126,7 +126,7 @@ export class Network {
     };
     exchange.reach(process, () => this.#hangUp(exchange));
     process.scheduler.after(process, afterMs, () => {
-      if (this.#listeners.get(keyOf(exchange.server)) === listener) listener.take(asked, answer, exchange.gone);
+      if (this.#listeners.get(keyOf(exchange.server)) === listener) listener.take(asked, answer, () => exchange.gone);
       else exchange.fail("ECONNREFUSED", 0);
     });
   }
@@ -156,7 +156,7 @@ class Exchange {
   readonly client: SimProcess;
   readonly server: Address;
   readonly #asker: Asker;
-  readonly #gone = new AbortController();
+  #gone: AbortController | null = null;
   #reached: SimProcess | null = null;
   #unbind: () => void = () => {};
   #state: "asked" | "answered" | "over" = "asked";
@@ -169,6 +169,7 @@ class Exchange {
 
   /** Aborted, in an event of the server, when the client has given up or died before the answer. */
   get gone(): AbortSignal {
+    this.#gone ??= new AbortController();
     return this.#gone.signal;
   }
 
@@ -184,7 +185,7 @@ class Exchange {
   giveUp(): void {
     const server = this.#state === "asked" ? this.#reached : null;
     this.#leave("over");
-    if (server !== null) server.scheduler.after(server, 0, () => this.#gone.abort());
+    if (server !== null) server.scheduler.after(server, 0, () => this.#gone?.abort());
   }
 
   /** The answer is lost, and nobody says so. */

@@ -121,12 +121,12 @@ export class SimProcess {
     return new Promise((resolve) => void this.scheduler.after(this, delayMs, resolve));
   }
 
-  /** The pause that the seed puts before some calls of the outside: mostly none, which costs no event. */
-  async hesitate(what: string): Promise<void> {
+  /** The pause that the seed puts before some calls of the outside; mostly none, which is undefined and costs no event. */
+  hesitate(what: string): Promise<void> | undefined {
     const { share, longestMs } = this.scheduler.noise;
-    if (share === 0) return;
+    if (share === 0) return undefined;
     const row = this.row(`noise ${what}`);
-    if (row.hits(share)) await this.later(row.next() * longestMs);
+    return row.hits(share) ? this.later(row.next() * longestMs) : undefined;
   }
 
   /** The process's own draws of a stream, each row going on where it stopped. */

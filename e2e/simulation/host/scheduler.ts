@@ -1,4 +1,4 @@
-import { Chance } from "./chance.ts";
+import { Chance, type Row } from "./chance.ts";
 import { EventHeap } from "./event-heap.ts";
 import { runWithin, SimProcess } from "./process.ts";
 import { Trace } from "./trace.ts";
@@ -29,6 +29,8 @@ export type SchedulerOptions = Readonly<{
   epochMs?: number;
   noise?: Noise;
   trace?: Trace;
+  /** Whether errors know where they were made. Those that are expected are many, and most of their cost is that. */
+  stacks?: "Kept" | "Omitted";
 }>;
 
 /** How often a call of the outside takes a while, and how long at most. */
@@ -48,12 +50,13 @@ export class Scheduler {
   readonly trace: Trace;
   readonly epochMs: number;
   readonly noise: Noise;
+  readonly #stacks: "Kept" | "Omitted";
   /** The process of the models and of the plan, which are not part of any machine. */
   readonly world: SimProcess;
   readonly #heap = new EventHeap();
   readonly #parked = new Map<SimProcess, SimEvent[]>();
   readonly #uses = new Map<string, number>();
-  readonly #worked = new Map<SimProcess, number>();
+  readonly #ties = new Map<SimProcess, Ties>();
   #now = 0;
   #sequence = 0;
   #work = 0;
@@ -61,9 +64,10 @@ export class Scheduler {
   #calls = 0;
   #failure: SimulationError | null = null;
 
-  constructor({ seed, epochMs = Date.UTC(2026, 0, 5), noise = { share: 0, longestMs: 0 }, trace }: SchedulerOptions) {
+  constructor({ seed, epochMs = Date.UTC(2026, 0, 5), noise = { share: 0, longestMs: 0 }, ...rest }: SchedulerOptions) {
     this.chance = new Chance(seed);
-    this.trace = trace ?? new Trace();
+    this.trace = rest.trace ?? new Trace();
+    this.#stacks = rest.stacks ?? "Kept";
     this.epochMs = epochMs;
     this.noise = noise;
     this.world = new SimProcess(this, { name: "world" });
@@ -111,34 +115,43 @@ export class Scheduler {
 
   /** Lets the next event happen and everything that follows from it at once; false when none is left. Throws when the play is spoilt. */
   async step(): Promise<boolean> {
-    for (;;) {
-      const event = this.#heap.pop();
-      if (event === undefined) return false;
-      if (event.state === "done") continue;
-      this.#advance(event.at);
-      if (event.process.state !== "paused") {
-        await this.#play(event);
-        return true;
-      }
-      event.state = "parked";
-      const parked = this.#parked.get(event.process);
-      if (parked === undefined) this.#parked.set(event.process, [event]);
-      else parked.push(event);
-    }
+    if (!this.#beginNext(Number.POSITIVE_INFINITY)) return false;
+    await new Promise<void>((resolve) => void nextRound(resolve));
+    this.#conclude();
+    return true;
   }
 
-  /** Steps until the condition holds, and says whether it came to; stops at the instant, or when nothing is to come. */
-  async stepUntil(holds: () => boolean, { untilMs }: { untilMs: number }): Promise<boolean> {
-    while (!holds()) {
-      const next = this.#heap.nextAt();
-      if (next === undefined) return false;
-      if (next > untilMs) {
-        this.#advance(untilMs);
-        return false;
-      }
-      await this.step();
-    }
-    return true;
+  /**
+   * Steps until the condition holds, and says whether it came to; stops at the instant, or when nothing is to come.
+   *
+   * Node does ticks and microtasks before each callback of `setImmediate`, those of one round included. A round of its
+   * loop for every event would cost more than most events do, so many turns are taken in one.
+   */
+  stepUntil(holds: () => boolean, { untilMs }: { untilMs: number }): Promise<boolean> {
+    const { stackTraceLimit } = Error;
+    if (this.#stacks === "Omitted") Error.stackTraceLimit = 0;
+    const stepped = new Promise<boolean>((resolve, reject) => {
+      let settle: (() => void) | null = null;
+      const turn = () => {
+        if (settle !== null) return;
+        try {
+          this.#conclude();
+          const came = holds() || (this.#beginNext(untilMs) ? null : false);
+          if (came !== null) settle = () => resolve(came);
+        } catch (error) {
+          settle = () => reject(error);
+        }
+      };
+      const round = () => {
+        if (settle !== null) return settle();
+        for (let turns = 0; turns < turnsInRound; turns += 1) nextRound(turn);
+        nextRound(round);
+      };
+      round();
+    });
+    return stepped.finally(() => {
+      Error.stackTraceLimit = stackTraceLimit;
+    });
   }
 
   /** Ends the play: what a process does cannot be trusted any more. The process stops where it is. */
@@ -172,7 +185,7 @@ export class Scheduler {
     for (const event of this.#heap.remove((candidate) => candidate.process === process)) this.cancel(event);
     for (const event of this.#parked.get(process) ?? []) this.cancel(event);
     this.#parked.delete(process);
-    this.#worked.delete(process);
+    this.#ties.delete(process);
   }
 
   /** For replaced functions: the process asks something of the outside. */
@@ -185,7 +198,25 @@ export class Scheduler {
     }
   }
 
-  async #play(event: SimEvent): Promise<void> {
+  /** Begins the next event up to the instant, if there is one; those of processes that stand still are put aside. */
+  #beginNext(untilMs: number): boolean {
+    for (;;) {
+      const at = this.#heap.nextAt();
+      if (at !== undefined) this.#advance(Math.min(at, untilMs));
+      const event = at === undefined || at > untilMs ? undefined : this.#heap.pop();
+      if (event === undefined) return false;
+      if (event.process.state !== "paused") {
+        this.#begin(event);
+        return true;
+      }
+      event.state = "parked";
+      const parked = this.#parked.get(event.process);
+      if (parked === undefined) this.#parked.set(event.process, [event]);
+      else parked.push(event);
+    }
+  }
+
+  #begin(event: SimEvent): void {
     event.state = "done";
     if (event.kind !== "background") this.#work -= 1;
     this.trace.note(this.#now, event.process.key, event.kind);
@@ -196,7 +227,10 @@ export class Scheduler {
       const message = `Cannot go on because ${event.process.key} threw out of an event: ${String(cause)}`;
       this.spoil(event.process, new SimulationError(message, { cause }));
     }
-    await emptyQueues();
+  }
+
+  /** Ends the turn of an event, once nothing can run any more that followed from it. */
+  #conclude(): void {
     this.#turn = null;
     if (this.#failure !== null) throw this.#failure;
   }
@@ -222,22 +256,28 @@ export class Scheduler {
   }
 
   #workTie(process: SimProcess): number {
-    const ordinal = this.#worked.get(process) ?? 0;
-    this.#worked.set(process, ordinal + 1);
-    return this.chance.draw("work", process.key, ordinal);
+    return this.#tiesOf(process).work.next();
   }
 
   /** One for all timers of a process at an instant: the sequence keeps their order. */
   #timerTie({ process, at }: SimEvent): number {
-    return this.chance.draw("timer", process.key, at);
+    return this.#tiesOf(process).timer.at(at);
+  }
+
+  #tiesOf(process: SimProcess): Ties {
+    const known = this.#ties.get(process);
+    if (known !== undefined) return known;
+    const { key } = process;
+    const ties = { work: this.chance.row("work", key), timer: this.chance.row("timer", key) };
+    this.#ties.set(process, ties);
+    return ties;
   }
 }
 
+/** What a process's events of one instant are ordered by. */
+type Ties = Readonly<{ work: Row; timer: Row }>;
+
 const callsPerInstant = 200_000;
+const turnsInRound = 64;
 
 const { setImmediate: nextRound } = globalThis;
-
-/** One round of Node's loop: ticks and microtasks are done before it comes. */
-function emptyQueues(): Promise<void> {
-  return new Promise((resolve) => void nextRound(resolve));
-}

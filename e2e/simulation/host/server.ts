@@ -67,14 +67,14 @@ export class SimServer extends http.Server {
     // Connections are not kept between requests.
   }
 
-  #take(asked: AskedRequest, answer: Answer, gone: AbortSignal): void {
+  #take(asked: AskedRequest, answer: Answer, gone: () => AbortSignal): void {
     const request = requestOf(asked);
     this.#open.add(answer);
     const response = new SimResponse(request, (given) => {
       if (this.#open.delete(answer)) answer(given);
       this.#closeWhenIdle();
     });
-    gone.addEventListener("abort", () => {
+    gone().addEventListener("abort", () => {
       this.#open.delete(answer);
       request.destroy();
       response.emit("close");

@@ -136,7 +136,7 @@ async function pressOnLimit(): Promise<void> {
 }
 
 async function append(process: SimProcess, disk: SharedDisk, index: number): Promise<void> {
-  const store = disk.view("0b6f1c1e-7f3c-4c52-9d2e-3f1f3f0d9a11", (act) => process.hesitate(act));
+  const store = disk.view("0b6f1c1e-7f3c-4c52-9d2e-3f1f3f0d9a11", async (act) => process.hesitate(act));
   if (index === 0) {
     const open = { kind: "open", attempt: 1, podUid: "pod", node: "n", base: null, generation: 1 } as const;
     await appendRecordAfter(store, open, { after: 0 });

@@ -223,9 +223,7 @@ const jsonHeaders = { "content-type": "application/json" };
 type AnswerToSend = Readonly<{ code: number; text: string; headers?: Readonly<Record<string, string>> }>;
 
 function send(exchange: Exchange, { code, text, headers }: AnswerToSend): void {
-  exchange.respond(code, { ...jsonHeaders, ...headers });
-  exchange.write(text);
-  exchange.end();
+  exchange.answerWith(code, { ...jsonHeaders, ...headers }, text);
 }
 
 function sendHalf(exchange: Exchange, { code, text, headers }: AnswerToSend): void {

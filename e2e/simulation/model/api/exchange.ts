@@ -51,6 +51,16 @@ export class Exchange {
     });
   }
 
+  /** Says the whole answer at once: a short one comes in one piece. */
+  answerWith(statusCode: number, headers: Readonly<Record<string, string>>, text: string): void {
+    this.#post(() => {
+      this.#settle.resolve({ statusCode, headers, body: this.body });
+      this.body.push(Buffer.from(text));
+      this.body.end();
+      this.#over();
+    });
+  }
+
   /** Goes on with the answer. */
   write(text: string): void {
     this.#post(() => this.body.push(Buffer.from(text)));

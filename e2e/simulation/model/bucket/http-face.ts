@@ -96,10 +96,10 @@ const carryOut: Readonly<Record<S3Request, (bucket: Bucket, parsed: Parsed) => S
 };
 
 function parse(bucketName: string, asked: AskedOfStore): Parsed | null {
-  const url = new URL(asked.path, "http://store");
-  const [, bucket = "", ...rest] = url.pathname.split("/");
+  const [path = "", ...asks] = asked.path.split("?");
+  const [, bucket = "", ...rest] = path.split("/");
   const key = decodeURIComponent(rest.join("/"));
-  const query = url.searchParams;
+  const query = new URLSearchParams(asks.join("?"));
   const kind = kindOf(asked.method, { isKey: key !== "", query });
   if (kind === null) return null;
   return { ...kind, isHere: bucket === bucketName, key: key === "" ? (query.get("prefix") ?? "") : key, query, asked };

@@ -12,8 +12,10 @@ import { Scheduler } from "../../host/scheduler.ts";
 import { plantTree } from "../disk/cut.ts";
 import { Disk } from "../disk/disk.ts";
 import { DiskView } from "../disk/disk-view.ts";
-import { Bucket } from "./bucket.ts";
+import { Bucket, type KeyRights } from "./bucket.ts";
+import type { AskedOfStore } from "./http-face.ts";
 import { serveBucketFrom } from "./store-process.ts";
+import { leaveUnsigned } from "./unsigned-requests.ts";
 
 installHost({ models: fileReplacements() });
 
@@ -43,6 +45,22 @@ describe("a bucket on a simulated network, below the product's client and the pa
   });
 });
 
+describe("a store that is asked without signatures", () => {
+  test("is asked the same, at the same instants, and says the same", async () => {
+    const signed = await play(() => arrives);
+    const unsigned = await play(() => arrives, { isSigned: false });
+    expect(unsigned).toEqual(signed);
+    expect(signed.asked.length).toBeGreaterThan(30);
+  });
+
+  test("still knows whose keys they are and what the time is there", async () => {
+    const skewed = await play(() => arrives, { isSigned: false, skewMs: 3_600_000 });
+    expect(skewed.told).toMatch(/RequestTimeTooSkewed.*set the clock of this node/);
+    const strangers = await play(() => arrives, { isSigned: false, rights: new Map([["another", new Set()]]) });
+    expect(strangers.told).toMatch(/InvalidAccessKeyId/);
+  });
+});
+
 /** One attempt that saves and mirrors a step, and the next one on a volume that has nothing. */
 async function runTwice(): Promise<string> {
   const objectStore = await openObjectStore({
@@ -60,17 +78,23 @@ async function runTwice(): Promise<string> {
   return `restored ${first}, saved ${step}, restored ${second} elsewhere`;
 }
 
-/** One client on a node with the keys of the store, and the store; what the client said, and when. */
+type Played = Readonly<{ told: string; elapsedMs: number; asked: readonly unknown[] }>;
+type PlayOptions = Readonly<{ skewMs?: number; isSigned?: boolean; rights?: KeyRights }>;
+
+/** One client on a node with the keys of the store, and the store; what the client said, when, and what the store was asked. */
 async function play(
   fate: (journey: Journey) => Fate,
-  { skewMs = 0 } = {},
-): Promise<{ told: string; elapsedMs: number }> {
+  { skewMs = 0, isSigned = true, ...options }: PlayOptions = {},
+): Promise<Played> {
   const scheduler = new Scheduler({ seed: 1 });
+  if (!isSigned) leaveUnsigned(scheduler);
   const clock = () => scheduler.epochMs + scheduler.now;
+  const asked: unknown[] = [];
   const network = new Network(fate);
   const store = new SimProcess(scheduler, { name: "store" });
   network.join(store, "10.0.0.9");
-  serveBucketFrom(store, { bucket: new Bucket({ name: "checkpoints", clock }), port: 9000 });
+  const bucket = new Bucket({ name: "checkpoints", clock, ...options });
+  serveBucketFrom(store, { bucket, port: 9000, heard: (each) => asked.push([scheduler.now, unsignedPart(each)]) });
   const client = new SimProcess(scheduler, { name: "client", skewMs });
   network.join(client, "10.0.0.1");
   const disk = new Disk({ device: 1, clock });
@@ -85,5 +109,11 @@ async function play(
   });
   client.start(runTwice);
   while (client.state !== "dead" && (await scheduler.step()));
-  return { told, elapsedMs };
+  return { told, elapsedMs, asked };
+}
+
+/** A request but for what only signing adds to it. */
+function unsignedPart({ method, path, headers, body }: AskedOfStore) {
+  const { authorization: _, "x-amz-content-sha256": __, "user-agent": ___, ...others } = headers;
+  return { method, path, headers: others, body: Buffer.from(body).toString("base64") };
 }

@@ -48,9 +48,13 @@ export class DiskFaults {
     return standing;
   }
 
+  /** Whether none stands, as mostly: then nothing has to be known of an access. */
+  get areNone(): boolean {
+    return this.#standing.size === 0;
+  }
+
   /** Throws where the disk refuses this access. */
   strike(access: Access): void {
-    if (this.#standing.size === 0) return;
     for (const standing of this.#standing) {
       const { fault } = standing;
       if (
@@ -74,7 +78,8 @@ export class DiskFaults {
 
   /** Whether nobody is told of a change. */
   silences(access: Access): boolean {
-    return [...this.#standing].some((standing) => "silences" in standing.fault && fires(standing, access));
+    for (const standing of this.#standing) if ("silences" in standing.fault && fires(standing, access)) return true;
+    return false;
   }
 }
 

@@ -61,6 +61,12 @@ export class Namespace {
     }
   }
 
+  /** Whether no disk here has a fault. */
+  get isSound(): boolean {
+    for (const { mount } of this.#mounts.values()) if (!mount.disk.faults.areNone) return false;
+    return true;
+  }
+
   /** The access that a path stands for, without following links: what a fault of a disk is matched with. */
   accessOf({ asked, path, effect }: Omit<Lookup, "follow">): Access & { disk: Disk } {
     let at = path;
@@ -137,6 +143,7 @@ export class Namespace {
   }
 
   #strike({ asked, effect }: Lookup, { disk, onDisk }: Place, rest: readonly string[]): void {
+    if (disk.faults.areNone) return;
     disk.faults.strike({ asked, path: [onDisk, ...rest].filter(Boolean).join("/"), node: this.node, effect });
   }
 
