@@ -1,7 +1,8 @@
+import type { Cause } from "@trainingrun/operator/api/cause.ts";
 import type { InterruptionKind } from "./interruptions.ts";
 
 /** The cause that the ledger has to give the attempt which an interruption ended. */
-export const expectedCause: Readonly<Record<InterruptionKind, string>> = {
+export const expectedCause: Readonly<Record<InterruptionKind, Cause>> = {
   eviction: "Drained",
   "eviction during a save": "Drained",
   preemption: "Preempted",

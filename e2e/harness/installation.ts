@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { ensureHelm, ensureKubernetes, type Report } from "../cluster/build/binaries.ts";
-import { down, up } from "../cluster/cluster.ts";
+import { down, type UpOptions, up } from "../cluster/cluster.ts";
 import type { ClusterState, Way } from "../cluster/cluster-state.ts";
 import { type ApiClient, createApiClient } from "../cluster/control-plane/api-client.ts";
 import { bundleProjectImages, loadProjectImages, projectDirectory } from "../cluster/images/project-images.ts";
@@ -17,16 +17,20 @@ export type Installation = Readonly<{
   remove: () => Promise<void>;
 }>;
 
-type Options = Readonly<{
-  directory: string;
-  way?: Way;
-  report: Report;
-  signal: AbortSignal;
-  /** How long the controller manager waits before it calls a silent node lost. */
-  nodeMonitorGraceSeconds?: number;
-  /** The trainer computes by TensorFlow itself instead of WebAssembly; the first time its addon is built. */
-  native?: boolean;
-}>;
+/** What cluster the product is installed on, beside the one that `up` brings by itself. */
+export type ClusterChoice = Pick<UpOptions, "nodes" | "audit">;
+
+type Options = ClusterChoice &
+  Readonly<{
+    directory: string;
+    way?: Way;
+    report: Report;
+    signal: AbortSignal;
+    /** How long the controller manager waits before it calls a silent node lost. */
+    nodeMonitorGraceSeconds?: number;
+    /** The trainer computes by TensorFlow itself instead of WebAssembly; the first time its addon is built. */
+    native?: boolean;
+  }>;
 
 /** Where the chart is installed. */
 export const systemNamespace = "trainingrun-system";

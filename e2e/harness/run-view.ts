@@ -14,6 +14,7 @@ const Attempt = z.object({
   startTime: z.string().optional(),
   endTime: z.string().optional(),
   cause: z.string().optional(),
+  charge: z.string().optional(),
   reason: z.string().optional(),
   message: z.string().optional(),
   exitCode: z.int().optional(),

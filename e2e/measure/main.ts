@@ -1,4 +1,5 @@
 import { attacks } from "./attacks.ts";
+import { causes } from "./causes.ts";
 import { corruption } from "./corruption.ts";
 import { crashGrid } from "./crash-grid.ts";
 import { exactness } from "./exactness.ts";
@@ -18,6 +19,7 @@ const measurements: readonly Measurement[] = [
   exactness,
   recovery,
   nodeLoss,
+  causes,
   saveStall,
   saveThroughput,
   restoreThroughput,

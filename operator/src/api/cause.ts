@@ -36,7 +36,7 @@ export const chargeOfCause = {
   Crashed: "Failure",
 } as const satisfies Record<string, Charge>;
 
-/** Why an attempt ended. See docs/reference for what each means and what to do about it. */
+/** Why an attempt ended. docs/causes.md says what each means and what to do about it. */
 export type Cause = keyof typeof chargeOfCause;
 
 export const causes = Object.keys(chargeOfCause) as [Cause, ...Cause[]];

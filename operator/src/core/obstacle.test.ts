@@ -62,6 +62,33 @@ describe("a pod whose Secret is missing", () => {
   });
 });
 
+describe("a pod whose image cannot be pulled", () => {
+  const failed = 'failed to resolve reference "example.com/nowhere:1": not found';
+  const byTurns = (reason: string, message: string) =>
+    pending({ containerStatuses: [waiting("trainer", reason, message)], initContainerStatuses: [running("agent")] });
+  const trying = byTurns("ErrImagePull", failed);
+
+  test("is told in the words of the failure, and not again when its kubelet waits between two tries", () => {
+    const first = decideOn({ run: living(), pods: [trying] });
+    expect(condition(first, "Progressing")).toMatchObject({
+      reason: "ErrImagePull",
+      message: `Container trainer of the pod mnist-1-0 does not start: ${failed}.`,
+    });
+    expect(first.events).toMatchObject([{ type: "Warning", reason: "ErrImagePull" }]);
+    const waits = byTurns(
+      "ImagePullBackOff",
+      `Back-off pulling image "example.com/nowhere:1": ErrImagePull: ${failed}`,
+    );
+    const next = decideOn({ run: living({ status: { ...first.status } }), pods: [waits], now: start + 600_000 });
+    expect([next.status, next.events]).toEqual([first.status, []]);
+  });
+
+  test("is told in the words of a kubelet that does not repeat them", () => {
+    const waits = byTurns("ImagePullBackOff", 'Back-off pulling image "example.com/nowhere:1"');
+    expect(condition(decideOn({ run: living(), pods: [waits] }), "Progressing")?.reason).toBe("ImagePullBackOff");
+  });
+});
+
 test("a volume of the template that cannot be mounted is told of without advice on Secrets", () => {
   const problem = 'MountVolume.SetUp failed for volume "cache" : configmap "cache" not found.';
   const decision = decideOn({ run: living(), pods: [{ ...pending(), problem }] });

@@ -53,8 +53,14 @@ export function silentNode(observed: Observed, pod: Pick<ObservedPod, "name" | "
   const since = node.readySince === null ? "" : ` since ${timeOf(node.readySince)}`;
   return {
     reason: "NodeSilent",
-    message: `Node ${node.name} has not been ready${since}, so it is not known whether the pod ${pod.name} still runs. Waiting for the node, its deletion, or its taint node.kubernetes.io/out-of-service.`,
+    message: `Node ${node.name} has not been ready${since}, ${whatOf(observed, pod)}. Waiting for the node, its deletion, or its taint node.kubernetes.io/out-of-service.`,
   };
+}
+
+function whatOf(observed: Observed, { name, uid }: Pick<ObservedPod, "name" | "uid">): string {
+  return hasAnswered(observed, uid)
+    ? `but the agent of the pod ${name} still answers: it runs on, and only its kubelet cannot be heard`
+    : `so it is not known whether the pod ${name} still runs`;
 }
 
 /**
@@ -149,12 +155,24 @@ function stuckContainer(pod: ObservedPod): Obstacle | null {
   for (const container of containersOf(pod)) {
     if (container.state.kind !== "Waiting" || !stuck.includes(container.state.reason)) continue;
     const last = container.previousEnd?.message ? ` Its last words: ${container.previousEnd.message}` : "";
+    const { reason, message } = steadily(container.state);
     return {
-      reason: container.state.reason,
-      message: `Container ${container.name} of the pod ${pod.name} does not start: ${container.state.message || container.state.reason}.${last}`,
+      reason,
+      message: `Container ${container.name} of the pod ${pod.name} does not start: ${message || reason}.${last}`,
     };
   }
   return null;
+}
+
+/**
+ * Between two tries to pull an image the kubelet says that it waits, and behind that why the last one failed. Told as it
+ * comes, one missing image would be written and told anew every few minutes, for ever.
+ */
+const pullPause = /^Back-off pulling image "[^"]*": (?<reason>\w+): (?<message>.+)$/s;
+
+function steadily({ reason, message }: Readonly<{ reason: string; message: string }>): Obstacle {
+  const paused = reason === "ImagePullBackOff" ? pullPause.exec(message)?.groups : undefined;
+  return { reason: paused?.reason ?? reason, message: paused?.message ?? message };
 }
 
 function isUnmade({ state, previousEnd }: Pick<ObservedPod["trainer"], "state" | "previousEnd">): boolean {

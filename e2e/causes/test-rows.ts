@@ -1,0 +1,55 @@
+import { ended, type TestRow } from "./row.ts";
+
+const shapes = "operator/src/core/disruption.test.ts";
+
+/** What other tests show. */
+export const testRows: readonly TestRow[] = [
+  {
+    where: "ClusterTest",
+    way: "nodeLost: Fence, on a node that is silent for too long",
+    says: ended("NodeLost", "Disruption", ["Fenced"]),
+    file: "e2e/test/node-loss.cluster.test.ts",
+    title: "is left behind: nothing that its pod writes later counts",
+    why: "It takes the node and what still runs on it for itself.",
+  },
+  {
+    where: "RecordedShape",
+    way: "a node that shuts down",
+    says: ended("NodeShutdown", "Disruption", ["TerminationByKubelet"]),
+    file: shapes,
+    title: "a node that shuts down",
+    why: "A kubelet hears of it from systemd-logind, which container nodes do not have.",
+  },
+  {
+    where: "RecordedShape",
+    way: "a kubelet that makes room for a critical pod",
+    says: ended("Preempted", "Disruption", ["Preempting"]),
+    file: shapes,
+    title: "a kubelet that makes room for a critical pod",
+    why: "It takes a static pod of a system's priority, and a node that is full.",
+  },
+  {
+    where: "RecordedShape",
+    way: "a node that was started again under its containers",
+    says: ended("NodeLost", "Disruption", ["Unknown", "ContainerStatusUnknown"]),
+    file: shapes,
+    title: "a node that was started again under its containers",
+    why: "A container node cannot be started again with its containers.",
+  },
+  {
+    where: "RecordedShape",
+    way: "Kueue takes the room back",
+    says: ended("Preempted", "Nothing", ["WorkloadEvictedDueToPreempted"]),
+    file: shapes,
+    title: "costs nothing: one %s",
+    why: "There is no Kueue on this cluster.",
+  },
+  {
+    where: "RecordedShape",
+    way: "a pod that is gone without a trace",
+    says: ended("Deleted", "Disruption", ["GoneWithoutTrace"]),
+    file: "operator/src/core/cause.test.ts",
+    title: "a pod gone without a trace",
+    why: "The operator's finalizer keeps the pod until its end is on record.",
+  },
+];
