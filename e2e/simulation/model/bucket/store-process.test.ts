@@ -9,13 +9,13 @@ import { installHost } from "../../host/install.ts";
 import { type Fate, type Journey, Network } from "../../host/network.ts";
 import { SimProcess } from "../../host/process.ts";
 import { Scheduler } from "../../host/scheduler.ts";
+import { leaveUnsigned } from "../../host/unsigned-requests.ts";
 import { plantTree } from "../disk/cut.ts";
 import { Disk } from "../disk/disk.ts";
 import { DiskView } from "../disk/disk-view.ts";
 import { Bucket, type KeyRights } from "./bucket.ts";
 import type { AskedOfStore } from "./http-face.ts";
 import { serveBucketFrom } from "./store-process.ts";
-import { leaveUnsigned } from "./unsigned-requests.ts";
 
 installHost({ models: fileReplacements() });
 

@@ -1,6 +1,6 @@
 import { Client } from "minio";
-import { presentProcess } from "../../host/process.ts";
-import type { Scheduler } from "../../host/scheduler.ts";
+import { presentProcess } from "./process.ts";
+import type { Scheduler } from "./scheduler.ts";
 
 /** What the package makes of a request before it signs it, as far as it goes by that. */
 type Sent = Readonly<{
