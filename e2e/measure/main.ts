@@ -13,6 +13,7 @@ import { restoreThroughput } from "./restore-throughput.ts";
 import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
 import { saveStall } from "./save-stall.ts";
 import { saveThroughput } from "./save-throughput.ts";
+import { simulation } from "./simulation.ts";
 
 const measurements: readonly Measurement[] = [
   corruption,
@@ -28,6 +29,7 @@ const measurements: readonly Measurement[] = [
   crashGrid,
   powerLoss,
   planted,
+  simulation,
   failover,
 ];
 

@@ -5,8 +5,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "own-writes-not-awaited.patch",
     mistake: "a run is decided on before the caches show what was just written for it",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/control/own-writes.test.ts",
       title: "hold a run back until the caches show all of them",
     },
@@ -14,8 +13,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "created-from-an-old-picture.patch",
     mistake: "a pod is created from a picture that may be an hour old",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/control/apply.test.ts",
       title: "the run is read again where its status had not to be written",
     },
@@ -23,13 +21,12 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "foreign-claim-deleted.patch",
     mistake: "a claim is deleted though somebody has taken it over by its label",
-    catcher: { kind: "Test", file: "operator/src/control/apply.test.ts", title: "a claim is deleted" },
+    test: { file: "operator/src/control/apply.test.ts", title: "a claim is deleted" },
   },
   {
     patch: "status-without-version.patch",
     mistake: "the status is patched without the version that it was decided on",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/apply.apiserver.test.ts",
       title: "does nothing at all on a picture that is old",
     },
@@ -37,8 +34,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "actions-after-an-error.patch",
     mistake: "actions go on after one of them failed",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/apply.apiserver.test.ts",
       title: "stops at a creation that is refused",
     },
@@ -46,8 +42,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "deleted-by-name.patch",
     mistake: "an object is deleted by its name alone, whoever has it now",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/client.apiserver.test.ts",
       title: "leaves an object of another uid alone",
     },
@@ -55,8 +50,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "name-taken-for-ours.patch",
     mistake: "whatever has the name of what was to be created counts as created",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/apply.apiserver.test.ts",
       title: "counts a claim of the same run as created, and no other",
     },
@@ -64,8 +58,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "unreadable-taken-for-gone.patch",
     mistake: "a recorded pod that stands and cannot be read counts as gone",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/control/recorded-pods.test.ts",
       title: "a recorded pod that cannot be read is not gone",
     },
@@ -73,8 +66,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "number-given-twice.patch",
     mistake: "the next attempt gets its number from a status that was set back",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.test.ts",
       title: "a status that was set back gives no number twice",
     },
@@ -82,8 +74,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "strays-kept.patch",
     mistake: "pods whose run was taken away past its finalizer keep ours",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/control/operator.test.ts",
       title: "begins each term with a list of its own, and works on all that there is",
     },
@@ -91,13 +82,15 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "agent-believed-by-address.patch",
     mistake: "whatever agent has the address now is believed",
-    catcher: { kind: "Simulation", check: "S6" },
+    test: {
+      file: "operator/src/control/agent-client.test.ts",
+      title: "believes nothing of an agent",
+    },
   },
   {
     patch: "silent-node-counts-as-ended.patch",
     mistake: "a pod on a node that is not ready counts as ended",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.test.ts",
       title: "on a silent node waits, and says for what",
     },
@@ -105,8 +98,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "forced-away-counts-as-ended.patch",
     mistake: "a pod that was taken away by force counts as ended, though its node is silent",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/survey.test.ts",
       title: "a recorded pod that is gone from the API",
     },
@@ -114,23 +106,22 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "eviction-charged-as-failure.patch",
     mistake: "an eviction is charged to the failure budget",
-    catcher: { kind: "Test", file: "operator/src/core/disruption.test.ts", title: "never costs a failure" },
+    test: { file: "operator/src/core/disruption.test.ts", title: "never costs a failure" },
   },
   {
     patch: "exit-code-before-disruption.patch",
     mistake: "the exit code of the trainer is looked at before what disrupted its pod",
-    catcher: { kind: "Test", file: "operator/src/core/cause.test.ts", title: "how an attempt ended" },
+    test: { file: "operator/src/core/cause.test.ts", title: "how an attempt ended" },
   },
   {
     patch: "complete-without-verdict.patch",
     mistake: "a run is Complete by the word of its trainer alone",
-    catcher: { kind: "Test", file: "operator/src/core/cause.test.ts", title: "how an attempt ended" },
+    test: { file: "operator/src/core/cause.test.ts", title: "how an attempt ended" },
   },
   {
     patch: "budget-never-refilled.patch",
     mistake: "the failure budget is not refilled by progress",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/learn.test.ts",
       title: "is refilled by progress within the lineage",
     },
@@ -138,8 +129,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "budget-refilled-by-repetition.patch",
     mistake: "the failure budget is refilled by a checkpoint of a step that was verified before",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/learn.test.ts",
       title: "is refilled by progress within the lineage",
     },
@@ -147,8 +137,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "storm-without-back-off.patch",
     mistake: "attempts follow each other at once as long as the program is not at fault",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.property.test.ts",
       title: "a storm of disruptions backs off",
     },
@@ -156,8 +145,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "failure-not-charged.patch",
     mistake: "a failure spends nothing of the budget",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.test.ts",
       title: "crashes wait longer and longer and end the run",
     },
@@ -165,8 +153,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "poison-not-suspected.patch",
     mistake: "a checkpoint after which the run crashes again and again at one step is tried for ever",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.test.ts",
       title: "a checkpoint after which it crashes twice at the same step is suspected",
     },
@@ -174,8 +161,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "actions-before-the-status.patch",
     mistake: "actions are done before the status stands that holds their intent",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/apply.apiserver.test.ts",
       title: "writes the status before the actions, and each of them once",
     },
@@ -183,8 +169,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "release-waits-for-ever.patch",
     mistake: "a deleted run waits for a silent pod without end",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/core/decide.property.test.ts",
       title: "L5: a run deleted at any moment is let go",
     },
@@ -192,8 +177,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "older-list-accepted.patch",
     mistake: "a list that is older than what was seen is taken in at once",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/reflector.test.ts",
       title: "waits for a server that only lags, and takes nothing old from it",
     },
@@ -201,8 +185,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "half-line-dropped.patch",
     mistake: "half a line at the end of a watch is dropped in silence",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/watch-stream.test.ts",
       title: "gives what came whole and then says that the last line was cut off",
     },
@@ -210,8 +193,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "expired-history-watched-again.patch",
     mistake: "a watch whose history is gone is opened again from the same version",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/test/reflector.apiserver.test.ts",
       title: "misses nothing when the watch",
     },
@@ -219,8 +201,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "replacement-merged.patch",
     mistake: "a deletion and a creation under one name are told as an update",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/cache.test.ts",
       title: "tells a deletion and an addition when another uid has the name",
     },
@@ -228,8 +209,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "half-open-for-ever.patch",
     mistake: "a watch that should have ended long ago is waited for",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/watch-stream.test.ts",
       title: "is given up where it is overdue although it never falls silent",
     },
@@ -237,8 +217,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "addition-lost-while-running.patch",
     mistake: "a key that is added while it is run is not run again",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/work-queue.test.ts",
       title: "never runs a key twice at once, and runs it again where it was added meanwhile",
     },
@@ -246,8 +225,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "write-repeated-unasked.patch",
     mistake: "a write that may have been done is sent again",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/retry.test.ts",
       title: "and may be done only once is sent again",
     },
@@ -255,13 +233,12 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "retry-after-ignored.patch",
     mistake: "a server that asks for patience is asked again at once",
-    catcher: { kind: "Test", file: "operator/src/kubernetes/retry.test.ts", title: "a request that failed" },
+    test: { file: "operator/src/kubernetes/retry.test.ts", title: "a request that failed" },
   },
   {
     patch: "requests-saved-up.patch",
     mistake: "a quiet hour earns requests for a storm",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/request-limit.test.ts",
       title: "earns no more than a burst in a quiet time",
     },
@@ -269,8 +246,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "lease-trusted-after-a-suspension.patch",
     mistake: "a holder whose machine slept writes on",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/lease.test.ts",
       title: "is in doubt while the wall clock has run ahead",
     },
@@ -278,8 +254,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "lease-held-to-its-last-second.patch",
     mistake: "a holder leads on until the very instant at which another may begin",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/lease.test.ts",
       title: "lasts 10 s from when the renewal was sent",
     },
@@ -287,8 +262,7 @@ export const operatorMistakes: readonly PlantedBug[] = [
   {
     patch: "leader-kept-by-another-name.patch",
     mistake: "a holder leads on although another name stands in the Lease",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "operator/src/kubernetes/leader-election.test.ts",
       title: "stops at once where another name is written into the Lease by hand",
     },

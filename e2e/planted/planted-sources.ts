@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { applyPatch } from "./apply-patch.ts";
 
 /** The root of the tree. */
@@ -10,6 +11,12 @@ export const plantedVariable = "TRAININGRUN_PLANTED";
 
 /** Where the patches are. */
 export const patchDirectory = join(import.meta.dirname, "patches");
+
+/** What a Node has to find in its environment to load the code with a mistake in it. */
+export function plantedEnvironment(patch: string): Readonly<Record<string, string>> {
+  const hook = pathToFileURL(join(import.meta.dirname, "plant-hook.ts"));
+  return { [plantedVariable]: patch, NODE_OPTIONS: `--import=${hook}` };
+}
 
 /** The sources that a mistake changes, by absolute path, with the mistake in them. Nothing on the disk is changed. */
 export function plantedSources(patch: string): ReadonlyMap<string, string> {

@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
-import { safety } from "../simulation/judge/safety.ts";
 import { applyPatch, PatchDoesNotApplyError, parsePatch } from "./apply-patch.ts";
 import { plantedBugs } from "./catalogue.ts";
 import { patchDirectory, plantedSources, root } from "./planted-sources.ts";
@@ -38,12 +37,8 @@ describe("the planted mistakes", () => {
     }
   });
 
-  test("are each caught by a test that is there, or by a check that the judge has", () => {
-    const checks = new Set(safety.map(({ id }) => id).concat(["E1", "E2", "E3", "E4", "E5", "E6"]));
-    for (const { catcher } of plantedBugs) {
-      if (catcher.kind === "Simulation") expect(checks).toContain(catcher.check);
-      else expect(text(catcher.file)).toContain(catcher.title);
-    }
+  test("have each a test that is there and has to notice them", () => {
+    for (const { test } of plantedBugs) expect(text(test.file)).toContain(test.title);
   });
 });
 
@@ -77,11 +72,11 @@ describe("a patch", () => {
 describe("a run of tests with a mistake", () => {
   const result = (status: string) => ({ status, fullName: `it ${status}` });
 
-  test("tells which tests failed, and how many passed", () => {
+  test("tells which tests failed, and which passed", () => {
     const report = {
       testResults: [{ message: "", assertionResults: [result("failed"), result("passed"), result("skipped")] }],
     };
-    expect(outcomeOf(report)).toEqual({ kind: "Ran", passed: 1, failed: ["it failed"] });
+    expect(outcomeOf(report)).toEqual({ kind: "Ran", passed: ["it passed"], failed: ["it failed"] });
   });
 
   test("that could not load its file, or found no test of the title, shows nothing", () => {

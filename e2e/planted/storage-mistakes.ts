@@ -5,8 +5,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "bytes-not-synced.patch",
     mistake: "a file gets its name before its bytes are durable",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "e2e/simulation/host/files-store.test.ts",
       title: "cut off anywhere, leaves the previous state or the new one, whole",
     },
@@ -14,8 +13,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "names-not-synced.patch",
     mistake: "a record counts before its name is durable",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "e2e/simulation/host/files-store.test.ts",
       title: "cut off anywhere, leaves the previous state or the new one, whole",
     },
@@ -23,8 +21,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "published-before-durable.patch",
     mistake: "a checkpoint gets its name before the names within it are durable",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "e2e/simulation/host/files-store.test.ts",
       title: "cut off anywhere, leaves the previous state or the new one, whole",
     },
@@ -32,18 +29,17 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "taken-number-is-an-error.patch",
     mistake: "a number that another took fails the append",
-    catcher: { kind: "Test", file: "checkpoint/src/log/append.test.ts", title: "gives 20 racing tasks 20 numbers" },
+    test: { file: "checkpoint/src/log/append.test.ts", title: "gives 20 racing tasks 20 numbers" },
   },
   {
     patch: "lost-reply-not-known-again.patch",
     mistake: "a record whose reply was lost is taken for another writer's",
-    catcher: { kind: "Test", file: "checkpoint/src/log/append.test.ts", title: "counts a lost reply as success" },
+    test: { file: "checkpoint/src/log/append.test.ts", title: "counts a lost reply as success" },
   },
   {
     patch: "append-not-confirmed.patch",
     mistake: "a number that was free counts as won, though a pruning had freed it",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/log/append.test.ts",
       title: "finds out that it slept through a pruning",
     },
@@ -51,8 +47,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "fence-too-low.patch",
     mistake: "the attempt right below the open one may still write",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/log/fold.test.ts",
       title: "is one history: no record counts after a higher open",
     },
@@ -60,8 +55,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "attempt-opened-twice.patch",
     mistake: "two pods may open one attempt",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/log/fold.test.ts",
       title: "an attempt is opened by one pod: the second is void",
     },
@@ -69,8 +63,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "open-before-verification.patch",
     mistake: "the newest checkpoint is resumed from although it does not verify",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/restore.test.ts",
       title: "refuses a damaged checkpoint by name, takes the one before",
     },
@@ -78,8 +71,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "unreadable-tier-is-empty.patch",
     mistake: "a tier that cannot be read counts as empty",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/restore.test.ts",
       title: "does not take a tier that cannot be read for an empty one",
     },
@@ -87,8 +79,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "step-0-when-none-verifies.patch",
     mistake: "a run of which nothing verifies begins again at step 0",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/restore.test.ts",
       title: "never begins again at step 0 by itself when nothing verifies",
     },
@@ -96,43 +87,42 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "fenced-agent-prunes-on.patch",
     mistake: "an agent whose attempt was overtaken goes on removing what it had given a tombstone",
-    catcher: { kind: "Test", file: "checkpoint/src/prune.test.ts", title: "pruning" },
+    test: { file: "checkpoint/src/prune.test.ts", title: "pruning" },
   },
   {
     patch: "one-newer-is-enough.patch",
     mistake: "a checkpoint may go as soon as one newer one is verified",
-    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+    test: { file: "checkpoint/src/retention.test.ts", title: "retention" },
   },
   {
     patch: "base-not-kept.patch",
     mistake: "retention wants to remove the base of the last open",
-    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+    test: { file: "checkpoint/src/retention.test.ts", title: "retention" },
   },
   {
     patch: "evidence-removed.patch",
     mistake: "a refused checkpoint is removed before its day as evidence is over",
-    catcher: { kind: "Test", file: "checkpoint/src/retention.test.ts", title: "retention" },
+    test: { file: "checkpoint/src/retention.test.ts", title: "retention" },
   },
   {
     patch: "refused-resumed-from.patch",
     mistake: "a checkpoint that was refused is a candidate again",
-    catcher: { kind: "Test", file: "checkpoint/src/log/fold.test.ts", title: "what a log says" },
+    test: { file: "checkpoint/src/log/fold.test.ts", title: "what a log says" },
   },
   {
     patch: "oldest-first.patch",
     mistake: "a resume takes the oldest checkpoint of its lineage",
-    catcher: { kind: "Test", file: "checkpoint/src/candidates.test.ts", title: "candidates for a resume" },
+    test: { file: "checkpoint/src/candidates.test.ts", title: "candidates for a resume" },
   },
   {
     patch: "half-upload-counts.patch",
     mistake: "an upload that was cut off counts as mirrored",
-    catcher: { kind: "Test", file: "checkpoint/src/tiers/mirror.test.ts", title: "What is mirrored already" },
+    test: { file: "checkpoint/src/tiers/mirror.test.ts", title: "What is mirrored already" },
   },
   {
     patch: "done-without-reading-back.patch",
     mistake: "the final checkpoint counts as final without having been read back",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "checkpoint/src/save.test.ts",
       title: "reads the final checkpoint back first, and takes none that does not match",
     },
@@ -140,8 +130,7 @@ export const storageMistakes: readonly PlantedBug[] = [
   {
     patch: "termination-record-too-long.patch",
     mistake: "the agent's last word is longer than a kubelet lets through",
-    catcher: {
-      kind: "Test",
+    test: {
       file: "agent/src/record-size.test.ts",
       title: "messages of refusals go first, metrics of the newest checkpoint last",
     },

@@ -3,10 +3,11 @@ import { fileReplacements } from "./host/files.ts";
 import { installHost } from "./host/install.ts";
 import type { Tried } from "./judge/coverage.ts";
 import type { Judgement } from "./judge/oracle.ts";
+import type { Plan } from "./plan/draw.ts";
 import type { Played } from "./play.ts";
 
-/** One play that a worker is asked for, as a line of JSON. */
-export type Asked = Readonly<{ seed: number; isCalm: boolean }>;
+/** One play that a worker is asked for, as a line of JSON: of the plan that its seed draws, or of another. */
+export type Asked = Readonly<{ seed: number; isCalm: boolean; plan?: Plan }>;
 
 /** What it answers, as a line of JSON. */
 export type Answer = Readonly<{ asked: Asked; cpuMs: number }> &
@@ -29,9 +30,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   process.stdout.write(`${JSON.stringify({ asked, cpuMs: (user + system) / 1_000, ...said })}\n`);
 }
 
-async function playOne({ seed, isCalm }: Asked) {
+async function playOne({ seed, isCalm, plan = planOf(seed, { isCalm }) }: Asked) {
   try {
-    const { history, expected, lines: _, ...played } = await play(planOf(seed, { isCalm }));
+    const { history, expected, lines: _, ...played } = await play(plan);
     const judgement = judge(history, expected, allChecks);
     return { ...played, judgement, tried: triedBy(history.events, judgement) };
   } catch (error) {
