@@ -123,7 +123,7 @@ describe("the timers of a process", () => {
       ["fires 15", "fires 35"],
     ],
     [
-      "come after all microtasks where they are immediate",
+      "come after all ticks and microtasks where they are immediate",
       async (note) => {
         setImmediate(note, "immediate");
         queueMicrotask(() => note("microtask"));
@@ -131,7 +131,7 @@ describe("the timers of a process", () => {
         await turn();
         note("after a turn");
       },
-      ["microtask 0", "tick 0", "immediate 0", "after a turn 0"],
+      ["tick 0", "microtask 0", "immediate 0", "after a turn 0"],
     ],
     [
       "are promised by `timers/promises` and `promisify`, with their value",
