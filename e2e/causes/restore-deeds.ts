@@ -8,17 +8,30 @@ import { findRunVolume, flipOneBit, type RunVolume } from "../harness/run-volume
 import type { Deed, Undo } from "./row.ts";
 
 /** Somebody empties the run's directory of checkpoints; the log still tells of them. */
-export const loseCheckpoints: Deed = whileSuspended(async ({ directory }) => {
-  const data = join(directory, "data");
-  for (const name of await readdir(data)) if (name.startsWith("step-")) await rm(join(data, name), { recursive: true });
+export const loseCheckpoints: Deed = whileSuspended(async (volume) => {
+  for (const { name } of await savedOn(volume)) await rm(join(volume.directory, "data", name), { recursive: true });
   return undefined;
 });
 
 /** The two newest checkpoints have a flipped bit each: as a node sees them whose memory is at fault. */
-export const damageTwo: Deed = whileSuspended(async (volume, { status: { checkpoints } }) => {
-  for (const checkpoint of checkpoints.slice(0, 2)) await flipOneBit(volume, checkpoint);
+export const damageTwo: Deed = whileSuspended(async (volume) => {
+  for (const checkpoint of (await savedOn(volume)).slice(0, 2)) await flipOneBit(volume, checkpoint);
   return undefined;
 });
+
+/** Every checkpoint that the volume holds, the newest first, whatever the run's status knows of it. */
+async function savedOn({
+  directory,
+}: RunVolume): Promise<readonly Readonly<{ name: string; step: number; attempt: number }>[]> {
+  const names = await readdir(join(directory, "data"));
+  return names
+    .toSorted()
+    .toReversed()
+    .flatMap((name) => {
+      const { step, attempt } = /^step-(?<step>\d+)-a(?<attempt>\d+)$/.exec(name)?.groups ?? {};
+      return step === undefined ? [] : [{ name, step: Number(step), attempt: Number(attempt) }];
+    });
+}
 
 /** Where the run's directory was there is a file: a volume that cannot be used. */
 export const spoilVolume: Deed = whileSuspended(async ({ directory }) => {

@@ -3,7 +3,7 @@ import type { Installation } from "../harness/installation.ts";
 import { RunAccess, until } from "../harness/run-access.ts";
 import { conditionOf, type RunView } from "../harness/run-view.ts";
 import { idleManifest, placed, trainingManifest } from "./manifests.ts";
-import type { Blocked, ClusterRow, Ended, Undo } from "./row.ts";
+import type { Blocked, ClusterRow, Ended, Stage, Undo } from "./row.ts";
 
 /** What a run said of itself, once its row had been walked. */
 export type Walked = Readonly<{
@@ -42,17 +42,10 @@ type Walk = Place & Readonly<{ name: string; onUndo: (undo: Undo) => void }>;
 
 async function walk(row: ClusterRow, place: Walk): Promise<Walked["said"]> {
   const { installation, name, signal, onUndo } = place;
-  const namespace = row.ground === undefined ? "default" : name;
-  if (row.ground !== undefined) {
-    await makeNamespace(installation, namespace, signal);
-    onUndo(() => installation.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false"));
-    await row.ground({ installation, namespace, signal });
-  }
-  const access = new RunAccess(installation.api, { namespace, name });
-  const manifest = row.run(await (row.trains ? trainingManifest() : idleManifest()), place.kept);
+  const access = new RunAccess(installation.api, { namespace: row.ground === undefined ? "default" : name, name });
   onUndo(() => letGo(installation, access));
-  await access.create(placed(manifest, place.spare, row.lane === "Node" ? "There" : "Elsewhere"));
-  const run = await access.waitFor(`its stage ${row.stage}`, signal, (seen) => isAt(row, seen));
+  await beginRow(row, access, place);
+  const run = await access.waitFor(`its stage ${row.stage}`, signal, (seen) => isAt(row.stage, seen));
   if (row.deed !== undefined) {
     // So that a deed does not always meet the same instant of the operator's rhythm.
     await wait(Math.random() * 1_000, undefined, { signal });
@@ -63,6 +56,22 @@ async function walk(row: ClusterRow, place: Walk): Promise<Walked["said"]> {
   return saidBy(row, after) ?? { cause: "none", reason: "none", message: "" };
 }
 
+/** What of a row says how its run begins. */
+export type Beginning = Pick<ClusterRow, "run"> & Partial<Pick<ClusterRow, "trains" | "lane" | "ground">>;
+
+/** Creates the run of a row under a name, and the namespace with what the row has it hold where it is not there by itself. */
+export async function beginRow(
+  { run, trains = false, lane = "Shared", ground }: Beginning,
+  access: RunAccess,
+  { installation, spare, kept, signal }: Place,
+): Promise<void> {
+  const { namespace } = access.name;
+  if (namespace !== "default") await makeNamespace(installation, namespace, signal);
+  await ground?.({ installation, namespace, signal });
+  const manifest = run(await (trains ? trainingManifest() : idleManifest()), kept);
+  await access.create(placed(manifest, spare, lane === "Node" ? "There" : "Elsewhere"));
+}
+
 async function makeNamespace({ api }: Installation, name: string, signal: AbortSignal): Promise<void> {
   await api.expect("POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name } });
   // Pods are refused in a namespace without one.
@@ -71,10 +80,13 @@ async function makeNamespace({ api }: Installation, name: string, signal: AbortS
 }
 
 async function letGo({ kubectl }: Installation, { name: { name, namespace } }: RunAccess): Promise<void> {
-  await kubectl("delete", "trainingrun", name, `--namespace=${namespace}`, "--ignore-not-found", "--wait=false");
+  const gently = ["--ignore-not-found", "--wait=false"];
+  await kubectl("delete", "trainingrun", name, `--namespace=${namespace}`, ...gently);
+  if (namespace !== "default") await kubectl("delete", "namespace", namespace, ...gently);
 }
 
-function isAt({ stage }: ClusterRow, { status }: RunView): boolean {
+/** Whether a run has come as far as a deed asks. */
+export function isAt(stage: Stage, { status }: RunView): boolean {
   const [entry] = status.attempts;
   switch (stage) {
     case "Created":
@@ -90,8 +102,8 @@ function isAt({ stage }: ClusterRow, { status }: RunView): boolean {
   }
 }
 
-/** What the run says by now; null while it says nothing of the kind that the row waits for. */
-function saidBy(row: ClusterRow, run: RunView): Walked["said"] | null {
+/** What a row's run says by now; null while it says nothing of the kind that the row waits for. */
+export function saidBy(row: ClusterRow, run: RunView): Walked["said"] | null {
   if (row.says.cause === "Blocked") return saidOfBlock(row.says, run);
   const entry = run.status.attempts.find(({ number }) => number === (row.attempt ?? 1));
   if (entry?.cause === undefined) return null;

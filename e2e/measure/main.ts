@@ -8,6 +8,7 @@ import { mirror } from "./mirror.ts";
 import { nodeLoss } from "./node-loss.ts";
 import { planted } from "./planted.ts";
 import { powerLoss } from "./power-loss.ts";
+import { quiet } from "./quiet.ts";
 import { recovery } from "./recovery.ts";
 import { restoreThroughput } from "./restore-throughput.ts";
 import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
@@ -21,6 +22,7 @@ const measurements: readonly Measurement[] = [
   recovery,
   nodeLoss,
   causes,
+  quiet,
   saveStall,
   saveThroughput,
   restoreThroughput,
