@@ -36,19 +36,24 @@ export const nameRules = [
   },
 ];
 
+/** What its user writes, and what the server adds. */
+const written = {
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal(kind),
+  metadata: Metadata,
+  spec: TrainingRunSpec,
+};
+
 /** A TrainingRun as stored. */
 export const TrainingRun = withRules(
-  z.looseObject({
-    apiVersion: z.literal(apiVersion),
-    kind: z.literal(kind),
-    metadata: Metadata,
-    spec: TrainingRunSpec,
-    status: TrainingRunStatus.default({}),
-  }),
+  z.looseObject({ ...written, status: TrainingRunStatus.default({}) }),
   nameRules,
   "A training run that survives losing its pods.",
 );
 export type TrainingRun = z.infer<typeof TrainingRun>;
+
+/** All of it but the status, which has a reading of its own. */
+const WithoutStatus = withRules(z.looseObject(written), nameRules);
 
 /** Either the run, or why the stored object cannot be acted on: it was written under another schema. */
 export type ParsedTrainingRun =
@@ -58,14 +63,16 @@ export type ParsedTrainingRun =
 
 /** Reads a stored object, filling the defaults. Never throws. The spec is read strictly: a promise is kept whole or not made. */
 export function parseTrainingRun(raw: unknown): ParsedTrainingRun {
-  const given = Fields.catch({}).parse(raw);
-  const stored = readStatus(given.status);
-  const parsed = TrainingRun.safeParse({ ...given, status: stored.kind === "Read" ? stored.status : {} });
+  const { status, ...given } = Fields.catch({}).parse(raw);
+  const stored = readStatus(status);
+  const parsed = WithoutStatus.safeParse(given);
   const issues = [
     ...(parsed.error?.issues ?? []).map(({ path, message }) => `${path.join(".") || "object"}: ${message}`),
     ...(stored.kind === "Unreadable" ? stored.issues : []),
   ];
-  if (parsed.success && stored.kind === "Read") return { kind: "Run", run: parsed.data, leftOut: stored.leftOut };
+  if (parsed.success && stored.kind === "Read") {
+    return { kind: "Run", run: { ...parsed.data, status: stored.status }, leftOut: stored.leftOut };
+  }
   return {
     kind: "Unreadable",
     message: `Cannot read the run because its fields break the schema: ${issues.join("; ")}`,

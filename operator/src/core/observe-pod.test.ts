@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { failed, served } from "../../test/ended-pods.ts";
 import { ended, podWith, rawPod, running, waiting } from "../../test/pod-builder.ts";
 import { runWith } from "../../test/run-builder.ts";
-import { observePod } from "./observe-pod.ts";
+import { observePod, observeRecorded } from "./observe-pod.ts";
 import { trainingPod } from "./pod.ts";
 
 const mesh = { name: "mesh-proxy", image: "example.com/proxy", env: [{ name: "POD_NAME" }] };
@@ -40,4 +40,16 @@ describe("the record of a container that was started again", () => {
     const { agent } = podWith({ status: { initContainerStatuses: [{ ...state, lastState }] } });
     expect({ record: agent.record, earlierRecord: agent.earlierRecord }).toMatchObject({ record, earlierRecord });
   });
+});
+
+test("one object is read once, and told anew of each place and run that it is looked at for", () => {
+  const raw = rawPod({ status: { phase: "Running" } });
+  const [pod, again] = [observePod(raw), observePod(raw)];
+  expect(again).toEqual(pod);
+  expect(again?.trainer).toBe(pod?.trainer);
+  const strange = observeRecorded(raw, runWith({ metadata: { uid: "another" } }), { attempt: 7, worker: 2 });
+  expect(strange).toMatchObject({ attempt: 7, worker: 2, phase: "Running" });
+  expect(strange?.altered).toContain("ownerReferences");
+  expect(observePod(raw)).toEqual(pod);
+  expect(observePod(rawPod({ status: { phase: "Failed" } }))?.phase).toBe("Failed");
 });

@@ -80,13 +80,12 @@ type Pod = z.infer<typeof Pod>;
 
 /** Reads a pod as the API server gives it; null for one that the operator cannot have made. */
 export function observePod(raw: unknown): ObservedPod | null {
-  const parsed = Pod.safeParse(raw);
-  if (!parsed.success) return null;
-  const carried = parsed.data.metadata.labels;
-  const attempt = Number(carried[labels.attempt]);
-  const worker = Number(carried[labels.worker]);
+  const read = readOnce(raw);
+  if (read === null) return null;
+  const attempt = Number(read.carried[labels.attempt]);
+  const worker = Number(read.carried[labels.worker]);
   if (!Number.isInteger(attempt) || attempt < 1 || !Number.isInteger(worker) || worker < 0) return null;
-  return readPod(parsed.data, { attempt, worker, altered: [] });
+  return { ...read.pod, attempt, worker, altered: [] };
 }
 
 /** The word of {@link ObservedPod.altered} for a pod that nobody owns. */
@@ -100,54 +99,68 @@ export type RecordedPlace = Readonly<{ attempt: number; worker: number }>;
  * and what of them differs from what the operator wrote is told. Null where it cannot be read at all.
  */
 export function observeRecorded(raw: unknown, run: TrainingRun, place: RecordedPlace): ObservedPod | null {
-  const parsed = Pod.safeParse(raw);
-  if (!parsed.success) return null;
-  const { metadata } = parsed.data;
+  const read = readOnce(raw);
+  if (read === null) return null;
+  const { pod, carried, owners } = read;
   const altered = Object.entries(podLabels(run, place)).flatMap(([name, value]) =>
-    metadata.labels[name] === value ? [] : [name],
+    carried[name] === value ? [] : [name],
   );
-  const isOurs = metadata.ownerReferences.some(({ uid, controller }) => controller && uid === run.metadata.uid);
-  return readPod(parsed.data, { ...place, altered: isOurs ? altered : [...altered, ownerReferenceWord] });
+  const isOurs = owners.some(({ uid, controller }) => controller && uid === run.metadata.uid);
+  return { ...pod, ...place, altered: isOurs ? altered : [...altered, ownerReferenceWord] };
 }
 
-function readPod(
-  pod: Pod,
-  { attempt, worker, altered }: RecordedPlace & Pick<ObservedPod, "altered">,
-): ObservedPod | null {
+/** A pod as it is, whoever's it may be, and by what that is told. */
+type Read = Readonly<{
+  pod: Omit<ObservedPod, keyof RecordedPlace | "altered">;
+  carried: Readonly<Record<string, string>>;
+  owners: Pod["metadata"]["ownerReferences"];
+}>;
+
+const readings = new WeakMap<object, Read | null>();
+
+/** Objects of the copy are replaced, never changed: each is read once, however many passes look at it. */
+function readOnce(raw: unknown): Read | null {
+  if (typeof raw !== "object" || raw === null) return null;
+  const known = readings.get(raw);
+  if (known !== undefined) return known;
+  const parsed = Pod.safeParse(raw);
+  const found = parsed.success ? readPod(parsed.data) : null;
+  readings.set(raw, found);
+  return found;
+}
+
+function readPod(pod: Pod): Read | null {
   const { metadata, spec, status } = pod;
   const containers = readContainers(pod);
-  return containers === null
-    ? null
-    : {
-        name: metadata.name,
-        uid: metadata.uid,
-        resourceVersion: metadata.resourceVersion,
-        ownerUid: metadata.ownerReferences.find((owner) => owner.controller)?.uid ?? null,
-        attempt,
-        worker,
-        altered,
-        createdAt: instantOf(metadata.creationTimestamp),
-        deletionRequestedAt: deletionRequest(metadata),
-        removedByForce: Boolean(metadata.deletionTimestamp) && metadata.deletionGracePeriodSeconds === 0,
-        finalizers: metadata.finalizers,
-        node: spec.nodeName ?? null,
-        gates: spec.schedulingGates.map(({ name }) => name),
-        queue: metadata.labels[labels.queue] ?? null,
-        ip: status.podIP ?? null,
-        phase: status.phase,
-        reason: status.reason,
-        message: status.message,
-        conditions: status.conditions.map((condition) => ({
-          type: condition.type,
-          status: condition.status,
-          reason: condition.reason ?? "",
-          message: condition.message ?? "",
-          since: instantOrNull(condition.lastTransitionTime),
-        })),
-        graceSeconds: spec.terminationGracePeriodSeconds ?? defaultGraceSeconds,
-        ...containers,
-        problem: "",
-      };
+  if (containers === null) return null;
+  const observed = {
+    name: metadata.name,
+    uid: metadata.uid,
+    resourceVersion: metadata.resourceVersion,
+    ownerUid: metadata.ownerReferences.find((owner) => owner.controller)?.uid ?? null,
+    createdAt: instantOf(metadata.creationTimestamp),
+    deletionRequestedAt: deletionRequest(metadata),
+    removedByForce: Boolean(metadata.deletionTimestamp) && metadata.deletionGracePeriodSeconds === 0,
+    finalizers: metadata.finalizers,
+    node: spec.nodeName ?? null,
+    gates: spec.schedulingGates.map(({ name }) => name),
+    queue: metadata.labels[labels.queue] ?? null,
+    ip: status.podIP ?? null,
+    phase: status.phase,
+    reason: status.reason,
+    message: status.message,
+    conditions: status.conditions.map((condition) => ({
+      type: condition.type,
+      status: condition.status,
+      reason: condition.reason ?? "",
+      message: condition.message ?? "",
+      since: instantOrNull(condition.lastTransitionTime),
+    })),
+    graceSeconds: spec.terminationGracePeriodSeconds ?? defaultGraceSeconds,
+    ...containers,
+    problem: "",
+  };
+  return { pod: observed, carried: metadata.labels, owners: metadata.ownerReferences };
 }
 
 type Containers = Pick<ObservedPod, "trainer" | "agent" | "restore" | "others">;
