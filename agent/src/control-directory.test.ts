@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import { readControlFile, requestSave, writeAtomically } from "./control-directory.ts";
+import { ControlFile, readControlFile, requestSave, writeAtomically } from "./control-directory.ts";
 
 const Schema = z.object({ version: z.literal(1), step: z.int() });
 let control: string;
@@ -27,6 +27,20 @@ test.each([
 ])("a file that is %s is as good as absent", async (_what, text) => {
   await writeAtomically(join(control, "progress.json"), text);
   expect(await readControlFile(join(control, "progress.json"), Schema)).toBeNull();
+});
+
+test("a file that is read again shows what stands there at each look", async () => {
+  const path = join(control, "progress.json");
+  const file = new ControlFile(path, Schema);
+  const [one, two] = ['{"version":1,"step":1}', '{"version":1,"step":2}'];
+  const seen: unknown[] = [];
+  for (const text of [one, one, '{"version":1,"st', "{}", two, one]) {
+    await writeAtomically(path, text);
+    seen.push((await file.read())?.step);
+  }
+  expect(seen).toEqual([1, 1, undefined, undefined, 2, 1]);
+  rmSync(path);
+  expect(await file.read()).toBeNull();
 });
 
 test("the directory lets the group of trainer and agent replace files, whatever the umask", async () => {

@@ -20,11 +20,32 @@ export async function writeAtomically(path: string, text: string): Promise<void>
  * the other container did, the agent goes on, and asks again at its next look.
  */
 export async function readControlFile<S extends z.ZodType>(path: string, schema: S): Promise<z.output<S> | null> {
-  try {
-    const text = await readBounded(path);
-    return text === null ? null : (schema.safeParse(JSON.parse(text)).data ?? null);
-  } catch {
-    return null;
+  return new ControlFile(path, schema).read();
+}
+
+/** A control file that is read again and again, and parsed only where its text is another one than before. */
+export class ControlFile<S extends z.ZodType> {
+  readonly #path: string;
+  readonly #schema: S;
+  #last: Readonly<{ text: string; content: z.output<S> | null }> | null = null;
+
+  constructor(path: string, schema: S) {
+    this.#path = path;
+    this.#schema = schema;
+  }
+
+  /** Reads it now, as {@link readControlFile} does. */
+  async read(): Promise<z.output<S> | null> {
+    try {
+      const text = await readBounded(this.#path);
+      if (text === null) return null;
+      if (this.#last?.text !== text) {
+        this.#last = { text, content: this.#schema.safeParse(JSON.parse(text)).data ?? null };
+      }
+      return this.#last.content;
+    } catch {
+      return null;
+    }
   }
 }
 
