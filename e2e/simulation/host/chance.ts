@@ -81,22 +81,46 @@ export const start: Lanes = { a: 0x243f6a88, b: 0x13198a2e };
 
 /** Takes in a text and its end, so that "ab" + "c" is not "a" + "bc". */
 export function withText(lanes: Lanes, text: string): Lanes {
-  let { a, b } = lanes;
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = Math.imul(b ^ unit ^ (b >>> 15), 0x5bd1e995);
-  }
-  return { a: Math.imul(a ^ 0x1_0000, 0x01000193), b: Math.imul(b ^ 0x1_0000 ^ (b >>> 15), 0x5bd1e995) };
+  const taken = new RunningHash(lanes);
+  taken.text(text);
+  return taken;
 }
 
 /** Takes in a number: its whole part of up to 53 bits and the first 32 bits behind the point. */
 export function withNumber(lanes: Lanes, value: number): Lanes {
-  const whole = Math.floor(value);
-  const low = whole | 0;
-  const high = Math.floor(whole / 2 ** 32) ^ Math.floor((value - whole) * 2 ** 32);
-  const a = Math.imul(mixed(lanes.a ^ low), 0x01000193) ^ high;
-  return { a, b: Math.imul(mixed(lanes.b ^ high), 0x5bd1e995) ^ low };
+  const taken = new RunningHash(lanes);
+  taken.number(value);
+  return taken;
+}
+
+/** A hash that goes on with each thing that it takes in, as {@link withText} and {@link withNumber} would. */
+export class RunningHash implements Lanes {
+  a: number;
+  b: number;
+
+  constructor({ a, b }: Lanes) {
+    this.a = a;
+    this.b = b;
+  }
+
+  text(text: string): void {
+    let { a, b } = this;
+    for (let at = 0; at < text.length; at += 1) {
+      const unit = text.charCodeAt(at);
+      a = Math.imul(a ^ unit, 0x01000193);
+      b = Math.imul(b ^ unit ^ (b >>> 15), 0x5bd1e995);
+    }
+    this.a = Math.imul(a ^ 0x1_0000, 0x01000193);
+    this.b = Math.imul(b ^ 0x1_0000 ^ (b >>> 15), 0x5bd1e995);
+  }
+
+  number(value: number): void {
+    const whole = Math.floor(value);
+    const low = whole | 0;
+    const high = Math.floor(whole / 2 ** 32) ^ Math.floor((value - whole) * 2 ** 32);
+    this.a = Math.imul(mixed(this.a ^ low), 0x01000193) ^ high;
+    this.b = Math.imul(mixed(this.b ^ high), 0x5bd1e995) ^ low;
+  }
 }
 
 /** 53 bits of a hash as a number in [0, 1). */

@@ -1,4 +1,4 @@
-import { fraction, type Lanes, start, withNumber, withText } from "./chance.ts";
+import { fraction, RunningHash, start } from "./chance.ts";
 
 /**
  * What happened in a simulation, in its order, as one hash: two plays of a seed are the same play when it is equal. With
@@ -7,7 +7,7 @@ import { fraction, type Lanes, start, withNumber, withText } from "./chance.ts";
 export class Trace {
   readonly #keep: number;
   readonly #lines: string[] = [];
-  #lanes: Lanes = start;
+  readonly #hash = new RunningHash(start);
   #count = 0;
 
   constructor({ keep = 0 }: { keep?: number } = {}) {
@@ -17,7 +17,9 @@ export class Trace {
   /** Notes that at this instant somebody did something, or something was done to it. */
   note(atMs: number, who: string, what: string): void {
     this.#count += 1;
-    this.#lanes = withText(withText(withNumber(this.#lanes, atMs), who), what);
+    this.#hash.number(atMs);
+    this.#hash.text(who);
+    this.#hash.text(what);
     if (this.#keep === 0) return;
     this.#lines.push(`${atMs.toFixed(3).padStart(14)} ${who}: ${what}`);
     // Cut seldom and by much: moving the whole list for every line would cost more than the simulation.
@@ -26,7 +28,7 @@ export class Trace {
 
   /** The hash of all notes so far, and how many they are. */
   get hash(): string {
-    return `${this.#count}:${fraction(this.#lanes).toString(16).slice(2)}`;
+    return `${this.#count}:${fraction(this.#hash).toString(16).slice(2)}`;
   }
 
   /** The last lines, oldest first. */
