@@ -4,13 +4,15 @@ import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts"
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
-import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { followRun } from "@trainingrun/checkpoint/follow.ts";
+import { type RestoreOutcome, restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { environmentRefusal } from "./environment-check.ts";
 import { ForkStores } from "./fork-stores.ts";
+import { otherGangSize, unsharedVolume } from "./gang.ts";
 import { pointResumeAt } from "./resume-link.ts";
 import { openObjectStore, openVolume } from "./stores.ts";
 
@@ -25,6 +27,9 @@ export type RestoreResult =
   | Readonly<{ kind: "failed"; record: RestoreFailed }>
   | Readonly<{ kind: "stopped" }>;
 
+/** Hears in words what a restore waits for. */
+type OnWait = (message: string) => void;
+
 /** What a store means that creates a key twice. */
 const withoutFence =
   "The object store does not honour If-None-Match: a pod that was cut off may still write to its log there, and only the volume fences it.";
@@ -36,14 +41,21 @@ const withoutFence =
  *
  * Before `open` nothing has changed. After it, a restart in the same pod finds its own `open` and does the rest. A
  * failed verdict is kept in the control directory, so that a restarted container repeats it instead of judging again.
+ * The other workers of a gang wait for worker 0's `open`, and match its base in their own pods.
  */
-export async function restore(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+export async function restore(
+  environment: AgentEnvironment,
+  stop: AbortSignal,
+  onWait: OnWait = () => {},
+): Promise<RestoreResult> {
   const earlier = await readControlFile(verdictPath(environment), AgentRecord);
   if (earlier?.kind === "restore-failed" && earlier.attempt === environment.TRAININGRUN_ATTEMPT) {
     return { kind: "failed", record: earlier };
   }
+  const unshared = unsharedVolume(environment);
+  if (unshared !== null) return fail(environment, { failure: "Incompatible", message: unshared, refused: [] });
   try {
-    return await judge(environment, stop);
+    return await judge(environment, { stop, onWait });
   } catch (error) {
     if (stop.aborted) return { kind: "stopped" };
     return fail(environment, { ...judgeError(environment, error), refused: [] });
@@ -55,12 +67,16 @@ export async function restore(environment: AgentEnvironment, stop: AbortSignal):
  * or an earlier life of the sidecar. Its `open` stands in the log, so nothing is judged again; nor is the volume proven
  * again: training goes on by itself, and a failed restore in its midst would only end it.
  */
-export async function takeUp(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+export async function takeUp(
+  environment: AgentEnvironment,
+  stop: AbortSignal,
+  onWait: OnWait = () => {},
+): Promise<RestoreResult> {
   const { TRAININGRUN_CHECKPOINTS: root, TRAININGRUN_UID: runUid, TRAININGRUN_FRAMEWORK: framework } = environment;
   const restored = await handedOver(environment);
   if (restored !== null)
     return { kind: "restored", restored, store: new DirectoryStore(root, runUid), fences: undefined };
-  if (framework === "sdk") return restore(environment, stop);
+  if (framework === "sdk") return restore(environment, stop, onWait);
   const message = `Cannot serve because the restore of this pod leaves ${handoverPath(environment)}: it is not there`;
   return {
     kind: "failed",
@@ -74,33 +90,58 @@ async function handedOver(environment: AgentEnvironment): Promise<Restored | nul
   return restored.attempt === environment.TRAININGRUN_ATTEMPT ? restored : null;
 }
 
-async function judge(environment: AgentEnvironment, stop: AbortSignal): Promise<RestoreResult> {
+type Judging = Readonly<{ stop: AbortSignal; onWait: OnWait }>;
+
+async function judge(environment: AgentEnvironment, { stop, onWait }: Judging): Promise<RestoreResult> {
   const store = await openVolume(environment);
+  const { outcome, fences } =
+    environment.TRAININGRUN_WORKER === 0
+      ? await chooseAndOpen(environment, store, stop)
+      : { outcome: await followRun(store, { ...whoIs(environment), onWait, signal: stop }), fences: undefined };
+  for (const warning of outcome.warnings) console.warn(warning);
+  if (outcome.kind === "failed") return fail(environment, outcome);
+  const { restored } = outcome;
+  const refusal = await refusalOf(environment, restored);
+  if (refusal !== null)
+    return fail(environment, { failure: "Incompatible", message: refusal, refused: restored.refused });
+  await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
+  await writeAtomically(handoverPath(environment), JSON.stringify(restored));
+  return { kind: "restored", restored, store, fences };
+}
+
+type Chosen = Readonly<{ outcome: RestoreOutcome; fences: ObjectStoreFences }>;
+
+/** What a single pod does, and worker 0 of a gang on behalf of the others. */
+async function chooseAndOpen(environment: AgentEnvironment, store: DirectoryStore, stop: AbortSignal): Promise<Chosen> {
   const { TRAININGRUN_OBJECT_STORE: settings } = environment;
   const objectStore =
     settings === undefined ? null : await openObjectStore({ ...environment, TRAININGRUN_OBJECT_STORE: settings }, stop);
   if (objectStore?.fences === false) console.warn(withoutFence);
   using source = new ForkStores(environment, stop);
   const outcome = await restoreRun(store, {
-    runUid: environment.TRAININGRUN_UID,
-    attempt: environment.TRAININGRUN_ATTEMPT,
-    podUid: environment.TRAININGRUN_POD_UID,
-    node: environment.TRAININGRUN_NODE,
+    ...whoIs(environment),
     generation: environment.TRAININGRUN_GENERATION,
     expected: environment.TRAININGRUN_EXPECTED,
     objectStore,
     openSource: (fork) => source.open(fork),
     signal: stop,
   }).finally(() => objectStore?.close());
-  for (const warning of outcome.warnings) console.warn(warning);
-  if (outcome.kind === "failed") return fail(environment, outcome);
-  const { restored } = outcome;
-  const refusal = restored.resume === null ? null : await environmentRefusal(environment, restored.resume);
-  if (refusal !== null)
-    return fail(environment, { failure: "Incompatible", message: refusal, refused: restored.refused });
-  await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
-  await writeAtomically(handoverPath(environment), JSON.stringify(restored));
-  return { kind: "restored", restored, store, fences: objectStore?.fences };
+  return { outcome, fences: objectStore?.fences };
+}
+
+function whoIs(environment: AgentEnvironment) {
+  return {
+    runUid: environment.TRAININGRUN_UID,
+    attempt: environment.TRAININGRUN_ATTEMPT,
+    podUid: environment.TRAININGRUN_POD_UID,
+    node: environment.TRAININGRUN_NODE,
+  };
+}
+
+/** Why the attempt must not begin with what was restored, or null where it may. */
+async function refusalOf(environment: AgentEnvironment, { resume }: Restored): Promise<string | null> {
+  if (resume === null) return null;
+  return (await otherGangSize(environment, resume)) ?? (await environmentRefusal(environment, resume));
 }
 
 type Judgement = Pick<RestoreFailed, "failure" | "problem" | "fencedBy" | "message">;

@@ -3,11 +3,14 @@ import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { takeUp } from "./restore.ts";
+import { type RestoreResult, takeUp } from "./restore.ts";
 import { describe } from "./restore-command.ts";
+import { accompany } from "./serve/accompany.ts";
+import { gatherShards } from "./serve/gather.ts";
 import { listen } from "./serve/http.ts";
 import { keep } from "./serve/keep.ts";
 import { Keeper } from "./serve/keeper.ts";
+import { nothingKnown } from "./serve/knowledge.ts";
 import type { Mirror } from "./serve/mirror.ts";
 import { servedRecord } from "./serve/report.ts";
 import { Reporter } from "./serve/reporter.ts";
@@ -54,8 +57,12 @@ type Rhythm = Readonly<{ lookMs?: number }>;
 type Serving = Required<Rhythm> & Readonly<{ stop: AbortSignal; log: TerminationLog; reporter: Reporter }>;
 
 async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): Promise<number> {
-  const { stop, lookMs, log, reporter } = serving;
-  const result = await takeUp(environment, stop);
+  const { stop, log, reporter } = serving;
+  const onWait = (message: string) => {
+    console.log(message);
+    reporter.knowledge = { ...nothingKnown, problems: [{ reason: "WaitsForWorker0", message }] };
+  };
+  const result = await takeUp(environment, stop, onWait);
   if (result.kind === "failed") {
     console.error(`The restore failed with ${result.record.failure}: ${result.record.message}`);
     log.write(result.record);
@@ -66,17 +73,40 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
     return exitCodes.served;
   }
   console.log(describe(result.restored));
+  const over = new AbortController();
+  const watching = watchForStalls(environment, { reporter, signal: AbortSignal.any([stop, over.signal]) });
+  try {
+    const isFirst = environment.TRAININGRUN_WORKER === 0;
+    const { restored, store } = result;
+    return exitCodes[
+      await (isFirst
+        ? keepAll(environment, { ...serving, result })
+        : accompany(environment, { ...serving, restored, store }))
+    ];
+  } finally {
+    over.abort();
+    await watching;
+  }
+}
+
+/** What the one pod does that appends to the log: a single one, or worker 0 of a gang. */
+async function keepAll(
+  environment: AgentEnvironment,
+  serving: Serving & Readonly<{ result: Extract<RestoreResult, { kind: "restored" }> }>,
+): Promise<"served" | "fenced"> {
+  const { lookMs, reporter, result } = serving;
   const keeper = new Keeper({ ...result, environment, metrics: await reporter.counters() });
   const mirror = await startMirror(environment, { keeper, volume: result.store, reporter, lookMs });
   reporter.fences = () => mirror?.fences ?? result.fences;
   const care = new VolumeCare(environment, result.store);
   const over = new AbortController();
-  const watching = watchForStalls(environment, { reporter, signal: AbortSignal.any([stop, over.signal]) });
+  // Also while the pod is being stopped: that is when the last shards come.
+  const gathering = gatherShards(environment, { keeper, signal: over.signal });
   try {
-    return exitCodes[await keep(environment, { ...serving, keeper, mirror, care })];
+    return await keep(environment, { ...serving, keeper, mirror, care });
   } finally {
     over.abort();
-    await watching;
+    await gathering;
   }
 }
 

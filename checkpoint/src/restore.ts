@@ -6,16 +6,15 @@ import type { Expected, ForkSource } from "./contract/pod-environment.ts";
 import type { Restored } from "./contract/restored.ts";
 import type { RestoreFailure } from "./contract/termination.ts";
 import { copyFork, forkToTake } from "./fork.ts";
-import { HashUnavailableError } from "./hash.ts";
+import { isIncompatible } from "./incompatible.ts";
 import { appendRecord, appendRecordAfter } from "./log/append.ts";
 import { compactLog } from "./log/compact.ts";
 import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
-import { type LogRecord, type NumberedRecord, UnknownRecordVersionError } from "./log/record.ts";
+import type { LogRecord, NumberedRecord } from "./log/record.ts";
 import { secureRecord } from "./log/secure.ts";
 import { type CheckpointRef, emptyState, type Imported, type Opened, type RunState } from "./log/state.ts";
 import { tombstonesBefore } from "./log/tombstones.ts";
-import { UnknownFormatError } from "./manifest.ts";
 import { logOf, whyNotFromZero } from "./restore-from-zero.ts";
 import { StorageUnavailableError, type Store } from "./store/store.ts";
 import { sweep } from "./sweep.ts";
@@ -81,14 +80,6 @@ export async function restoreRun(volume: Store, request: RestoreRequest): Promis
     if (isIncompatible(error)) return restore.failed("Incompatible", error.message);
     throw error;
   }
-}
-
-function isIncompatible(error: unknown): error is Error {
-  return (
-    error instanceof UnknownFormatError ||
-    error instanceof UnknownRecordVersionError ||
-    error instanceof HashUnavailableError
-  );
 }
 
 function describeUnread(entry: NumberedRecord, refusal: string): string {

@@ -13,6 +13,7 @@ import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { RecordDraft } from "@trainingrun/checkpoint/log/record.ts";
 import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/checkpoint/log/state.ts";
 import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
+import { commitShards, pendingShards } from "@trainingrun/checkpoint/shards/commit-shards.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { readControlFile } from "../control-directory.ts";
@@ -87,6 +88,30 @@ export class Keeper {
       }
     } catch (error) {
       this.#endIfFenced(error);
+    }
+  }
+
+  /**
+   * Commits what the workers of a gang have saved, each step once all of it is there; says whether some of a step is still
+   * to come. It may be asked while a look is at work.
+   */
+  async gather(signal: AbortSignal): Promise<boolean> {
+    if (this.#fenced || this.#operations.pausing("gather", "shards")) return false;
+    const [store, attempt] = [this.#store, this.#environment.TRAININGRUN_ATTEMPT];
+    try {
+      const pending = await this.#operations.attempt("gather", "shards", async () => {
+        const { state } = await readLog(store, { signal });
+        return state.opened?.attempt === attempt ? await pendingShards(store, state) : [];
+      });
+      if (pending === null) return false;
+      const subjects = new Set(pending.map((step) => `step ${step}`));
+      this.#operations.forget((subject) => subject.startsWith("step ") && !subjects.has(subject));
+      let isPartial = false;
+      for (const step of pending) isPartial = !(await this.#commitShards(step, signal)) || isPartial;
+      return isPartial;
+    } catch (error) {
+      this.#endIfFenced(error);
+      return false;
     }
   }
 
@@ -238,6 +263,19 @@ export class Keeper {
     const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_NODE: node } = this.#environment;
     const record = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
     await this.#operations.attempt("refuse", ref.digest, () => this.#append(record, signal));
+  }
+
+  /** Says whether that step is committed now. */
+  async #commitShards(step: number, signal: AbortSignal): Promise<boolean> {
+    const { TRAININGRUN_ATTEMPT: attempt } = this.#environment;
+    const subject = `step ${step}`;
+    if (this.#operations.pausing("gather", subject)) return false;
+    const outcome = await this.#operations.attempt("gather", subject, () =>
+      commitShards(this.#store, { step, attempt, signal }),
+    );
+    if (outcome?.kind !== "committed") return false;
+    console.log(`Committed step ${step} of attempt ${attempt}, ${outcome.bytes} bytes of ${outcome.workers} workers`);
+    return true;
   }
 
   /** The agent appends `done` for the trainer, and only for a final checkpoint that it has verified (I9). */

@@ -7,6 +7,7 @@ import type { Problem } from "./knowledge.ts";
 export type Operation =
   | "read-log"
   | "verify"
+  | "gather"
   | "refuse"
   | "prune"
   | "compact"
