@@ -54,6 +54,14 @@ describe("a claim that comes after its run", () => {
     expect(late.runOf(found)).toBeUndefined();
   });
 
+  it("is looked for where nobody was there to hear of it", () => {
+    late.runGone(gone());
+    const copy = new ObjectCache<KubeObject>();
+    expect(late.waiting(copy)).toEqual([]);
+    copy.put(claim());
+    expect(late.waiting(copy)).toEqual([key]);
+  });
+
   it("is none after ten minutes", () => {
     late.runGone(gone());
     now += 10 * 60_000 + 1;

@@ -1,5 +1,6 @@
 import { labels } from "../api/names.ts";
 import { claimNameOf } from "../core/names.ts";
+import type { ObjectCache } from "../kubernetes/cache.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import { type KubeObject, keyOf } from "../kubernetes/kube-object.ts";
 import { claims } from "../kubernetes/resource.ts";
@@ -40,6 +41,14 @@ export class LateClaims {
     if (gone === undefined || gone.until < this.#now() || keyOf(claim) !== gone.claim) return undefined;
     const { creationTimestamp = "", deletionTimestamp } = claim.metadata;
     return deletionTimestamp === undefined && Date.parse(creationTimestamp) >= gone.deletedAt ? gone.run : undefined;
+  }
+
+  /** The runs of claims that came too late and are still there, as while nobody led who could delete them. */
+  waiting(copy: Pick<ObjectCache<KubeObject>, "get">): string[] {
+    return [...this.#gone.values()].flatMap(({ claim }) => {
+      const found = copy.get(claim);
+      return (found === undefined ? undefined : this.runOf(found)) ?? [];
+    });
   }
 
   /** Deletes what came too late for this run, exactly as it was seen, once the server says that the run is gone. */

@@ -70,6 +70,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       run,
       pods: present,
       gone: recorded.gone,
+      seesNodes: sources.caches.nodes !== undefined,
       nodes: await observeNodes(run, present, { ...sources, bound }),
       volume: await observeVolume(run, present, { ...sources, bound }),
       ...sourceOf(run, sources.caches),

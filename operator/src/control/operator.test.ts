@@ -1,9 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { storedRun } from "../../test/run-builder.ts";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { runUid, storedRun } from "../../test/run-builder.ts";
 import { type Asked, listed, type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
 import { accountingFinalizer, labels } from "../api/names.ts";
-import { OpenTerm, type Term } from "../kubernetes/term.ts";
-import { Operator } from "./operator.ts";
+import { OpenTerm, ResigningError, type Term } from "../kubernetes/term.ts";
+import { Operator, type OperatorOptions } from "./operator.ts";
 
 const stopping = new Error("asked to stop");
 const run = (resourceVersion: string) => storedRun({ metadata: { namespace: "a", resourceVersion } });
@@ -20,8 +20,23 @@ const stray = {
   },
 };
 
+const quiet = {
+  namespaces: ["a"],
+  watchNodes: false,
+  workers: 2,
+  instance: "test",
+  probeIntervalMs: 60_000,
+  log: () => undefined,
+  onPass: () => undefined,
+  onAttemptEnded: () => undefined,
+  onWatchError: () => undefined,
+  timing: { spacingMs: 1, backoff: { firstMs: 1, maxMs: 5 } },
+} satisfies Partial<OperatorOptions>;
+
 describe("an operator that leads by turns", () => {
   let asked: string[];
+  let runs: unknown[];
+  let claims: unknown[];
   let pods: unknown[];
   /** How a request is answered that the world itself does not answer. */
   let answer: (asked: Asked) => Scripted | undefined;
@@ -34,6 +49,8 @@ describe("an operator that leads by turns", () => {
 
   beforeEach(async () => {
     asked = [];
+    runs = [run("7")];
+    claims = [];
     pods = [];
     answer = () => undefined;
     decided = 0;
@@ -42,21 +59,12 @@ describe("an operator that leads by turns", () => {
     lead = undefined;
     const client = scriptedClient(world);
     operator = new Operator({
+      ...quiet,
       client,
       decide: (observed) => {
         decided += 1;
         return { status: { ...observed.run.status, state: "Pending" }, actions: [], events: [] };
       },
-      namespaces: ["a"],
-      watchNodes: false,
-      workers: 2,
-      instance: "test",
-      probeIntervalMs: 60_000,
-      log: () => undefined,
-      onPass: () => undefined,
-      onAttemptEnded: () => undefined,
-      onWatchError: () => undefined,
-      timing: { spacingMs: 1, backoff: { firstMs: 1, maxMs: 5 } },
       leadership: {
         election: {
           run: (signal, work) => {
@@ -68,6 +76,7 @@ describe("an operator that leads by turns", () => {
           mayWrite = asks;
           return client;
         },
+        takeOverMs: 100,
       },
     });
     running = operator.run(stop.signal);
@@ -87,7 +96,8 @@ describe("an operator that leads by turns", () => {
     if (path.includes("watch=true")) return "Open";
     if (method !== "GET") return { status: 200, body: run("9") };
     if (!path.includes("?")) return { status: 404, body: { kind: "Status", reason: "NotFound", message: "none" } };
-    if (path.includes("/trainingruns?")) return listed(path, [run("7")]);
+    if (path.includes("/trainingruns?")) return listed(path, runs);
+    if (path.includes("/persistentvolumeclaims?")) return listed(path, claims);
     return listed(path, path.includes("/pods?") ? pods : []);
   }
 
@@ -146,6 +156,47 @@ describe("an operator that leads by turns", () => {
     expect(writes()).toEqual([statusWrite]);
   });
 
+  it("resigns where it cannot list the cluster, and decides nothing", async () => {
+    answer = ({ method, path }) => (method === "GET" && path.includes("limit=") ? "Open" : undefined);
+    const work = begin(new OpenTerm(1, () => true));
+    await expect(work).rejects.toThrow(ResigningError);
+    await expect(work).rejects.toThrow(
+      "Cannot lead because runs, pods, claims and nodes must be listed first, and were not within 0.1 s: the lease is handed on (term 1)",
+    );
+    expect([decided, writes(), operator.term]).toEqual([0, [], undefined]);
+  });
+
+  it("deletes a claim that came too late for a run which went while another one led", async () => {
+    const going = storedRun({
+      metadata: { namespace: "a", deletionTimestamp: "2026-01-01T01:00:00Z" },
+      spec: { deletionPolicy: "Delete" },
+    });
+    const late = {
+      metadata: {
+        name: `mnist-${runUid.slice(0, 8)}`,
+        namespace: "a",
+        uid: "c1",
+        resourceVersion: "9",
+        creationTimestamp: "2026-01-01T01:00:01Z",
+        labels: { [labels.runUid]: runUid },
+      },
+    };
+    runs = [going];
+    const first = new OpenTerm(1, () => true);
+    const work = begin(first);
+    await until(() => decided > 0);
+    first.ask(stopping);
+    await work;
+    asked = [];
+    [runs, claims] = [[], [late]];
+    const second = new OpenTerm(2, () => true);
+    const next = begin(second);
+    await until(() => writes().length > 0);
+    expect(writes()).toEqual([`DELETE /api/v1/namespaces/a/persistentvolumeclaims/${late.metadata.name}`]);
+    second.ask(stopping);
+    await next;
+  });
+
   it("leaves without a word where it is asked to before its picture is fresh", async () => {
     answer = ({ method, path }) => (method === "GET" && path.includes("limit=") ? "Open" : undefined);
     const term = new OpenTerm(1, () => true);
@@ -155,4 +206,31 @@ describe("an operator that leads by turns", () => {
     await work;
     expect([decided, writes()]).toEqual([0, []]);
   });
+});
+
+it("an operator without others waits at its end for what is under way: no lease runs out meanwhile", async () => {
+  const stop = new AbortController();
+  const client = scriptedClient(({ method, path }) => {
+    if (path.includes("watch=true")) return "Open";
+    if (method === "PATCH" && path.includes("/status")) return "Open";
+    if (method !== "GET") return { status: 200, body: run("9") };
+    if (!path.includes("?")) return { status: 404, body: { kind: "Status", reason: "NotFound", message: "none" } };
+    return listed(path, path.includes("/trainingruns?") ? [run("7")] : []);
+  });
+  const operator = new Operator({
+    ...quiet,
+    client,
+    decide: (observed) => ({ status: { ...observed.run.status, state: "Pending" }, actions: [], events: [] }),
+  });
+  const running = operator.run(stop.signal);
+  await until(() => operator.term?.queue.running === 1);
+  const { term } = operator;
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  stop.abort(stopping);
+  await vi.advanceTimersByTimeAsync(7_000);
+  expect([term?.queue.running, operator.term]).toEqual([1, term]);
+  await vi.advanceTimersByTimeAsync(4_000);
+  await running;
+  expect(operator.term).toBeUndefined();
 });

@@ -2,9 +2,10 @@ import type { Dispatcher } from "undici";
 import type { ApiClient } from "../kubernetes/client.ts";
 import type { LeaderElection } from "../kubernetes/leader-election.ts";
 import type { ReflectorTiming } from "../kubernetes/reflector.ts";
-import type { Term } from "../kubernetes/term.ts";
+import { ResigningError, type Term } from "../kubernetes/term.ts";
 import { AgentClient } from "./agent-client.ts";
 import { Caches } from "./caches.ts";
+import { LateClaims } from "./late-claims.ts";
 import { RunningTerm, type TermOptions } from "./term.ts";
 
 /** How one of several processes leads. */
@@ -12,6 +13,8 @@ export type Leadership = Readonly<{
   election: Pick<LeaderElection, "run">;
   /** A client for the work of one term: `mayWrite` is asked right before each write is sent, and throws where it may not. */
   clientFor: (mayWrite: () => void) => ApiClient;
+  /** How long a new leader tries to see the whole cluster before it hands the lead on; a minute where absent. */
+  takeOverMs?: number;
 }>;
 
 export type OperatorOptions = TermOptions &
@@ -37,6 +40,8 @@ export class Operator {
   readonly caches: Caches;
   readonly #options: OperatorOptions;
   readonly #agents: AgentClient;
+  /** Of all terms: whoever takes over is the one that has to know of them. */
+  readonly #lateClaims = new LateClaims();
   #term: RunningTerm | undefined;
 
   constructor(options: OperatorOptions) {
@@ -48,6 +53,9 @@ export class Operator {
       watchNodes,
       onError: options.onWatchError,
       ...(timing === undefined ? {} : { timing }),
+    });
+    this.caches.runs.listen(({ kind, object }) => {
+      if (kind === "Deleted") this.#lateClaims.runGone(object);
     });
     this.#agents = new AgentClient({
       timeoutMs: 2_000,
@@ -90,20 +98,32 @@ export class Operator {
     await leadership.election.run(signal, (term) => this.#takeOver(leadership, term));
   }
 
-  /** Whoever led before may have written what no watch has brought yet: nothing is decided without it (I7). */
-  async #takeOver({ clientFor }: Leadership, term: Term): Promise<void> {
+  /**
+   * Whoever led before may have written what no watch has brought yet: nothing is decided without it (I7). A process that
+   * renews its lease and cannot list would lead for ever and do nothing; another one can perhaps.
+   */
+  async #takeOver({ clientFor, takeOverMs = defaultTakeOverMs }: Leadership, term: Term): Promise<void> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), takeOverMs);
     try {
-      await this.caches.refresh(term.leaving);
+      await this.caches.refresh(AbortSignal.any([term.leaving, late.signal]));
     } catch (error) {
       if (term.leaving.aborted) return;
-      throw error;
+      if (!late.signal.aborted) throw error;
+      const words = `Cannot lead because runs, pods, claims and nodes must be listed first, and were not within ${takeOverMs / 1000} s: the lease is handed on (term ${term.number})`;
+      throw new ResigningError(words, { restMs, cause: error });
+    } finally {
+      clearTimeout(timer);
     }
     await this.#serve(clientFor(term.assertHeld), term);
   }
 
   async #serve(client: ApiClient, term: Term): Promise<void> {
     const now = () => this.#options.client.clock.now();
-    this.#term = new RunningTerm(this.#options, { caches: this.caches, agents: this.#agents, client, term, now });
+    const [caches, agents, lateClaims] = [this.caches, this.#agents, this.#lateClaims];
+    // No lease runs out while the only operator ends: what it tells last is worth a wait.
+    const patience = this.#options.leadership === undefined ? alonePatience : ledPatience;
+    this.#term = new RunningTerm(this.#options, { caches, agents, lateClaims, client, term, now, patience });
     try {
       await this.#term.run();
     } finally {
@@ -113,6 +133,12 @@ export class Operator {
 }
 
 const never = new AbortController().signal;
+const defaultTakeOverMs = 60_000;
+/** Longer than another replica needs to find out that it cannot list either. */
+const restMs = 60_000;
+const alonePatience = { drainMs: 8_000, flushMs: 2_000 };
+// Together within what the election gives a term that is asked to end (drainMs in lease.ts).
+const ledPatience = { drainMs: 700, flushMs: 200 };
 
 function stopping(): Error {
   return new Error("the operator is stopping");

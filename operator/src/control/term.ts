@@ -11,7 +11,7 @@ import { WorkQueue } from "../kubernetes/work-queue.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Caches } from "./caches.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
-import { LateClaims } from "./late-claims.ts";
+import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Probe } from "./probe.ts";
@@ -46,7 +46,11 @@ export type TermParts = Readonly<{
   agents: AgentClient;
   client: ApiClient;
   term: Term;
+  /** Heard of every run that went, also while another operator led. */
+  lateClaims: LateClaims;
   now: () => number;
+  /** How long passes under way, and events not written yet, are waited for at the end. */
+  patience: Readonly<{ drainMs: number; flushMs: number }>;
 }>;
 
 /**
@@ -64,7 +68,6 @@ export class RunningTerm {
   readonly #problems: Problems;
   readonly #saves = new SaveRequests();
   readonly #gate: SyncGate;
-  readonly #lateClaims = new LateClaims();
 
   constructor(options: TermOptions, parts: TermParts) {
     this.#options = options;
@@ -81,12 +84,13 @@ export class RunningTerm {
    * once it has resolved. Rejects only where one of its loops broke, which is a defect.
    */
   async run(): Promise<void> {
-    const { caches, term } = this.#parts;
+    const { caches, term, lateClaims, patience } = this.#parts;
     const over = new AbortController();
     const ended = AbortSignal.any([term.signal, over.signal]);
     const stopListening = this.#listen();
     // Listeners hear of changes alone.
     wakeAll(caches, this.queue);
+    for (const run of lateClaims.waiting(caches.claims)) this.queue.add(run);
     const loops = Promise.all([
       this.#gate.run(term.leaving),
       this.#decide(ended),
@@ -95,8 +99,8 @@ export class RunningTerm {
     ]);
     try {
       await Promise.race([loops, aborted(term.leaving)]);
-      await Promise.race([this.queue.shutDown(), sleep(drainMs, term.signal).catch(() => undefined)]);
-      await this.events.flush({ signal: AbortSignal.any([term.signal, AbortSignal.timeout(flushMs)]) });
+      await Promise.race([this.queue.shutDown(), sleep(patience.drainMs, term.signal).catch(() => undefined)]);
+      await this.events.flush({ signal: AbortSignal.any([term.signal, AbortSignal.timeout(patience.flushMs)]) });
     } finally {
       over.abort(new Error(`term ${term.number} is over`));
       void this.queue.shutDown();
@@ -137,7 +141,7 @@ export class RunningTerm {
         now,
       },
       gate: this.#gate,
-      lateClaims: this.#lateClaims,
+      lateClaims: this.#parts.lateClaims,
       ownWrites: new OwnWrites(caches),
       decide,
       recorder: this.events,
@@ -184,13 +188,12 @@ export class RunningTerm {
 
   /** Queues what changes and forgets what is gone, until what is returned is called. */
   #listen(): () => void {
-    const { caches } = this.#parts;
+    const { caches, lateClaims } = this.#parts;
     const ends = [
       wakeOnChanges(caches, this.queue),
       caches.runs.listen(({ kind, object }) => {
         if (kind !== "Updated") this.#probe.targetsChanged();
         if (kind !== "Deleted") return;
-        this.#lateClaims.runGone(object);
         this.#refusals.forget(object.metadata.uid);
         this.#runEvents.forget(object.metadata.uid);
         this.queue.forget(keyOf(object));
@@ -203,7 +206,7 @@ export class RunningTerm {
         this.#problems.forget(object.metadata.uid);
       }),
       caches.claims.listen(({ kind, object }) => {
-        const run = this.#lateClaims.runOf(object);
+        const run = lateClaims.runOf(object);
         if (kind === "Added" && run !== undefined) this.queue.add(run);
         if (kind === "Deleted") this.#problems.forget(object.metadata.uid);
       }),
@@ -214,9 +217,6 @@ export class RunningTerm {
   }
 }
 
-// Together within what the election gives a term that is asked to end (drainMs in lease.ts).
-const drainMs = 700;
-const flushMs = 200;
 /** A pass is repeated as a whole, and meanwhile its worker serves others; it waits itself only where that is cheaper. */
 const passPatience = { tries: 2, longestPauseMs: 1_000 } as const;
 const passLimitMs = 120_000;

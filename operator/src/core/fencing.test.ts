@@ -98,12 +98,51 @@ describe("a node that falls silent under nodeLost: Fence", () => {
     expect([decision.status.fencedAttempt, decision.requeueAfterMs]).toEqual([undefined, 59_000]);
   });
 
+  test("and whose agent still answers is not called unknown", () => {
+    const heard = { pods: [training], nodes: [silent], volume: shared, reports: [heardAt(59)] };
+    expect(condition(decideOn({ run: fencingRun(), ...heard }), "Progressing")?.message).toBe(
+      "The kubelet of node node-a is not heard of, but the agent of the pod mnist-1-0 still answers: it runs on. Attempt 1 is given up, and the next one begins, once nothing was heard for 60 s (spec.nodeLost).",
+    );
+    expect(condition(decideOn({ run: living({ entry: advanced }), ...heard }), "Progressing")?.message).toContain(
+      "but the agent of the pod mnist-1-0 still answers: it runs on, and only its kubelet cannot be heard. Waiting",
+    );
+  });
+
   test("is not given up by what was never written down: the node is read from the server itself only then", () => {
     const spec = { nodeLost: { policy: "Fence", afterSeconds: 30 } };
     const first = lost({ run: fencingRun({ spec }), reports: [heardAt(5)] });
     expect([first.status.fencedAttempt, kinds(first), first.requeueAfterMs]).toEqual([undefined, [], 0]);
     const second = lost({ run: fencingRun({ spec, status: first.status }), reports: [heardAt(5)] });
     expect(second.status.fencedAttempt).toBe(1);
+  });
+});
+
+describe("an operator that reads no nodes", () => {
+  const seen = { pods: [training], volume: shared, seesNodes: false };
+  const words =
+    "spec.nodeLost.policy: Fence does nothing, because this operator does not read nodes, so it cannot tell that one has gone silent: set the chart's watchNodes to true, or spec.nodeLost.policy to Wait.";
+
+  test("says in the condition of a run that asks for Fence that it cannot be, as long as the run trains", () => {
+    const first = decideOn({ run: fencingRun(), ...seen });
+    expect(condition(first, "Progressing")?.message).toMatch(/ spec.nodeLost.policy: Fence does nothing/);
+    expect(condition(first, "Progressing")?.message.endsWith(words)).toBe(true);
+    const again = decideOn({ run: fencingRun({ status: first.status }), ...seen });
+    expect([again.status, again.events]).toEqual([first.status, []]);
+  });
+
+  test.each([
+    ["a run that waits", { run: living({ entry: advanced }), ...seen }],
+    ["an operator that reads them", { run: fencingRun(), ...seen, seesNodes: true }],
+  ])("does not say so of %s", (_, observed) => {
+    expect(condition(decideOn(observed), "Progressing")?.message).not.toContain("Fence does nothing");
+  });
+
+  test("tells it when an attempt begins", () => {
+    const run = fencingRun({ entry: { endTime: at(1), cause: "Deleted" } });
+    const { events } = decideOn({ run, volume: shared, seesNodes: false });
+    expect(events).toContainEqual(
+      expect.objectContaining({ reason: "FenceUnavailable", message: expect.stringContaining("watchNodes") }),
+    );
   });
 });
 

@@ -1,5 +1,5 @@
 import { type Silence, type Stop, statusLimits, type TrainingRunStatus } from "../api/status.ts";
-import { agentPatienceMs } from "./agent-silence.ts";
+import { agentPatienceMs, hasAnswered } from "./agent-silence.ts";
 import type { Draft } from "./draft.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import { claimNameOf, podName } from "./names.ts";
@@ -43,7 +43,11 @@ export function fencing(observed: Observed, status: TrainingRunStatus, scene: Su
   if (why !== null) return { kind: "Unavailable", silence, obstacle: unavailable(silence, first, why) };
   const lastSign = Math.max(instantOf(silence.since), lastHeard(observed, silent) ?? 0);
   const waitMs = Math.max(0, lastSign + afterSeconds * 1000 - observed.now);
-  const obstacle = counted(silence, first, { attempt: scene.entry.number, afterSeconds });
+  const obstacle = counted(silence, first, {
+    attempt: scene.entry.number,
+    afterSeconds,
+    isHeard: hasAnswered(observed, first.uid),
+  });
   if (waitMs > 0 || !isKnown) return { kind: "Counting", silence, waitMs, obstacle };
   return silent.length < live.length ? { kind: "Overdue", silence, obstacle } : { kind: "Fence", silence };
 }
@@ -83,9 +87,10 @@ export function stopBeforeFence(fate: Fencing, now: Instant): Stop | null {
  * node alone may mount stays with the lost one, and a log that takes a number twice shuts nobody out.
  */
 export function unfenceable(
-  { run, volume }: Pick<Observed, "run" | "volume">,
+  { run, volume, seesNodes }: Pick<Observed, "run" | "volume" | "seesNodes">,
   status: TrainingRunStatus,
 ): string | null {
+  if (seesNodes === false) return unseenNodes;
   const { checkpoint } = run.spec;
   if (checkpoint.objectStore !== undefined && storeFences(status) === false) {
     return `the object store ${checkpoint.objectStore.endpoint} does not honour conditional writes (If-None-Match), so a pod that was cut off could write into its log beside the next one: use a store that does, or set spec.nodeLost.policy: Wait`;
@@ -95,6 +100,15 @@ export function unfenceable(
     volume.kind === "Present" ? volume.accessModes : (checkpoint.volume.claimTemplate?.accessModes ?? []);
   if (modes.includes("ReadWriteMany")) return null;
   return `the claim ${claimNameOf(run)} is ${modes.join(" and ") || "of no known access mode"}, and Kubernetes gives its volume to another node only six minutes after the pod is gone, or once the lost node is tainted: make sure that the machine is off, then taint the node node.kubernetes.io/out-of-service=nodeshutdown:NoExecute or delete it. A ReadWriteMany claim, or an object store without a volume, would need neither`;
+}
+
+const unseenNodes =
+  "this operator does not read nodes, so it cannot tell that one has gone silent: set the chart's watchNodes to true, or spec.nodeLost.policy to Wait";
+
+/** What the run is told as long as it trains, where its policy can never come to anything; null where it can. */
+export function neverFenced({ run, seesNodes }: Observed): string | null {
+  if (run.spec.nodeLost.policy !== "Fence" || seesNodes !== false) return null;
+  return `spec.nodeLost.policy: Fence does nothing, because ${unseenNodes}.`;
 }
 
 /** An agent asks the store before it opens an attempt, so this is not known only where none was ever heard. */
@@ -161,9 +175,12 @@ export function silentWords({ nodes, since }: Silence): string {
 function counted(
   silence: Silence,
   { name }: LivePod,
-  { attempt, afterSeconds }: { attempt: number; afterSeconds: number },
+  { attempt, afterSeconds, isHeard }: { attempt: number; afterSeconds: number; isHeard: boolean },
 ): Obstacle {
-  const message = `${silentWords(silence)}, so it is not known whether the pod ${name} still runs. Attempt ${attempt} is given up, and the next one begins, once nothing was heard for ${afterSeconds} s (spec.nodeLost).`;
+  const then = `Attempt ${attempt} is given up, and the next one begins, once nothing was heard for ${afterSeconds} s (spec.nodeLost).`;
+  const message = isHeard
+    ? `The kubelet of node ${silence.nodes.join(", ")} is not heard of, but the agent of the pod ${name} still answers: it runs on. ${then}`
+    : `${silentWords(silence)}, so it is not known whether the pod ${name} still runs. ${then}`;
   return { reason: "NodeSilent", message };
 }
 

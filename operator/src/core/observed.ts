@@ -18,6 +18,8 @@ export type Observed = Readonly<{
   pods: readonly ObservedPod[];
   /** Pod uids of the newest ledger entry that the cache lacks and that a live read did not find under their name. */
   gone: readonly string[];
+  /** False where this operator reads no nodes at all, so that none is ever known to be lost. */
+  seesNodes?: boolean;
   /** One entry per name of `nodeNamesOf`: nodes of the run's pods, also of recorded ones that are gone. */
   nodes: readonly ObservedNode[];
   volume: ObservedVolume;

@@ -4,7 +4,7 @@ import { withPodsMended } from "./alteration.ts";
 import { type Creation, creations, refusalOf, refusalRetryMs } from "./creation.ts";
 import { deadlineWait } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
-import { type Fencing, fencing } from "./fencing.ts";
+import { type Fencing, fencing, neverFenced } from "./fencing.ts";
 import { deletePod, tidyPods } from "./housekeeping.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { isQueued, obstacleOf, silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
@@ -62,9 +62,10 @@ function tended(
 }
 
 /** What stands in the spec is refused by this version: the attempt goes on, and it is told at once that none follows. */
-function withRefusal({ run }: Observed, entry: AttemptEntry, fare: Addition): Addition {
+function withRefusal(observed: Observed, entry: AttemptEntry, fare: Addition): Addition {
+  const { run } = observed;
   const refused = entry.generation === run.metadata.generation ? null : refusedSpec(run);
-  if (refused === null) return fare;
+  if (refused === null) return withUnseenNodes(observed, fare);
   const words = `No attempt can follow attempt ${entry.number}. ${refused.message}`;
   const isNew = run.status.observedGeneration !== run.metadata.generation;
   return {
@@ -74,6 +75,16 @@ function withRefusal({ run }: Observed, entry: AttemptEntry, fare: Addition): Ad
       ...(fare.events ?? []),
       ...(isNew ? [{ type: "Warning", reason: refused.reason, message: words } as const] : []),
     ],
+  };
+}
+
+/** It would never come to be told by what happens: nobody sees it happen. */
+function withUnseenNodes(observed: Observed, fare: Addition): Addition {
+  const words = neverFenced(observed);
+  if (words === null) return fare;
+  return {
+    ...fare,
+    statements: (fare.statements ?? []).map((each) => ({ ...each, message: `${each.message} ${words}` })),
   };
 }
 

@@ -3,7 +3,7 @@ import { fairWeather } from "../../test/election-network.ts";
 import { type ElectionProcess, untilAsked } from "../../test/election-process.ts";
 import { ElectionWorld } from "../../test/election-world.ts";
 import { TermNotEndedError, uniqueIdentity } from "./leader-election.ts";
-import { NotLeadingError } from "./term.ts";
+import { NotLeadingError, ResigningError } from "./term.ts";
 
 describe("leader election, in a virtual world", () => {
   let world: ElectionWorld;
@@ -67,6 +67,31 @@ describe("leader election, in a virtual world", () => {
     await world.pass(100);
     expect(leader.states.slice(-2)).toEqual(["SteppingDown", "Released"]);
     expect(leader.end).toBe("Resolved");
+  });
+
+  it("hands the lease on where its work resigns, takes none for as long as that says, and goes on", async () => {
+    const why = new ResigningError("cannot list", { restMs: 60_000 });
+    const leader = world.start({ work: () => Promise.reject(why) });
+    const follower = world.start();
+    expect(await world.until(() => world.leaders.includes(follower))).toBeLessThanOrEqual(2_000);
+    expect(leader.errors).toEqual([why]);
+    follower.kill();
+    // The lease is free by now, and nobody takes it.
+    await world.pass(40_000);
+    expect([leader.terms.length, leader.end, world.leaders]).toEqual([1, undefined, []]);
+    await world.until(() => leader.terms.length === 2);
+    leader.terminate();
+    await world.pass(3_000);
+    expect(leader.end).toBe("Resolved");
+  });
+
+  it("turns while it rests, so that nobody takes it for stuck", async () => {
+    const leader = world.start({ work: () => Promise.reject(new ResigningError("cannot list", { restMs: 60_000 })) });
+    await world.until(() => leader.terms.length === 1);
+    for (let second = 0; second < 50; second += 1) {
+      await world.pass(1_000);
+      expect(leader.monotonicMs - leader.election.turnedAtMs).toBeLessThanOrEqual(3_000);
+    }
   });
 
   it("gives the lease up only after the work has ended, and lets it write until then for a second", async () => {

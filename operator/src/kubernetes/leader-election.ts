@@ -8,7 +8,7 @@ import { type LeaseRecord, leases, readLease } from "./lease-record.ts";
 import { watchLease } from "./lease-watch.ts";
 import { apiVersionOf } from "./resource.ts";
 import { sleep } from "./sleep.ts";
-import { NotLeadingError, OpenTerm, type Term, TermWork, type WorkEnd } from "./term.ts";
+import { NotLeadingError, OpenTerm, ResigningError, type Term, TermWork, type WorkEnd } from "./term.ts";
 
 // Lets one of several processes lead, by turns, through one Lease object.
 //
@@ -28,6 +28,8 @@ import { NotLeadingError, OpenTerm, type Term, TermWork, type WorkEnd } from "./
 //             └─────────────────────────────────────────────────────► ┌──────────┐
 //                                                    given up, or not ours │ Released │
 //                                                                     └──────────┘
+//
+// Work that resigns has the Lease given up as well; then this one rests, as Following, and goes on.
 //
 // A holder counts from when it sent a renewal, all others from when they saw it, each on its own monotonic clock: that
 // the first stops before the second begins needs no clock to be right. Between a check and the byte on the wire a process
@@ -96,8 +98,8 @@ export class LeaderElection {
 
   /**
    * Takes part until the signal is aborted, and does `lead` whenever it leads; resolves once the Lease is given up. It
-   * also gives up, and resolves or rejects, where `lead` ends without being asked to. Rejects with
-   * {@link TermNotEndedError} where `lead` goes on for long after its term.
+   * also gives up, and resolves or rejects, where `lead` ends without being asked to, but for a {@link ResigningError}:
+   * then it rests and goes on. Rejects with {@link TermNotEndedError} where `lead` goes on for long after its term.
    */
   async run(signal: AbortSignal, lead: (term: Term) => Promise<void>): Promise<void> {
     const watching = new AbortController();
@@ -120,6 +122,10 @@ export class LeaderElection {
   ): Promise<Readonly<{ error: unknown }> | undefined> {
     while (await this.#acquire(signal)) {
       const { end, isLost } = await this.#serve(signal, lead);
+      if (end.kind === "Failed" && end.error instanceof ResigningError) {
+        await this.#handOn(end.error, signal);
+        continue;
+      }
       if (end.kind === "Failed") return end;
       if (!isLost) return undefined;
     }
@@ -178,6 +184,18 @@ export class LeaderElection {
 
   #endIfLost(term: OpenTerm): void {
     if (this.#options.now() >= heldUntilMs(this.#known, this.#options.timing)) term.end(this.#lost(term));
+  }
+
+  /** Leaves the Lease to others for a while, also where nobody takes it. */
+  async #handOn(error: ResigningError, signal: AbortSignal): Promise<void> {
+    const { now, timing } = this.#options;
+    this.#report(error);
+    await this.#giveUp();
+    this.#enter("Following");
+    const untilMs = now() + error.restMs;
+    while (!signal.aborted && now() < untilMs) {
+      await this.#make({ kind: "Wait", untilMs: Math.min(untilMs, now() + timing.retryMs) }, signal);
+    }
   }
 
   /** Tries to give the Lease up, so that another need not wait for its end. */

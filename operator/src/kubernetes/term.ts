@@ -17,6 +17,20 @@ export class NotLeadingError extends Error {
   override readonly name = "NotLeadingError";
 }
 
+/**
+ * Thrown by the work of a term to hand the Lease on: it cannot be done here at present, and perhaps elsewhere. For
+ * `restMs` this process does not take the Lease again, whoever holds it then.
+ */
+export class ResigningError extends Error {
+  override readonly name = "ResigningError";
+  readonly restMs: number;
+
+  constructor(message: string, { restMs, cause }: { restMs: number; cause?: unknown }) {
+    super(message, { cause });
+    this.restMs = restMs;
+  }
+}
+
 /** A term that can be ended; the election's own side of a {@link Term}. */
 export class OpenTerm {
   readonly number: number;
