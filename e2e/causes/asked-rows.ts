@@ -18,7 +18,8 @@ export const askedRows: readonly ClusterRow[] = [
     stage: "Training",
     deed: deleteRun,
   }),
-  onCluster("kubectl delete namespace", ended("RunDeleted", "Nothing", ["RunDeleted"]), {
+  // The cluster takes the pods of a namespace away before it comes to anything else.
+  onCluster("kubectl delete namespace", ended("Deleted", "Disruption", ["PodDeleted"]), {
     stage: "Training",
     deed: deleteNamespace,
     ground: async () => undefined,

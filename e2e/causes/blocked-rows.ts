@@ -17,7 +17,10 @@ export const blockedRows: readonly (ClusterRow | TestRow)[] = [
       }),
   }),
   onCluster("a Secret for a volume that is not there", blocked(["Blocked"], /nowhere/), {
-    run: (manifest) => withPod(manifest, { volumes: [{ name: "keys", secret: { secretName: "nowhere" } }] }),
+    run: (manifest) =>
+      withPod(withTrainer(manifest, { volumeMounts: [{ name: "keys", mountPath: "/keys" }] }), {
+        volumes: [{ name: "keys", secret: { secretName: "nowhere" } }],
+      }),
   }),
   onCluster("no node that the pod may run on", blocked(["Unschedulable"], /didn't match|affinity|selector/), {
     run: (manifest) => withPod(manifest, { nodeSelector: { "e2e.trainingrun.dev/nowhere": "true" } }),

@@ -47,8 +47,6 @@ export type ClusterRow = Said &
     ground?: (ground: Ground) => Promise<unknown>;
     /** Whose entry of the ledger says it: the first attempt's, where nothing else is said. */
     attempt?: number;
-    /** Whether it was seen on a real cluster, as it says. */
-    seen: boolean;
   }>;
 
 /** A way that another test shows: on a cluster, or on shapes of pods as a kubelet has left them. */
@@ -70,7 +68,7 @@ type Changes = Partial<Omit<ClusterRow, "where" | "way" | "says">>;
 /** A way that needs nothing but a run on a node like any other. */
 export function onCluster(way: string, says: Ended | Blocked, changes: Changes): ClusterRow {
   const run: ClusterRow["run"] = (manifest) => manifest;
-  return { where: "Cluster", way, says, lane: "Shared", run, stage: "Created", seen: false, ...changes };
+  return { where: "Cluster", way, says, lane: "Shared", run, stage: "Created", ...changes };
 }
 
 /** What the ledger says of an end. */

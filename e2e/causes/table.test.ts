@@ -5,12 +5,11 @@ import { describe, expect, test } from "vitest";
 import { projectDirectory } from "../cluster/images/project-images.ts";
 import { productionTable } from "./page.ts";
 import type { Row } from "./row.ts";
-import { rows } from "./table.ts";
+import { rows, unseen } from "./table.ts";
 import { clusterRows } from "./walk-all.ts";
 
 const read = (file: string) => readFile(join(projectDirectory, file), "utf8");
 
-/** What is on a row's page beside what the kubelet or the API server say by chance. */
 const saidBy = (rows: readonly Row[]) => new Set(rows.map(({ says }) => says.cause));
 
 describe("the ways for an attempt to end", () => {
@@ -38,6 +37,10 @@ describe("the ways for an attempt to end", () => {
     ]);
   });
 
+  test("that no cluster has shown yet are ways of the table", () => {
+    expect(clusterRows(rows).map(({ way }) => way)).toEqual(expect.arrayContaining([...unseen]));
+  });
+
   test("that take a node end with the one that leaves none", () => {
     const ofNode = clusterRows(rows).filter(({ lane }) => lane === "Node");
     expect(ofNode.at(-1)?.way).toBe("kubectl delete node");
@@ -45,7 +48,7 @@ describe("the ways for an attempt to end", () => {
 
   test("are listed in docs/causes.md as the table has them, with a word on every cause", async () => {
     const page = await read("docs/causes.md");
-    expect(page).toContain(productionTable(rows));
+    expect(page).toContain(productionTable(rows, unseen));
     for (const cause of causes) expect(page).toContain(`| \`${cause}\` |`);
   });
 });
