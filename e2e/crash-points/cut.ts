@@ -25,6 +25,17 @@ export type ScriptPlay = Readonly<{
   broken: readonly string[];
 }>;
 
+/** What the cuts of one script came to. */
+export type ScriptCuts = Readonly<{
+  script: string;
+  /** Every write of the undisturbed play. */
+  writes: readonly Write[];
+  plays: number;
+  same: number;
+  /** Every cut after which it was not the same, with what was different. */
+  missed: readonly string[];
+}>;
+
 /** Every cut of so many writes. */
 export function cutsOf(writes: number): Cut[] {
   return Array.from({ length: writes }, (_, index) => hows.map((how) => ({ ordinal: index + 1, how }))).flat();
@@ -32,17 +43,21 @@ export function cutsOf(writes: number): Cut[] {
 
 /** Why a cut play is not as good as the undisturbed one; null where it is. */
 export function differenceOf(undisturbed: ScriptPlay, cut: Cut, play: ScriptPlay): string | null {
-  const wanted = undisturbed.writes[cut.ordinal - 1];
-  const met = play.writes[cut.ordinal - 1];
-  if (!play.wasCut) return `it never came to write ${cut.ordinal} (${wanted})`;
+  if (!play.wasCut) return `it never came to write ${cut.ordinal} (${undisturbed.writes[cut.ordinal - 1]})`;
   if (play.broken.length > 0) return play.broken.join("; ");
-  if (met !== wanted) return `write ${cut.ordinal} was ${met}, not ${wanted}`;
   const fields = [...new Set([...Object.keys(undisturbed.end), ...Object.keys(play.end)])];
   const differing = fields.filter((field) => textOf(undisturbed.end[field]) !== textOf(play.end[field]));
   if (differing.length === 0) return null;
   return differing
     .map((field) => `${field} is ${textOf(play.end[field])}, undisturbed ${textOf(undisturbed.end[field])}`)
     .join("; ");
+}
+
+/** Why a play was not the undisturbed one up to its cut; null where it was. */
+export function strayingOf(undisturbed: ScriptPlay, { ordinal }: Cut, play: ScriptPlay): string | null {
+  const strayed = undisturbed.writes.slice(0, ordinal).findIndex((write, index) => play.writes[index] !== write);
+  if (strayed < 0) return null;
+  return `write ${strayed + 1} was ${play.writes[strayed]}, undisturbed ${undisturbed.writes[strayed]}`;
 }
 
 function textOf(value: unknown): string {

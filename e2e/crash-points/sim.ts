@@ -1,19 +1,9 @@
 import { join } from "node:path";
 import { NodeLostError, Player } from "../simulation/player.ts";
-import { type Cut, cutsOf, differenceOf, type ScriptPlay, type Write } from "./cut.ts";
+import { type Cut, cutsOf, differenceOf, type ScriptCuts, type ScriptPlay, strayingOf } from "./cut.ts";
 import type { Answer, Asked } from "./sim-worker.ts";
 
 const worker = join(import.meta.dirname, "sim-worker.ts");
-
-/** What the cuts of one script came to. */
-export type ScriptCuts = Readonly<{
-  script: string;
-  writes: readonly Write[];
-  plays: number;
-  same: number;
-  /** Every cut after which it was not the same, with what was different. */
-  missed: readonly string[];
-}>;
 
 /** How scripts are cut: in so many Nodes at a time, at all of the cuts or some. */
 export type CutOptions = Readonly<{ workers: number; signal?: AbortSignal; chosen?: (cut: Cut) => boolean }>;
@@ -58,7 +48,8 @@ async function whyNotSame(
   { script, cut, undisturbed }: Cutting,
 ): Promise<string | null> {
   try {
-    return differenceOf(undisturbed, cut, await played(player, { script, cut }));
+    const play = await played(player, { script, cut });
+    return differenceOf(undisturbed, cut, play) ?? strayingOf(undisturbed, cut, play);
   } catch (error) {
     if (error instanceof NodeLostError || error instanceof PlayError) return error.message;
     throw error;

@@ -1,10 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { installTrainingRuns } from "../../operator/test/custom-resource.ts";
-import { credentialsOf, testClient } from "../../operator/test/test-client.ts";
-import { startApiServer } from "../cluster/control-plane/api-server.ts";
+import { onApiServer } from "./on-api-server.ts";
 import { type Access, OperatorPair } from "./operator-pair.ts";
 
 /** What a leader did after it was woken, when another one led. */
@@ -38,22 +33,7 @@ const afterWakingMs = 4_000;
  * machine to themselves.
  */
 export async function failoverRounds(rounds: number, signal: AbortSignal): Promise<FailoverRounds> {
-  const directory = await mkdtemp(join(tmpdir(), "trainingrun-failover-"));
-  try {
-    const extraArgs = ["--disable-admission-plugins=ServiceAccount"];
-    const server = await startApiServer({ directory, extraArgs, signal });
-    const credentials = credentialsOf(server.kubeconfigPath);
-    try {
-      const client = testClient(credentials);
-      await installTrainingRuns(client);
-      return await changeLeaders({ client, credentials }, rounds, signal);
-    } finally {
-      await credentials.close();
-      await server.stop();
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  return await onApiServer({ name: "failover", signal }, (access) => changeLeaders(access, rounds, signal));
 }
 
 async function changeLeaders(access: Access, rounds: number, signal: AbortSignal): Promise<FailoverRounds> {

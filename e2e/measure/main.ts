@@ -2,6 +2,7 @@ import { attacks } from "./attacks.ts";
 import { causes } from "./causes.ts";
 import { corruption } from "./corruption.ts";
 import { crashGrid } from "./crash-grid.ts";
+import { crashPoints } from "./crash-points.ts";
 import { exactness } from "./exactness.ts";
 import { failover } from "./failover.ts";
 import { mirror } from "./mirror.ts";
@@ -32,6 +33,7 @@ const measurements: readonly Measurement[] = [
   powerLoss,
   planted,
   simulation,
+  crashPoints,
   failover,
 ];
 

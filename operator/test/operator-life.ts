@@ -1,8 +1,8 @@
 import { Operator } from "../src/control/operator.ts";
 import { decide } from "../src/core/decide.ts";
 import type { Credentials } from "../src/kubernetes/credentials.ts";
-import { credentialsOf, testClient } from "./api-server.ts";
 import { FaultProxy } from "./fault-proxy.ts";
+import { credentialsOf, testClient } from "./test-client.ts";
 
 const settings = { agentImage: "agent:1", agentImagePullPolicy: "IfNotPresent", agentResources: {} } as const;
 

@@ -1,0 +1,140 @@
+import { checkpoint, digest, served } from "../../operator/test/records.ts";
+import type { RealStage } from "./real-stage.ts";
+
+/** A life of one run on a real API server: what its pods do is said by a kubelet that is played. */
+export type RealScript = Readonly<{ name: string; says: string; play: (stage: RealStage) => Promise<void> }>;
+
+const volume = (accessMode: string) => ({
+  volume: { claimTemplate: { accessModes: [accessMode], resources: { requests: { storage: "1Gi" } } } },
+  interval: { steps: 100 },
+});
+const spec = { checkpoint: volume("ReadWriteOnce"), retry: { backoff: { initialSeconds: 1, maxSeconds: 10 } } };
+const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3-keys" };
+const savedStep = 70;
+
+/** Every script whose writes are cut on a real API server. */
+export const realScripts: readonly RealScript[] = [
+  {
+    name: "plain",
+    says: "a run trains to its end",
+    play: async (stage) => {
+      await stage.createRun(spec);
+      await stage.kubelet.start(await stage.podOf(1));
+      await finish(stage, 1);
+    },
+  },
+  {
+    name: "setbacks",
+    says: "a run is evicted, then its program crashes",
+    play: async (stage) => {
+      await stage.createRun(spec);
+      const first = await stage.podOf(1);
+      await stage.kubelet.start(first);
+      await stage.kubelet.evict(first);
+      await stopped(stage, first);
+      const second = await stage.podOf(2);
+      await stage.kubelet.start(second);
+      const agent = { attempt: 2, resumedFrom, lastStep: 80, latestVerified: checkpoint(savedStep, 1, "a") };
+      await stage.kubelet.end(second, {
+        trainer: { exitCode: 1 },
+        agent: { exitCode: 0, record: served(agent) },
+      });
+      await stage.kubelet.start(await stage.podOf(3));
+      await finish(stage, 3);
+      await stage.isGone(first);
+    },
+  },
+  {
+    name: "edits",
+    says: "a run is suspended, edited, and set going again",
+    play: async (stage) => {
+      await stage.createRun(spec);
+      const first = await stage.podOf(1);
+      await stage.kubelet.start(first);
+      await stage.editRun({ suspend: true });
+      await stage.isStopped(first);
+      await stopped(stage, first);
+      await stage.stateIs("Suspended");
+      await stage.editRun({ checkpoint: { interval: { steps: 50 } } });
+      await stage.editRun({ suspend: false });
+      await stage.kubelet.start(await stage.podOf(2));
+      await finish(stage, 2);
+    },
+  },
+  {
+    name: "lost-node",
+    says: "nothing is heard of a run's node any more, so that its attempt is given up",
+    play: async (stage) => {
+      await stage.createRun({
+        ...spec,
+        checkpoint: volume("ReadWriteMany"),
+        nodeLost: { policy: "Fence", afterSeconds: 30 },
+      });
+      const first = await stage.podOf(1);
+      await stage.kubelet.start(first);
+      await stage.loseNode();
+      await stage.other.start(await stage.podOf(2));
+      await stage.isGone(first);
+      await finish(stage, 2);
+    },
+  },
+  {
+    name: "deleted",
+    says: "a run is deleted in the middle, with its claim and its objects",
+    play: async (stage) => {
+      await stage.createRun({ ...spec, checkpoint: { ...spec.checkpoint, objectStore }, deletionPolicy: "Delete" });
+      const first = await stage.podOf(1);
+      await stage.kubelet.start(first);
+      await stage.deleteRun();
+      await stage.isStopped(first);
+      await stopped(stage, first);
+      const removal = await stage.removalPod();
+      await stage.kubelet.bind(removal);
+      await stage.kubelet.endAlone(removal, "delete", { kind: "deleted", seconds: 1 });
+      await stage.stateIs("Deleted");
+    },
+  },
+];
+
+const resumedFrom = { step: savedStep, digest: digest("a"), tier: "Volume" } as const;
+
+/** The pod of the first attempt, which was asked to stop, has saved and ended. */
+async function stopped({ kubelet }: RealStage, pod: string): Promise<void> {
+  const latestVerified = checkpoint(savedStep, 1, "a");
+  await kubelet.end(pod, {
+    trainer: {
+      exitCode: 143,
+      record: {
+        kind: "preempted",
+        attempt: 1,
+        step: savedStep,
+        finalCheckpoint: "Saved",
+        checkpoint: digest("a"),
+        graceUsedSeconds: 1,
+      },
+    },
+    agent: {
+      exitCode: 0,
+      record: served({ attempt: 1, resumedFrom: null, lastStep: savedStep, latestVerified }),
+    },
+  });
+  await kubelet.release(pod);
+}
+
+/** The pod of an attempt has come to the last step, and the run is complete. */
+async function finish(stage: RealStage, attempt: number): Promise<void> {
+  await stage.kubelet.end(await stage.podOf(attempt), {
+    trainer: { exitCode: 0, record: { kind: "done", attempt, step: 100, checkpoint: digest("b"), metrics: [] } },
+    agent: {
+      exitCode: 0,
+      record: served({
+        attempt,
+        resumedFrom: attempt === 1 ? null : resumedFrom,
+        lastStep: 100,
+        latestVerified: checkpoint(100, attempt, "b"),
+        done: digest("b"),
+      }),
+    },
+  });
+  await stage.stateIs("Complete");
+}
