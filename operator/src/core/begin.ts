@@ -7,7 +7,7 @@ import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { unfenceable } from "./fencing.ts";
 import { absentSourceRetryMs, type ForkVerdict, judgeFork } from "./fork.ts";
-import { tidyPods } from "./housekeeping.ts";
+import { tidyIdlePods } from "./housekeeping.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import { beginEntry } from "./ledger.ts";
 import { choiceToTake } from "./lineage.ts";
@@ -28,7 +28,7 @@ export function decideNext(
   { scene, settings }: { scene: Survey; settings: PodSettings },
 ): Draft {
   const { run, now } = observed;
-  const tidied = add(draft, observed, { actions: tidyPods(scene, draft.status) });
+  const tidied = add(draft, observed, { actions: tidyIdlePods(scene, draft.status, observed) });
   const { status } = tidied;
   if (run.spec.suspend) return suspended(observed, tidied);
   const resumed = add(unsuspended(observed, tidied), observed, { waits: stuckWait(scene.others, now) });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { boundClaim, condition, decideOn, held, kinds } from "../../test/observed-builder.ts";
+import { at, ended, podWith } from "../../test/pod-builder.ts";
 import { checkpoint } from "../../test/records.ts";
 import { type Fields, runWith, specWith } from "../../test/run-builder.ts";
 
@@ -58,4 +59,25 @@ test.each([
 test("a run without a volume needs no claim", () => {
   const run = runWith({ spec: { checkpoint: { objectStore } } });
   expect(kinds(decideOn({ run, volume: { kind: "None" } }))).toEqual(["HoldRun", "CreatePod"]);
+});
+
+describe("a claim that is being deleted while no attempt lives", () => {
+  const over = { number: 1, generation: 1, pods: [{ uid: "pod-1" }], startTime: at(0), endTime: at(100) };
+  const crashed = { attempt: 1, attempts: [{ ...over, cause: "Crashed", charge: "Failure" }] };
+  const complete = { type: "Complete", status: "True", reason: "TrainingDone", message: "", lastTransitionTime: at(9) };
+  const status = { phase: "Failed", containerStatuses: [ended("trainer", 1)] };
+  const kept = podWith({ metadata: { finalizers: [] }, status });
+  const going = { ...boundClaim, deletionRequested: true };
+
+  test.each([
+    ["waits for it to be gone", crashed],
+    ["is over", { ...crashed, conditions: [complete] }],
+  ])("is held by no pod that was kept for its logs: the run %s", (_when, of) => {
+    const run = runWith({ metadata: held, status: of });
+    const decision = decideOn({ run, pods: [kept], volume: going });
+    expect(decision.actions).toEqual([{ kind: "DeletePod", name: "mnist-1-0", uid: "pod-1" }]);
+    expect(kinds(decideOn({ run, pods: [kept] }))).not.toContain("DeletePod");
+    const asked = { ...kept, deletionRequestedAt: 1 };
+    expect(kinds(decideOn({ run, pods: [asked], volume: going }))).toEqual([]);
+  });
 });

@@ -1,6 +1,6 @@
 import { isTrue } from "./conditions.ts";
 import { add, type Draft } from "./draft.ts";
-import { tidyPods } from "./housekeeping.ts";
+import { tidyIdlePods } from "./housekeeping.ts";
 import { instantOf } from "./instant.ts";
 import type { Observed } from "./observed.ts";
 import type { Survey } from "./survey.ts";
@@ -8,7 +8,7 @@ import type { Survey } from "./survey.ts";
 /** The run is over: its pods are let go, and in time the run itself. */
 export function decideFinished(observed: Observed, draft: Draft, scene: Survey): Draft {
   const { run, now } = observed;
-  const tidied = add(draft, observed, { actions: tidyPods(scene, draft.status) });
+  const tidied = add(draft, observed, { actions: tidyIdlePods(scene, draft.status, observed) });
   const ttl = run.spec.ttlSecondsAfterFinished;
   const end = draft.status.conditions?.find(
     ({ type, status }) => (type === "Complete" || type === "Failed") && status === "True",

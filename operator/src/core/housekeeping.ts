@@ -17,6 +17,17 @@ export function tidyPods({ others }: Survey, status: TrainingRunStatus): Action[
 }
 
 /**
+ * The same where no attempt lives. A claim that is being deleted stands as long as any pod names it, ended or not: then
+ * no pod is kept for its logs, or the claim and the run would wait for each other for ever.
+ */
+export function tidyIdlePods(scene: Survey, status: TrainingRunStatus, { volume }: Pick<Observed, "volume">): Action[] {
+  const tidied = tidyPods(scene, status);
+  if (volume.kind !== "Present" || !volume.deletionRequested) return tidied;
+  const kept = scene.others.filter((each) => each.end.kind === "Ended" && removal(each, status).length === 0);
+  return [...tidied, ...kept.flatMap(({ pod }) => deletePod(pod))];
+}
+
+/**
  * Puts the run's own finalizer back where somebody took it off a run that has begun: without it a deletion would wait for
  * no last save, and remove nothing.
  */
