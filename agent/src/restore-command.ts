@@ -6,7 +6,7 @@ import { TerminationLog } from "./termination-log.ts";
 
 /** `agent restore`: one restore, as an init container, so that a framework that knows nothing of us finds its place. */
 export async function restoreCommand(environment: AgentEnvironment, stop: AbortSignal): Promise<number> {
-  const result = await restore(environment, stop);
+  const result = await restore(environment, stop, (message) => console.log(message));
   switch (result.kind) {
     case "restored":
       console.log(describe(result.restored));

@@ -44,8 +44,9 @@ export async function publishShards(store: Store, place: Place) {
   const set = await readShardSet(store, place);
   if (set.kind !== "whole") return set;
   const manifest = gangManifest(set.shards);
-  await shardsOf(store).publish(place, manifestBytes(manifest));
-  return { kind: "published", manifest } as const;
+  const outcome = await shardsOf(store).publish(place, manifestBytes(manifest));
+  if (outcome === "published") return { kind: "published", manifest } as const;
+  return { kind: "wrong", message: "the seals of all its shards are there, and their files are not" } as const;
 }
 
 /** Steps of which the open attempt has brought something together and committed nothing yet, in their order. */

@@ -102,6 +102,15 @@ describe("the shards of a gang", () => {
     await expect(commit(store, 20)).rejects.toThrow(FencedError);
   });
 
+  test("of which only the seals are left hold up nobody", async () => {
+    const { store } = await savedRun([10]);
+    for (const worker of [0, 1]) await shard(store, worker, 20);
+    await rm(join(pathIn(store, ".shards-20-a1"), "checkpoint"), { recursive: true });
+    await expect(commit(store, 20)).rejects.toThrow("the seals of all its shards are there, and their files are not");
+    expect(resumedAt(await restore(store, 2))).toBe(10);
+    expect((await found(store)).names).toEqual(["step-000000000010-a0001"]);
+  });
+
   test("come to the same checkpoint whoever brings them together", async () => {
     const digests = new Set<string>();
     for (const bringsTogether of ["agent", "restore"]) {

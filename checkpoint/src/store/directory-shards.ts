@@ -63,11 +63,11 @@ export class DirectoryShards implements ShardStore {
     return found;
   }
 
-  async publish(place: Place, manifest: Uint8Array): Promise<void> {
+  async publish(place: Place, manifest: Uint8Array): Promise<"published" | "gone"> {
     const root = this.#root(place);
     const checkpoint = join(root, inside);
     const final = join(this.#data, directoryName(place.step, place.attempt));
-    await accessing("publish the shards of a gang", final, async () => {
+    return accessing("publish the shards of a gang", final, async () => {
       const temporary = join(root, `.manifest-${newNonce()}`);
       // Whoever brings it together puts the same bytes: what an earlier try left may not be durable.
       const moved = await absentAsNull(async () => {
@@ -76,8 +76,10 @@ export class DirectoryShards implements ShardStore {
         await syncDirectory(checkpoint);
         return nameIt(checkpoint, final);
       });
-      if (moved === null) await lstat(final);
+      // A power cut may have taken both names of what was being renamed from one directory to the other.
+      if (moved === null && (await absentAsNull(() => lstat(final))) === null) return "gone";
       await syncDirectory(this.#data);
+      return "published";
     });
   }
 

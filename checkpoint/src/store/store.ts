@@ -80,9 +80,9 @@ export interface ShardStore {
   seals(place: Readonly<{ step: number; attempt: number }>): Promise<Map<number, Uint8Array>>;
   /**
    * Gives all that was brought together the checkpoint's final name, with this manifest, durably. For whoever found every
-   * seal; where another process has done the same meanwhile, nothing is left to do.
+   * seal; where another process has done the same meanwhile, nothing is left to do. `gone`: only the seals are there.
    */
-  publish(place: Readonly<{ step: number; attempt: number }>, manifest: Uint8Array): Promise<void>;
+  publish(place: Readonly<{ step: number; attempt: number }>, manifest: Uint8Array): Promise<"published" | "gone">;
 }
 
 /** Room that is kept back, so that a full tier has some left for the tombstone that makes room. */
