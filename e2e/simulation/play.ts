@@ -1,18 +1,22 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { minGraceSeconds } from "@trainingrun/operator/api/template.ts";
+import { leaseTiming } from "@trainingrun/operator/kubernetes/lease.ts";
 import { parse } from "yaml";
 import { activeResources, leakedSince } from "./host/leaks.ts";
 import type { Expected } from "./judge/expected.ts";
 import type { History } from "./judge/history.ts";
+import { leases } from "./model/api/built-in-kinds.ts";
 import { type Fields, fieldsOf, isFields, listOf, type StoredObject } from "./model/api/object.ts";
 import { trainingRunKind } from "./model/api/run-kind.ts";
 import { FaultActs } from "./model/fault-acts.ts";
+import { playable } from "./model/fault-kinds.ts";
 import { lookAtBucket, lookAtVolumes } from "./model/final-look.ts";
 import { PlayWorld } from "./model/play-world.ts";
 import { weightsAfter } from "./model/trainer/weights.ts";
+import { decoyName } from "./model/user.ts";
 import { drawPlan, type Plan } from "./plan/draw.ts";
-import { expectedOfPlan, healingOf } from "./plan/heal.ts";
+import { type FaultName, faultNames } from "./plan/faults.ts";
+import { expectedOfPlan, healingOf, type Limits } from "./plan/heal.ts";
 
 /** What a run has come to. */
 export type RunEnd = Readonly<{ name: string; state: string; attempts: number; step: number; conditions: string }>;
@@ -46,37 +50,27 @@ function patienceFor({ seed }: Plan): Patience {
 /** What an end brings with it, such as taking the pods' finalizers off, is no disquiet. */
 const settleMs = 30_000;
 /** The operator's own promises, which no plan changes. */
-const limits = { requests: { perSecond: 50, burst: 100 }, lease: null, blindMs: 60_000, lagSeconds: 60 } as const;
+const limits = { requests: { perSecond: 55, burst: 105 }, blindMs: 60_000, lagSeconds: 60 } as const;
+/** What an operator has sent is at the server by then. */
+const travelMs = 100;
+/** The longest that an agent waits before it tries the object store again, and an upload. */
+const catchUpMs = 130_000;
 const definitionPath = join(import.meta.dirname, "../../crds/trainingrun.dev_trainingruns.yaml");
 const runKind = trainingRunKind(readDefinition());
 let devices = 0;
 
-/** The plan of a seed, without what there is no model of; a calm one has no faults, and programs that do their work. */
-export function planOf(seed: number, { isCalm = false }: { isCalm?: boolean } = {}): Plan {
-  const plan = drawPlan(seed);
-  const runs = plan.scenario.runs.map((run) => ({
-    ...run,
-    graceSeconds: Math.max(run.graceSeconds, minGraceSeconds),
-    nodeLost: { policy: "Wait" } as const,
-    ...(isCalm ? { program: calmProgram } : {}),
-  }));
-  const faults = isCalm ? [] : plan.faults.filter(({ kind }) => FaultActs.kinds.includes(kind));
-  // A store refuses what was signed a quarter of an hour off, so that such a node can never train from it.
-  const share = runs.some(({ hasBucket }) => hasBucket) ? storeSkewShare : 1;
-  const skews = Object.entries(plan.scenario.skewsMs).map(
-    ([who, skewMs]) => [who, Math.round(skewMs * share)] as const,
-  );
-  const { share: often, longestMs } = plan.scenario.noise;
-  const noise = { share: often, longestMs: Math.min(longestMs, mostNoiseMs / Math.max(often, 0.01)) };
-  const scenario = { ...plan.scenario, operators: 1 as const, runs, noise, skewsMs: Object.fromEntries(skews) };
-  return { ...plan, faults, scenario };
+/** What a plan is drawn from: nothing but programs that do their work, or only some kinds of faults. */
+export type Mood = Readonly<{ isCalm?: boolean; kinds?: readonly FaultName[] }>;
+
+/** The plan of a seed; a calm one has no faults, and programs that do their work. */
+export function planOf(seed: number, { isCalm = false, kinds }: Mood = {}): Plan {
+  const plan = drawPlan(seed, kinds ?? playableKinds);
+  if (!isCalm) return plan;
+  const runs = plan.scenario.runs.map((run) => ({ ...run, program: calmProgram }));
+  return { ...plan, faults: [], scenario: { ...plan.scenario, runs } };
 }
 
-/** By a call: a save is some sixty of them, and should not take minutes. */
-const mostNoiseMs = 10;
-/** Of an hour: two clocks are twelve minutes apart at most. */
-const storeSkewShare = 0.1;
-
+const playableKinds = faultNames.filter((kind) => playable[kind] !== undefined);
 const calmProgram = { onStop: "Saves", crashesAt: [], poison: null } as const;
 
 /** Plays a plan: faults for a while, then none, until every run has come to its end, and then a while of quiet. */
@@ -97,13 +91,21 @@ export async function play(
   const writes = countWrites(world);
   for (let index = 0; index < scenario.operators; index += 1) acts.startOperator(index);
   for (const { name, appearsAtMs } of scenario.runs) {
-    scheduler.after(scheduler.world, appearsAtMs, () => void world.createRun(name));
+    scheduler.after(scheduler.world, appearsAtMs, () => {
+      world.user.createRun(name);
+      if (scenario.hasDecoys) world.user.createDecoys(name);
+    });
   }
+  world.facts.isStoreWell = plan.faults.length === 0;
   acts.arm();
   history.note({ kind: "Part", part: "Chaos" });
   if (plan.faults.length > 0) await scheduler.stepUntil(() => false, { untilMs: chaosMs });
   history.note({ kind: "Part", part: "Heal" });
   await inWorld(world, () => acts.heal(healingOf(plan)));
+  const takeStoreForWell = () => {
+    world.facts.isStoreWell = true;
+  };
+  scheduler.after(scheduler.world, catchUpMs, takeStoreForWell, "background");
   const hasEnded = await scheduler.stepUntil(() => unended.size === 0, { untilMs: scheduler.now + patience.healMs });
   const endedMs = hasEnded ? scheduler.now : null;
   await scheduler.stepUntil(() => false, { untilMs: scheduler.now + settleMs });
@@ -111,6 +113,7 @@ export async function play(
   const written = writes.count;
   await scheduler.stepUntil(() => false, { untilMs: scheduler.now + patience.quietMs });
   const writesInQuiet = writes.count - written;
+  world.operators.compare();
   await lookAtVolumes(world);
   const inBucket = scenario.runs.filter(({ hasBucket }) => hasBucket);
   await lookAtBucket(
@@ -131,20 +134,23 @@ export async function play(
     leaked: leakedSince(before),
     lines: scheduler.trace.lines,
     history,
-    expected: expectedOfPlan(plan, { limits, finals: new Map(finals) }),
+    expected: expectedOfPlan(plan, { limits: limitsOf(plan), finals: new Map(finals), decoys: decoysOf(plan) }),
   };
 }
 
 /** The runs that have not come to the ends that their plan has for them. */
 function watchEnds(world: PlayWorld, plan: Plan): ReadonlySet<string> {
-  const { runs } = expectedOfPlan(plan, { limits, finals: new Map() });
-  const wanted = new Map(runs.map(({ name, end }) => [name, end]));
+  const { runs } = expectedOfPlan(plan, { limits: limitsOf(plan), finals: new Map() });
+  const wanted = new Map<string, readonly string[]>(
+    runs.map(({ name, end, orBefore }) => [name, [end, ...(orBefore === undefined ? [] : [orBefore])]]),
+  );
   const unended = new Set(wanted.keys());
   world.api.store.listen(({ plural }, { object, type }) => {
     if (plural !== world.runs.plural) return;
-    const { name } = object.metadata;
-    const state = type === "DELETED" ? "Deleted" : stateOf(object);
-    if (state === wanted.get(name)) unended.delete(name);
+    const { name, deletionTimestamp } = object.metadata;
+    // What is being deleted has come to no end of its own: another run may follow under its name.
+    const state = type === "DELETED" ? "Deleted" : deletionTimestamp === undefined ? stateOf(object) : "Terminating";
+    if (wanted.get(name)?.includes(state)) unended.delete(name);
     else unended.add(name);
   });
   return unended;
@@ -152,10 +158,22 @@ function watchEnds(world: PlayWorld, plan: Plan): ReadonlySet<string> {
 
 function countWrites(world: PlayWorld): Readonly<{ count: number }> {
   const writes = { count: 0 };
-  world.api.store.listen(() => {
-    if (world.acting.actor.role === "Operator") writes.count += 1;
+  world.api.store.listen(({ plural }) => {
+    if (world.acting.actor.role === "Operator" && plural !== leases.plural) writes.count += 1;
   });
   return writes;
+}
+
+function limitsOf({ scenario }: Plan): Limits {
+  const lease = scenario.operators > 1 ? { durationMs: leaseTiming.leaseMs, travelMs } : null;
+  return { ...limits, lease };
+}
+
+function decoysOf({ scenario }: Plan): readonly string[] {
+  if (!scenario.hasDecoys) return [];
+  return scenario.runs.flatMap(({ namespace, name }) =>
+    ["pods", "persistentvolumeclaims"].map((plural) => `${plural} ${namespace}/${decoyName(name)}`),
+  );
 }
 
 /** Lets something happen as an event of the world, at once. */

@@ -3,6 +3,8 @@ export type ExpectedRun = Readonly<{
   namespace: string;
   name: string;
   end: "Complete" | "Failed" | "Suspended" | "Deleted";
+  /** What it may have come to before that was asked of it. */
+  orBefore?: "Complete" | "Failed";
   /** Of a run that its scenario makes fail: the reasons that its condition `Failed` may have. */
   failure?: readonly string[];
   targetStep: number;
@@ -17,6 +19,10 @@ export type ExpectedRun = Readonly<{
   obeys: boolean;
   /** Whether no fault of the plan touches what the run is stored on: only then are its losses bounded. */
   hasHealthyStorage: boolean;
+  /** Whether somebody changes or takes away what the run has stored, so that not all of it may be whole at the end. */
+  isDamaged: boolean;
+  /** Whether the object store may lack the final checkpoint of a run that has a volume as well. */
+  mayLackUploads: boolean;
   /** A checkpoint of the user's choice, or a way back after the same crash twice, may be older than the newest. */
   mayGoBack: boolean;
   noneVerified: "Fail" | "StartOver";

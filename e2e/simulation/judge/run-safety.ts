@@ -227,9 +227,8 @@ function isRival(other: Living, started: FactOf<"ContainerStarted">): boolean {
 /** Somebody has answered for it that it may go on: by policy, by its node, or by taking its pod away by force. */
 function isGivenUp(inquiry: Inquiry, rival: Living, world: World): boolean {
   const run = world.runs.get(rival.run);
-  if (inquiry.runOf(world, rival.run)?.nodeLost === "Fence") {
-    return run !== undefined && statusOf(run.object).fencedAttempt >= rival.attempt;
-  }
+  const isFenced = run !== undefined && statusOf(run.object).fencedAttempt >= rival.attempt;
+  if (isFenced && inquiry.runOf(world, rival.run)?.nodeLost === "Fence") return true;
   const node = world.nodes.get(rival.node);
   if (node === undefined || isOutOfService(node)) return true;
   return (world.pods.get(rival.pod)?.isForced ?? false) && isReady(node);

@@ -149,7 +149,9 @@ export class World {
       worker: Number(carried[labels.worker] ?? 0),
       pod: uid,
     };
-    const owner = ownerReferences.find(({ controller }) => controller)?.uid ?? null;
+    // Whose it was made: what somebody writes on it later makes it nobody else's.
+    const made = ownerReferences.find(({ controller }) => controller)?.uid ?? null;
+    const owner = known === undefined ? made : known.owner;
     const isGone = change === "DELETED";
     const isForced = known?.isForced || (isGone && by.role !== "Kubelet");
     this.pods.set(uid, { object, part, owner, isGone, isForced });

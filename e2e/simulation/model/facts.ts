@@ -3,14 +3,16 @@ import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { parseDirectoryName } from "@trainingrun/checkpoint/directory-name.ts";
 import { manifestName } from "@trainingrun/checkpoint/file-path.ts";
 import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
-import { parseRecordName } from "@trainingrun/checkpoint/store/log-names.ts";
+import { parseRecordName, recordName } from "@trainingrun/checkpoint/store/log-names.ts";
 import { agentName, claimVolumeName, restoreName, scratchVolumeName } from "@trainingrun/operator/api/template.ts";
 import type { FileWitness } from "../host/files-access.ts";
 import type { History, PodPart, StoreName } from "../judge/history.ts";
-import { fieldsOf } from "./api/object.ts";
+import { fieldsOf, isFields } from "./api/object.ts";
 import type { Onlooker } from "./cluster/kubelet-home.ts";
+import type { Volume } from "./cluster/volumes.ts";
 import type { Disk } from "./disk/disk.ts";
 import type { Inode } from "./disk/inode.ts";
+import type { BucketChange } from "./told-bucket.ts";
 
 const checkpoints = "/trainingrun/checkpoints/";
 const data = `${checkpoints}data/`;
@@ -30,6 +32,14 @@ export class Facts {
   readonly #records = new Map<string, Inode>();
   /** What a trainer had in memory as it began its save. */
   readonly #saving = new Map<string, Readonly<{ step: number; content: string }>>();
+  readonly #doneListeners = new Set<(part: PodPart) => void>();
+  /** Whose process it is, by its key. */
+  readonly #parts = new Map<string, PodPart>();
+  /** Records that the bucket has, and checkpoints that it is losing, by key. */
+  readonly #inBucket = new Set<string>();
+  readonly #leaving = new Set<string>();
+  /** Whether nothing has been wrong with the object store for long. */
+  isStoreWell = false;
 
   constructor(history: History) {
     this.#history = history;
@@ -40,8 +50,15 @@ export class Facts {
     this.#saving.set(part.pod, what);
   }
 
+  /** Tells of every trainer that has left word that it is done, until the function returned is called. */
+  onDone(told: (part: PodPart) => void): () => void {
+    this.#doneListeners.add(told);
+    return () => void this.#doneListeners.delete(told);
+  }
+
   /** Looks at what one process does to its files. */
   watch(seen: Seen): FileWitness {
+    this.#parts.set(seen.process.key, seen.part);
     if (seen.container === agentName) this.#agents.set(seen.address, seen);
     return (phase, { call, path }) => {
       if (phase === "before" || path === null) return;
@@ -49,6 +66,7 @@ export class Facts {
       if (!changing.includes(call)) return;
       if (path.startsWith(checkpoints)) this.#inStore(seen, { call, name: path.slice(checkpoints.length) });
       else if (path === `${control}${controlFiles.restored}`) this.#handedOver(seen);
+      else if (path.startsWith(control)) this.#left(seen, call);
       else if (!path.startsWith(own) && path !== own.slice(0, -1)) {
         this.#history.note({ kind: "Trespass", ...seen.part, path });
       }
@@ -63,6 +81,62 @@ export class Facts {
     const agent = this.#agents.get(address);
     if (agent === undefined) return;
     this.#history.note({ kind: "AgentAnswered", ...agent.part, by: { role: "Operator", name: operator }, ...asked });
+  }
+
+  /** An agent has told an operator what it lacks in the object store. */
+  agentTold(address: string, mirror: unknown): void {
+    const agent = this.#agents.get(address);
+    if (agent === undefined || !isFields(mirror)) return;
+    const { lagSteps, lagSeconds } = mirror;
+    if (typeof lagSteps !== "number" || typeof lagSeconds !== "number") return;
+    this.#history.note({ kind: "Lag", ...agent.part, steps: lagSteps, dueSeconds: lagSeconds });
+  }
+
+  /** Something became of an object of a bucket, at the request of a process. */
+  inBucket(store: StoreName, { key, bytes }: BucketChange, client: string | undefined): void {
+    const [run = "", folder, name = ""] = key.split("/");
+    const by = this.#parts.get(client ?? "") ?? { run, attempt: 0, worker: 0, pod: "" };
+    const number = folder === "log" ? parseRecordName(name) : null;
+    if (number !== null && bytes === null && this.#inBucket.delete(key)) {
+      this.#history.note({ kind: "RecordsGone", store, run, numbers: [number], why: "Pruned" });
+    }
+    if (number !== null && bytes !== null && !this.#inBucket.has(key)) {
+      this.#inBucket.add(key);
+      const read = parseRecord(number, bytes.slice());
+      if ("record" in read) this.#history.note({ kind: "Record", store, run, number, record: read.record, by });
+    }
+    if (folder !== "data") return;
+    const directory = `${run}/${name}`;
+    if (bytes !== null) this.#leaving.delete(directory);
+    else if (!this.#leaving.has(directory)) {
+      this.#leaving.add(directory);
+      this.#history.note({ kind: "Removed", store, run, directory: name, by });
+    }
+  }
+
+  /** A volume has lost what was not synced: some of its records may be gone, or not be what they were. */
+  powerCut({ name, disk }: Volume): void {
+    const store = `volume/${name}` as const;
+    for (const key of this.#records.keys()) {
+      const [of, run = "", number = 0] = key.split(" ");
+      if (of !== store) continue;
+      const numbers = [Number(number)];
+      const left = inodeAt(disk, `${run}/log/${recordName(Number(number))}`);
+      const isWhole = left?.kind === "file" && "record" in parseRecord(Number(number), left.content.seen.slice());
+      if (isWhole) this.#records.set(key, left);
+      else {
+        this.#records.delete(key);
+        this.#history.note({ kind: "RecordsGone", store, run, numbers, why: "Cut" });
+        if (left !== null) this.#history.note({ kind: "RecordsGone", store, run, numbers, why: "Damaged" });
+      }
+    }
+  }
+
+  #left({ container, part, volumes }: Seen, call: string): void {
+    if (call !== "rename" || container === agentName) return;
+    const disk = volumes.get(scratchVolumeName)?.disk;
+    const done = disk === undefined ? null : inodeAt(disk, `control/${controlFiles.done}`);
+    if (done?.kind === "file") for (const told of this.#doneListeners) told(part);
   }
 
   /** Whoever has opened all of a checkpoint's files and is not its writer's program has read it back. */

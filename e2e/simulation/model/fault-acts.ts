@@ -1,35 +1,25 @@
 import type { Plan } from "../plan/draw.ts";
-import type { Fault, FaultName } from "../plan/faults.ts";
+import type { Fault } from "../plan/faults.ts";
 import type { Healing } from "../plan/heal.ts";
-import { operatorName } from "../plan/scenario.ts";
+import type { Lift } from "./acts/act.ts";
 import { fieldsOf, type StoredObject } from "./api/object.ts";
 import { playable } from "./fault-kinds.ts";
-import type { PlayedOperator, PlayWorld } from "./play-world.ts";
-
-/** Takes a fault back that stands. */
-export type Lift = () => void;
-
-/** So long after its end an operator's process is started again. */
-const restartMs = 3_000;
+import type { PlayedOperator } from "./operators.ts";
+import type { PlayWorld } from "./play-world.ts";
 
 /** Brings the faults of a plan about, each at its moment, and takes them back. */
 export class FaultActs {
   readonly world: PlayWorld;
   readonly #plan: Plan;
-  readonly #operators = new Map<string, PlayedOperator>();
   readonly #standing = new Map<string, Lift>();
   readonly #met = new Set<string>();
+  /** Runs that nobody makes again. */
+  readonly #unwanted = new Set<string>();
   #isHealed = false;
-  #isOver = false;
 
   constructor(world: PlayWorld, plan: Plan) {
     this.world = world;
     this.#plan = plan;
-  }
-
-  /** The kinds that there is a model of. */
-  static get kinds(): readonly FaultName[] {
-    return Object.keys(playable) as FaultName[];
   }
 
   /** Whether faults may still do something. */
@@ -39,21 +29,17 @@ export class FaultActs {
 
   /** The operator of a name, as it runs now; undefined while it does not. */
   operator(name: string): PlayedOperator | undefined {
-    return this.#operators.get(name);
+    return this.world.operators.running(name);
   }
 
   /** Starts an operator, which is started again whenever it ends. */
   startOperator(index: number): void {
-    const { scheduler } = this.world;
-    const operator = this.world.startOperator(index);
-    this.#operators.set(operatorName(index), operator);
-    operator.process.atEnd(() => {
-      this.#operators.delete(operator.name);
-      if (this.#isOver) return;
-      scheduler.after(scheduler.world, restartMs, () => {
-        if (!this.#isOver) this.startOperator(index);
-      });
-    });
+    this.world.operators.keep(index);
+  }
+
+  /** Whether its user still wants a run of this name, and there is none. */
+  mayCreate(run: string): boolean {
+    return !this.#unwanted.has(run) && this.world.run(run) === undefined;
   }
 
   /** Lets every fault begin when its moment comes. */
@@ -76,7 +62,7 @@ export class FaultActs {
     });
   }
 
-  /** Takes back what stands, and puts right what does not come right by that. */
+  /** Takes back what stands, and puts right what does not come right by that. The last word of each user comes last. */
   heal(healings: readonly Healing[]): void {
     this.#isHealed = true;
     for (const healing of healings) {
@@ -87,17 +73,25 @@ export class FaultActs {
         case "RenewNode":
           this.world.cluster.renew(healing.node);
           break;
-        case "Resume":
-          this.world.editRun(healing.run, { suspend: false });
+        case "Suspend":
+          this.world.user.edit(healing.run, { suspend: true });
           break;
+        case "Resume":
+          this.world.user.edit(healing.run, { suspend: false });
+          break;
+        case "Delete":
+          this.#unwanted.add(healing.run);
+          this.world.user.deleteRun(healing.run);
+          break;
+        default:
+          healing satisfies never;
       }
     }
   }
 
   /** Ends everything that runs. */
   end(): void {
-    this.#isOver = true;
-    for (const { process } of this.#operators.values()) process.kill("the play is over");
+    this.world.operators.end();
     for (const machine of this.world.cluster.machines) machine.cutPower();
   }
 

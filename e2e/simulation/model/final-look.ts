@@ -1,12 +1,17 @@
 import { join } from "node:path";
 import { manifestName } from "@trainingrun/checkpoint/file-path.ts";
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
+import { fold } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
+import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { parseRecordName } from "@trainingrun/checkpoint/store/log-names.ts";
 import { giveFiles } from "../host/files-access.ts";
 import { SimProcess } from "../host/process.ts";
 import type { StoreContents } from "../judge/history.ts";
+import type { Bucket } from "./bucket/bucket.ts";
 import type { Volume } from "./cluster/volumes.ts";
 import { treeOf } from "./disk/cut.ts";
 import { DiskView } from "./disk/disk-view.ts";
@@ -39,7 +44,9 @@ export async function lookAtVolumes(world: PlayWorld): Promise<void> {
 /** Reads what the bucket holds of the runs that have nothing else, from its objects themselves. */
 export async function lookAtBucket({ bucket, history }: PlayWorld, runUids: readonly string[]): Promise<void> {
   for (const run of runUids) {
-    const keys = bucket.list(`${run}/`, { after: "" }).keys.map(({ key }) => key);
+    const keys = [...bucket.objects.keys()].filter((key) => key.startsWith(`${run}/`)).sort();
+    const state = stateIn(bucket, keys);
+    if (state !== null) history.note({ kind: "LogRead", store: `bucket/${bucket.name}`, run, state });
     const whole: { step: number; digest: string; content: string }[] = [];
     for (const key of keys.filter((each) => each.endsWith(`/${manifestName}`))) {
       const manifest = parseManifest(bucket.get(key));
@@ -49,6 +56,16 @@ export async function lookAtBucket({ bucket, history }: PlayWorld, runUids: read
     const store = `bucket/${bucket.name}` as const;
     history.note({ kind: "Contents", store, run, whole, files: keys.length } satisfies StoreContents);
   }
+}
+
+/** What a log in a bucket comes to, from its newest `open` on; null where there is none. */
+function stateIn(bucket: Bucket, keys: readonly string[]): RunState | null {
+  const records = keys.flatMap((key) => {
+    const number = parseRecordName(key.slice(key.lastIndexOf("/") + 1));
+    return number === null ? [] : [parseRecord(number, bucket.get(key).slice())];
+  });
+  const newest = records.findLastIndex((entry) => "record" in entry && entry.record.kind === "open");
+  return newest < 0 ? null : fold(records.slice(newest));
 }
 
 async function look(world: PlayWorld, { volume, run }: { volume: Volume; run: string }): Promise<void> {

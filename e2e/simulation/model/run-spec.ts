@@ -1,9 +1,16 @@
-import { minGraceSeconds } from "@trainingrun/operator/api/template.ts";
 import type { RunScenario } from "../plan/scenario.ts";
 import type { Fields } from "./api/object.ts";
 
 /** Where the buckets of a play are, and what the Secret with their keys is named. */
 export const bucketPlace = { ip: "10.8.0.1", port: 9000, name: "checkpoints", secret: "store-keys" } as const;
+
+/** An image that no registry has. */
+export const missingImage = "model/no-such-trainer";
+
+/** The container that trains. */
+export function trainerContainer(image = "model/trainer"): Fields {
+  return { name: "trainer", image };
+}
 
 /** What the user of a run writes. */
 export function specOf(run: RunScenario): Fields {
@@ -15,8 +22,8 @@ export function specOf(run: RunScenario): Fields {
   return {
     template: {
       spec: {
-        terminationGracePeriodSeconds: Math.max(graceSeconds, minGraceSeconds),
-        containers: [{ name: "trainer", image: "model/trainer" }],
+        terminationGracePeriodSeconds: graceSeconds,
+        containers: [trainerContainer()],
       },
     },
     workers,

@@ -37,18 +37,22 @@ function drawScenario(chance: Chance): Scenario {
   const row = chance.row("plan", "scenario");
   const [runs, nodes] = [oneOf(row, [1, 1, 1, 2, 3]), oneOf(row, [2, 3])];
   const operators = oneOf(row, [1, 1, 2] as const);
-  const noise = { share: oneOf(row, [0, 0.03, 0.3, 1]), longestMs: oneOf(row, [5, 50, 500]) };
+  const noise = drawNoise(row);
   const isSkewed = row.hits(1 / 3);
+  const hasDecoys = row.hits(1 / 3);
   const clocks = [
     ...Array.from({ length: nodes }, (_, index) => nodeName(index)),
     operatorName(0),
     operatorName(1),
     "server",
   ];
-  const skews = clocks.map((who) => [who, Math.round((chance.draw("skew", who, 0) - 0.5) * 2 * hourMs)] as const);
+  const drawn = Array.from({ length: runs }, (_, index) => drawRun(chance.row("run", String(index)), index));
+  const mostSkewMs = drawn.some(({ hasBucket }) => hasBucket) ? storeSkewMs : hourMs;
+  const skews = clocks.map((who) => [who, Math.round((chance.draw("skew", who, 0) - 0.5) * 2 * mostSkewMs)] as const);
   return {
-    runs: Array.from({ length: runs }, (_, index) => drawRun(chance.row("run", String(index)), index)),
+    runs: drawn,
     nodes,
+    hasDecoys,
     operators,
     noise,
     skewsMs: isSkewed ? Object.fromEntries(skews) : {},
@@ -56,6 +60,16 @@ function drawScenario(chance: Chance): Scenario {
 }
 
 const hourMs = 3_600_000;
+/** A store refuses what was signed a quarter of an hour off: such a node could never train from it. */
+const storeSkewMs = 6 * 60_000;
+/** By a call and in the mean, twice over: a save is some sixty of them, and should not take minutes. */
+const mostNoiseMs = 10;
+
+function drawNoise(row: Row): Scenario["noise"] {
+  const share = oneOf(row, [0, 0.03, 0.3, 1]);
+  const longestMs = oneOf(row, [5, 50, 500]);
+  return share === 0 ? { share, longestMs: 0 } : { share, longestMs: Math.min(longestMs, mostNoiseMs / share) };
+}
 
 function drawRun(row: Row, index: number): RunScenario {
   const volume = oneOf(row, ["ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany", "None"] as const);
@@ -63,7 +77,7 @@ function drawRun(row: Row, index: number): RunScenario {
   const policy = oneOf(row, ["Wait", "Wait", "Fence"] as const);
   const intervalSteps = oneOf(row, [3, 5, 10]);
   const targetStep = intervalSteps * (3 + row.below(4));
-  const saveMs = oneOf(row, [200, 1000, 4000]);
+  const saveMs = oneOf(row, [200, 1_000, 4_000, 15_000]);
   return {
     namespace: oneOf(row, ["team-a", "team-a", "team-b"]),
     name: `run-${index}`,
@@ -75,7 +89,7 @@ function drawRun(row: Row, index: number): RunScenario {
     stepMs: oneOf(row, [200, 1000, 3000]),
     intervalSteps,
     saveMs,
-    graceSeconds: oneOf(row, [1, 10, 30]),
+    graceSeconds: oneOf(row, [leastGraceSeconds, 30, 60]),
     program: drawProgram(row, targetStep),
     failures: enoughFailures,
     nodeLost: policy === "Wait" ? { policy } : { policy, afterSeconds: oneOf(row, [30, 60]) },
@@ -85,6 +99,8 @@ function drawRun(row: Row, index: number): RunScenario {
   };
 }
 
+/** What a run must have. */
+const leastGraceSeconds = 10;
 /** More than a plan can spend, so that a run that can finish does. */
 const enoughFailures = 50;
 
@@ -110,8 +126,18 @@ function drawFault(row: Row, { id, scenario, on, chaosMs }: Frame): Fault | null
   const forMs = 1_000 + row.below(120_000);
   const ranges = Object.entries(kindOf(kind).args ?? {});
   const args = Object.fromEntries(ranges.map(([name, [from, to]]) => [name, from + row.below(to - from + 1)]));
-  return target === null ? null : { id, kind, moment, target, forMs, args };
+  if (target === null) return null;
+  return { id, kind, moment, target, forMs, args: kind === "ClockStepped" ? steppedIn(scenario, args) : args };
 }
+
+/** A clock steps no further than it may be off. */
+function steppedIn({ runs }: Scenario, { byMs = 0, ...args }: Readonly<Record<string, number>>) {
+  const share = runs.some(({ hasBucket }) => hasBucket) ? storeStepShare : 1;
+  return { ...args, byMs: Math.round(byMs * share) };
+}
+
+/** Of an hour: with two clocks that are off in the beginning, less than a quarter of one. */
+const storeStepShare = 1 / 30;
 
 /** Half of the faults are aimed at a state of a run, which an instant would hardly ever meet. */
 function drawMoment(row: Row, { scenario, chaosMs }: Pick<Frame, "scenario" | "chaosMs">): Moment {

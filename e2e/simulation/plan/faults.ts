@@ -19,6 +19,8 @@ export type FaultKind = Readonly<{
 const trainerFaults = {
   TrainerKilled: { code: "F04", aim: "Run", lasts: false },
   AgentKilled: { code: "F04", aim: "Run", lasts: false },
+  /** After the trainer has left word that it is done, and about when its final checkpoint is verified. */
+  AgentKilledAtEnd: { code: "F04", aim: "Run", lasts: true, args: { afterMs: [0, 1_500] } },
   TrainerOutOfMemory: { code: "F06", aim: "Run", lasts: false },
   TrainerExits: { code: "F08", aim: "Run", lasts: false, args: { code: [0, 143] } },
   SaveRequested: { code: "F01", aim: "Run", lasts: false },
@@ -29,9 +31,9 @@ const podFaults = {
   PodEvicted: { code: "F39", aim: "Run", lasts: false },
   PodDeleted: { code: "F39", aim: "Run", lasts: false },
   PodForceDeleted: { code: "F38", aim: "Run", lasts: false },
-  PodRelabelled: { code: "F36", aim: "Run", lasts: false },
+  PodRelabelled: { code: "F36", aim: "Run", lasts: false, args: { what: [0, 3] } },
   PreemptionStorm: { code: "F42", aim: "Run", lasts: false, args: { times: [3, 6] } },
-  ImageMissing: { code: "F40", aim: "Run", lasts: true },
+  ImageMissing: { code: "F40", aim: "Run", lasts: true, args: { config: [0, 1] } },
   Unschedulable: { code: "F41", aim: "Server", lasts: true },
   QuotaSpent: { code: "F41", aim: "Server", lasts: true },
   AdmissionRefuses: { code: "F41", aim: "Server", lasts: true },
@@ -45,7 +47,7 @@ const nodeFaults = {
   NodeFrozen: { code: "F37", aim: "Node", lasts: true },
   NodeLosesPower: { code: "F17", aim: "Node", lasts: true },
   NodeDeleted: { code: "F39", aim: "Node", lasts: false },
-  KubeletRestarted: { code: "F02", aim: "Node", lasts: false },
+  KubeletRestarted: { code: "F02", aim: "Node", lasts: false, args: { forMs: [1_000, 10_000] } },
   ClockStepped: { code: "F43", aim: "Node", lasts: false, args: { byMs: [-3_600_000, 3_600_000] } },
 } as const satisfies Record<string, FaultKind>;
 
@@ -65,6 +67,8 @@ const bucketFaults = {
   BucketDown: { code: "F20", aim: "Run", lasts: true, harms: "Bucket", needs: "Bucket" },
   BucketFails: { code: "F21", aim: "Run", lasts: true, harms: "Bucket", needs: "Bucket", args: { times: [1, 20] } },
   BucketLosesReplies: { code: "F23", aim: "Run", lasts: true, needs: "Bucket", args: { times: [1, 10] } },
+  BucketStalls: { code: "F22", aim: "Run", lasts: true, harms: "Bucket", needs: "Bucket" },
+  AgentKilledUploading: { code: "F23", aim: "Run", lasts: true, needs: "Bucket", args: { puts: [0, 8] } },
   BucketCutsBodies: { code: "F22", aim: "Run", lasts: true, needs: "Bucket", args: { bytes: [0, 4096] } },
   ListingLags: { code: "F24", aim: "Run", lasts: true, needs: "Bucket", args: { byMs: [100, 30_000] } },
   KeysDenied: { code: "F25", aim: "Run", lasts: true, harms: "Bucket", needs: "Bucket" },
@@ -101,7 +105,7 @@ const userFaults = {
   RunSuspended: { code: "F34", aim: "Run", lasts: true, args: { resumed: [0, 1] } },
   RunDeleted: { code: "F35", aim: "Run", lasts: false },
   RunRecreated: { code: "F35", aim: "Run", lasts: false },
-  FinalizerStripped: { code: "F35", aim: "Run", lasts: false },
+  FinalizerStripped: { code: "F35", aim: "Run", lasts: false, args: { ofPod: [0, 1] } },
 } as const satisfies Record<string, FaultKind>;
 
 /** Every kind of fault that a plan may have. */

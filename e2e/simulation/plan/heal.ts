@@ -1,6 +1,6 @@
 import type { Expected, ExpectedRun } from "../judge/expected.ts";
 import type { Plan } from "./draw.ts";
-import { type Fault, kindOf } from "./faults.ts";
+import { type Fault, faultNames, kindOf } from "./faults.ts";
 import type { RunScenario } from "./scenario.ts";
 
 /** What is done when chaos is over, in this order. */
@@ -9,22 +9,30 @@ export type Healing =
   | Readonly<{ kind: "Lift"; fault: string }>
   /** A node that has been deleted or shut down stands again, empty, under its name. */
   | Readonly<{ kind: "RenewNode"; node: string }>
-  /** A suspended run is set going. */
-  | Readonly<{ kind: "Resume"; run: string }>;
+  /** What the user of a run wants of it in the end, whenever the plan's faults came to it. */
+  | Readonly<{ kind: "Suspend" | "Resume" | "Delete"; run: string }>;
 
 /** Faults that take a node away, which does not come back by lifting them. */
 const takesNode: readonly Fault["kind"][] = ["NodeDeleted", "NodeShutDown", "NodeLosesPower"];
 
 /** What has to be done so that nothing stands in the way of any run. */
-export function healingOf({ faults }: Plan): Healing[] {
+export function healingOf({ faults, scenario }: Plan): Healing[] {
   const lifted = faults.filter(({ kind }) => kindOf(kind).lasts && kind !== "RunSuspended");
   const nodes = new Set(faults.filter(({ kind }) => takesNode.includes(kind)).map(({ target }) => target));
-  const resumed = new Set(faults.filter(isResumed).map(({ target }) => target));
+  const lastWords = scenario.runs.flatMap(({ name }) => lastWordsOn(name, faults));
   return [
     ...lifted.map(({ id }): Healing => ({ kind: "Lift", fault: id })),
     ...[...nodes].map((node): Healing => ({ kind: "RenewNode", node })),
-    ...[...resumed].map((run): Healing => ({ kind: "Resume", run })),
+    ...lastWords,
   ];
+}
+
+function lastWordsOn(run: string, faults: readonly Fault[]): Healing[] {
+  const own = faults.filter(({ target }) => target === run);
+  const isSuspended = own.some(({ kind }) => kind === "RunSuspended");
+  const kind = own.some(isResumed) ? "Resume" : "Suspend";
+  const isDeleted = own.some((fault) => fault.kind === "RunDeleted");
+  return [...(isSuspended ? [{ kind, run } as const] : []), ...(isDeleted ? [{ kind: "Delete", run } as const] : [])];
 }
 
 /** What a program's own limits are, which the plan does not know. */
@@ -47,14 +55,14 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
   const own = faults.filter(({ kind, target }) => kindOf(kind).aim === "Run" && target === name);
   const harms = own.some(({ kind }) => kindOf(kind).harms !== undefined);
   const cutsPower = faults.some(
-    ({ kind }) => kind === "NodeLosesPower" || kind === "NodeFrozen" || kind === "NodeSilent",
+    ({ kind }) => takesNode.includes(kind) || kind === "NodeFrozen" || kind === "NodeSilent",
   );
-  const end = endOf(run, own);
+  const ends = endsOf(run, own);
   return {
     namespace,
     name,
-    end,
-    ...(end === "Failed" ? { failure: ["Crashed"] } : {}),
+    ...ends,
+    ...(program.poison === null ? {} : { failure: poisoned }),
     targetStep,
     finalContent,
     intervalSteps,
@@ -62,6 +70,8 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
     saveMs,
     obeys: program.onStop === "Saves",
     hasHealthyStorage: !harms && !cutsPower,
+    isDamaged: own.some(({ kind }) => damages.includes(kind)),
+    mayLackUploads: faults.some(({ kind }) => hinders.includes(kind)),
     mayGoBack: harms || program.poison !== null || program.crashesAt.length + own.filter(isCrash).length > 1,
     noneVerified: run.noneVerified,
     nodeLost: run.nodeLost.policy,
@@ -75,12 +85,27 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
   };
 }
 
-/** How a run ends once everything is healed. The user's last word counts, in whatever order the faults come. */
-function endOf({ program }: RunScenario, own: readonly Fault[]): ExpectedRun["end"] {
+/** It crashes again and again, or was not to resume from its only checkpoint after that. */
+const poisoned = ["Crashed", "NoVerifiedCheckpoint"];
+
+/** Whatever these meet is not what it was, and no fault of who reads it. */
+const damages: readonly Fault["kind"][] = ["BitFlipped", "FileTruncated", "TailZeroed", "ClaimDeleted"];
+
+/** What may keep the agent from its last upload, which no run with a volume waits for for ever. */
+const hinders = faultNames.filter((kind) => {
+  const { aim, needs, harms } = kindOf(kind);
+  return (
+    needs === "Bucket" || harms !== undefined || aim === "Node" || kind.startsWith("Agent") || kind.startsWith("Pod")
+  );
+});
+
+/** How a run ends once everything is healed. The user's last word counts; a run may have been over before it was said. */
+function endsOf({ program }: RunScenario, own: readonly Fault[]): Pick<ExpectedRun, "end" | "orBefore"> {
   const has = (kind: Fault["kind"]) => own.some((fault) => fault.kind === kind);
-  if (has("RunDeleted")) return "Deleted";
-  if (has("RunSuspended") && !own.some(isResumed)) return "Suspended";
-  return program.poison === null ? "Complete" : "Failed";
+  const byItself = program.poison === null ? "Complete" : "Failed";
+  if (has("RunDeleted")) return { end: "Deleted" };
+  const isLeft = has("RunSuspended") && !own.some(isResumed);
+  return isLeft ? { end: "Suspended", orBefore: byItself } : { end: byItself };
 }
 
 /** Two ends at one step after one checkpoint, and the run goes back to the one before. */

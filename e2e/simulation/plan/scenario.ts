@@ -35,6 +35,8 @@ export type RunScenario = Readonly<{
 export type Scenario = Readonly<{
   runs: readonly RunScenario[];
   nodes: number;
+  /** Whether there are objects that look like the runs' own and are none. */
+  hasDecoys?: boolean;
   operators: 1 | 2;
   /** How often a call of the outside takes a while, and how long at most. */
   noise: Readonly<{ share: number; longestMs: number }>;

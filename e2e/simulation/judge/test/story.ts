@@ -22,6 +22,8 @@ export function expectedRun(change: Partial<ExpectedRun> = {}): ExpectedRun {
     saveMs: 500,
     obeys: true,
     hasHealthyStorage: true,
+    isDamaged: false,
+    mayLackUploads: false,
     mayGoBack: false,
     noneVerified: "Fail",
     nodeLost: "Wait",

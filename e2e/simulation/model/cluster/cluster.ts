@@ -1,10 +1,13 @@
 import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
+import type { Luck } from "../../../../checkpoint/test/power-loss/disk.ts";
+import type { Row } from "../../host/chance.ts";
 import { ClaimProtection } from "../api/claim-protection.ts";
 import { Collector } from "../api/collector.ts";
 import type { ControllerOptions } from "../api/errands.ts";
 import { NamespaceEnd } from "../api/namespace-end.ts";
 import { fieldsOf, listOf, type StoredObject, timestamp } from "../api/object.ts";
 import { evictPod } from "../api/pod-requests.ts";
+import { cutPower } from "../disk/cut.ts";
 import type { Disk } from "../disk/disk.ts";
 import type { ClusterParts } from "./cluster-parts.ts";
 import { Kubelet } from "./kubelet.ts";
@@ -13,15 +16,17 @@ import { Machine } from "./machine.ts";
 import { NodeController } from "./node-controller.ts";
 import type { PodLife } from "./pod-life.ts";
 import { PodScheduler } from "./pod-scheduler.ts";
-import { Volumes } from "./volumes.ts";
+import { type Volume, Volumes } from "./volumes.ts";
 
 /** What a cluster is made of. */
 export type ClusterOptions = ClusterParts &
-  Pick<KubeletHome, "programOf" | "onlooker" | "secretDisk"> &
+  Pick<KubeletHome, "programOf" | "onlooker" | "secretDisk" | "troubleOf"> &
   Readonly<{
     nodes: readonly Readonly<{ name: string; skewMs: number }>[];
     podsPerNode: number;
     makeDisk: (kind: "Local" | "Network") => Disk;
+    /** A volume has lost what was not synced. */
+    onPowerCut: (volume: Volume) => void;
   }>;
 
 const user = { role: "User", name: "somebody" } as const;
@@ -32,14 +37,17 @@ export class Cluster {
   readonly volumes: Volumes;
   readonly nodes: NodeController;
   readonly #parts: ClusterOptions;
+  readonly #scheduler: PodScheduler;
   readonly #kubelets: ReadonlyMap<Machine, Kubelet>;
+  readonly #goingDown = new Set<Machine>();
+  #cuts = 0;
 
   constructor(options: ClusterOptions) {
     this.#parts = options;
     const { scheduler, api, podsPerNode, makeDisk } = options;
     this.machines = options.nodes.map((node, index) => new Machine(scheduler, { ...node, number: index + 1 }));
     this.volumes = new Volumes(options, (isShared) => makeDisk(isShared ? "Network" : "Local"));
-    new PodScheduler(options, { volumes: this.volumes, podsPerNode });
+    this.#scheduler = new PodScheduler(options, { volumes: this.volumes, podsPerNode });
     this.nodes = new NodeController(options, this.volumes);
     new Collector(api, this.#controller("garbage-collector"));
     new ClaimProtection(api, this.#controller("claim-protection"));
@@ -67,6 +75,16 @@ export class Cluster {
     const { nodeName } = fieldsOf(pod.spec);
     const machine = this.machines.find(({ name }) => name === nodeName);
     return machine === undefined ? undefined : this.kubelet(machine).life(pod.metadata.uid);
+  }
+
+  /** The pod of a uid as it is on its node. */
+  lifeOf(podUid: string): PodLife | undefined {
+    return this.machines.map((machine) => this.kubelet(machine).life(podUid)).find((life) => life !== undefined);
+  }
+
+  /** No node takes another pod until the function returned is called; `told` of each that finds no place. */
+  closeToPods(told: () => void): () => void {
+    return this.#scheduler.close(told);
   }
 
   /** Evicts a pod by the Eviction API. */
@@ -119,11 +137,12 @@ export class Cluster {
 
   /** The machine runs, and is connected, again. */
   bringBack(machine: Machine): void {
+    this.#goingDown.delete(machine);
     if (machine.state === "Off") this.kubelet(machine).forgetAll();
     machine.connect();
     machine.thaw();
     machine.boot();
-    this.nodes.heard(machine);
+    this.nodes.register(machine);
     this.kubelet(machine).catchUp();
   }
 
@@ -133,10 +152,33 @@ export class Cluster {
     this.bringBack(machine);
   }
 
-  /** The machine loses its power: nothing that ran on it has heard of it. */
+  /**
+   * The machine loses its power: nothing that ran on it has heard of it, and of the volumes that only it has, what was not
+   * synced is there as chance has it. What a file server has is taken to be durable.
+   */
   cutPower(machine: Machine): void {
     machine.cutPower();
+    for (const volume of this.volumes.onlyOn(machine.name)) {
+      this.#cuts += 1;
+      const row = this.#parts.scheduler.chance.row("power cut", String(this.#cuts));
+      cutPower(volume.disk, luckOf(row));
+      this.#parts.onPowerCut(volume);
+    }
     this.nodes.watchOver(machine);
+  }
+
+  /** The machine goes down in good order: its kubelet ends the pods first, and nothing that was written is lost. */
+  shutDown(machine: Machine, graceMs: number): void {
+    const message = "Pod was terminated in response to imminent node shutdown.";
+    this.#goingDown.add(machine);
+    this.nodes.tellGoingDown(machine);
+    for (const life of this.kubelet(machine).running) life.evict({ reason: "Terminated", message }, graceMs);
+    machine.later(graceMs + slackMs, () => {
+      if (!this.#goingDown.delete(machine)) return;
+      for (const { disk } of this.volumes.onlyOn(machine.name)) disk.writeBack();
+      machine.cutPower();
+      this.nodes.watchOver(machine);
+    });
   }
 
   #kubelet(machine: Machine): Kubelet {
@@ -161,4 +203,15 @@ export class Cluster {
       delayMs: () => delays.ms("hear", name),
     };
   }
+}
+
+/** What a kubelet needs beyond the grace period to tell how the pods ended. */
+const slackMs = 2_000;
+
+function luckOf(row: Row): Luck {
+  const flip = () => row.hits(0.5);
+  return {
+    keepsName: flip,
+    keepsSectors: (count) => ({ kept: Array.from({ length: count }, flip), length: flip() }),
+  };
 }

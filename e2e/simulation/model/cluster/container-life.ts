@@ -28,6 +28,8 @@ export const outOfMemory: ForcedEnd = { exitCode: 137, reason: "OOMKilled", how:
 export type ContainerHome = Readonly<{
   role: ContainerRole;
   restarts: "Always" | "OnFailure" | "Never";
+  /** Why it cannot be made at present; null where it can. */
+  troubleOf: (container: Container) => Readonly<{ reason: string; message: string }> | null;
   /** Makes its process and starts its program; `ended` tells what the run left. */
   launch: (
     container: Container,
@@ -42,6 +44,8 @@ export type ContainerHome = Readonly<{
   onStop: (graceMs: number) => void;
 }>;
 
+/** So long a kubelet waits until it tries anew to make a container. */
+const remakeMs = 5_000;
 const [firstBackOffMs, longestBackOffMs] = crashBackoffMs;
 
 /** One container of a pod, through all its runs. */
@@ -94,7 +98,13 @@ export class ContainerLife {
   /** Starts its program. */
   start(): void {
     if (this.#isStopping || this.#process !== null) return;
-    const { launch, now, clockMs, role, later, noticeMs } = this.#home;
+    const { launch, now, clockMs, role, later, noticeMs, troubleOf } = this.#home;
+    const trouble = troubleOf(this.container);
+    if (trouble !== null) {
+      this.#change({ state: { kind: "waiting", ...trouble } });
+      later(remakeMs, () => this.start());
+      return;
+    }
     const startedAt = timestamp(clockMs());
     const { process, ended } = launch(this.container);
     this.#process = process;

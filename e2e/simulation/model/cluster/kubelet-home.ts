@@ -23,6 +23,9 @@ export type Onlooker = (
   }>,
 ) => FileWitness;
 
+/** What keeps a container from being made, in the kubelet's words. */
+export type ContainerTrouble = Readonly<{ reason: string; message: string }>;
+
 /** What a kubelet and its pods share. */
 export type KubeletHome = ClusterParts &
   Readonly<{
@@ -34,6 +37,8 @@ export type KubeletHome = ClusterParts &
     /** What runs in a container. */
     programOf: (container: Container, part: PodPart) => ContainerProgram;
     onlooker: Onlooker;
+    /** Why a container cannot be made at present; null where it can. */
+    troubleOf: (container: Container, part: PodPart) => ContainerTrouble | null;
     /** What a Secret's files lie on; undefined where there is no such Secret. */
     secretDisk: (name: string) => Disk | undefined;
     /** Virtual time. */

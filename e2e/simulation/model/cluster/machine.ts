@@ -10,11 +10,11 @@ export class Machine {
   readonly name: string;
   /** The first part of the addresses of its pods. */
   readonly network: string;
-  /** How far its clock is ahead of the true time. */
-  readonly skewMs: number;
   readonly #scheduler: Scheduler;
   readonly #processes = new Set<SimProcess>();
   readonly #taken = new Set<string>();
+  readonly #firstSkewMs: number;
+  #skewMs: number;
   #kubelet: SimProcess;
   #state: "Up" | "Frozen" | "Off" = "Up";
   #isCutOff = false;
@@ -26,12 +26,18 @@ export class Machine {
     this.#scheduler = scheduler;
     this.name = name;
     this.network = `10.0.${number}`;
-    this.skewMs = skewMs;
+    this.#firstSkewMs = skewMs;
+    this.#skewMs = skewMs;
     this.#kubelet = this.begin("kubelet", this.name);
   }
 
   get state(): "Up" | "Frozen" | "Off" {
     return this.#state;
+  }
+
+  /** How far its clock is ahead of the true time. */
+  get skewMs(): number {
+    return this.#skewMs;
   }
 
   /** Whether nothing gets from here to the rest of the cluster, or back. */
@@ -96,6 +102,22 @@ export class Machine {
     if (this.#state !== "Frozen") return;
     this.#state = "Up";
     for (const process of this.#processes) process.thaw();
+  }
+
+  /** Sets the clock of all that runs here: ahead of where it was in the beginning, or behind. */
+  stepClock(byMs: number): void {
+    this.#skewMs = this.#firstSkewMs + byMs;
+    for (const process of this.#processes) process.skewMs = this.#skewMs;
+  }
+
+  /** The kubelet stands still, as one that is started again: what runs here goes on, and is told of later. */
+  pauseKubelet(): void {
+    this.#kubelet.pause();
+  }
+
+  /** The kubelet goes on, unless the whole machine stands still. */
+  resumeKubelet(): void {
+    if (this.#state !== "Frozen") this.#kubelet.thaw();
   }
 
   /** Ends everything that runs here at once. */

@@ -13,27 +13,45 @@ const unreachable = "node.kubernetes.io/unreachable";
 const outOfService = "node.kubernetes.io/out-of-service";
 const actor = { role: "Controller", name: "node-lifecycle" } as const;
 
+/** A taint on a node, and who put it there. */
+type Tainted = Readonly<{ node: string; by: string; key: unknown }>;
+
 /** What the cluster makes of its nodes: it hears of them, or does not, and then ends their pods. */
 export class NodeController {
   readonly #parts: ClusterParts;
   readonly #volumes: Volumes;
+  /** The taints of each node, by who put them there. */
+  readonly #taints = new Map<string, Map<string, readonly Fields[]>>();
 
   constructor(parts: ClusterParts, volumes: Volumes) {
     this.#parts = parts;
     this.#volumes = volumes;
     parts.api.store.listen((resource, { type, object }) => {
       if (resource.plural === nodes.plural && type === "DELETED") {
-        this.#later(quarantineMs, () => this.#collectPods(object.metadata.name));
+        this.#taints.delete(object.metadata.name);
+        const { name } = object.metadata;
+        this.#later(quarantineMs, () => {
+          if (!this.#exists(name)) this.#collectPods(name);
+        });
       }
     });
   }
 
-  /** A node registers itself. */
+  /** A node says that it is there and well, for the first time or again. */
   register(machine: Machine): void {
     const { api, acting } = this.#parts;
     const by = { role: "Kubelet", name: machine.name } as const;
-    acting.by(by, () => api.create({ resource: nodes }, { metadata: { name: machine.name }, spec: {} }));
+    if (!this.#exists(machine.name)) {
+      this.#taints.delete(machine.name);
+      acting.by(by, () => api.create({ resource: nodes }, { metadata: { name: machine.name }, spec: {} }));
+    }
     this.#tellReady(machine, { status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" });
+    this.taint(machine, "node-lifecycle", []);
+  }
+
+  /** A node that is about to be shut down takes no pods any more, and says so. */
+  tellGoingDown(machine: Machine): void {
+    this.#tellReady(machine, { status: "False", reason: "KubeletNotReady", message: "node is shutting down" });
   }
 
   /** Nothing may be heard of the machine from now on: looked at again when a well node would have said something. */
@@ -42,24 +60,33 @@ export class NodeController {
       if (machine.isHeard || !this.#exists(machine.name)) return;
       const message = "Kubelet stopped posting node status.";
       this.#tellReady(machine, { status: "Unknown", reason: "NodeStatusUnknown", message });
-      this.#taint(machine.name, [
+      this.taint(machine, "node-lifecycle", [
         { key: unreachable, effect: "NoSchedule" },
         { key: unreachable, effect: "NoExecute" },
       ]);
-      for (const pod of this.#podsOn(machine.name)) this.#evictWhenItsTimeIsUp(machine, pod);
     });
   }
 
-  /** The machine is heard again. */
-  heard(machine: Machine): void {
-    if (!this.#exists(machine.name)) return;
-    this.#tellReady(machine, { status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" });
-    this.#taint(machine.name, []);
+  /** Puts taints on the node in the place of those that the same has put there before, and ends what does not bear them. */
+  taint({ name }: Machine, by: string, taints: readonly Fields[]): void {
+    const all = this.#taints.get(name) ?? new Map<string, readonly Fields[]>();
+    this.#taints.set(name, all);
+    if (!this.#exists(name) || (taints.length === 0 && !all.has(by))) return;
+    if (taints.length === 0) all.delete(by);
+    else all.set(by, taints);
+    const left = [...all.values()].flat();
+    const { api, acting } = this.#parts;
+    const patch = { spec: { taints: left.length === 0 ? null : left } };
+    acting.by(actor, () => api.patch({ resource: nodes, name }, "application/merge-patch+json", patch));
+    for (const { key, effect } of taints) {
+      if (effect !== "NoExecute" || key === outOfService) continue;
+      for (const pod of this.#podsOn(name)) this.#evictWhenItsTimeIsUp({ node: name, by, key }, pod);
+    }
   }
 
   /** A person vouches that the machine is off and stays so: its pods and volumes are given up at once. */
   takeOutOfService(machine: Machine): void {
-    this.#taint(machine.name, [
+    this.taint(machine, "person", [
       { key: outOfService, effect: "NoExecute" },
       { key: outOfService, effect: "NoSchedule" },
     ]);
@@ -74,15 +101,15 @@ export class NodeController {
     });
   }
 
-  /** The taint manager: a pod bears a node out of reach as long as it says itself. */
-  #evictWhenItsTimeIsUp(machine: Machine, pod: StoredObject): void {
+  /** The taint manager: a pod bears a taint as long as it says itself. */
+  #evictWhenItsTimeIsUp({ node, by, key: taint }: Tainted, pod: StoredObject): void {
     const toleration = listOf(fieldsOf(pod.spec).tolerations)
       .map(fieldsOf)
-      .find(({ key, effect }) => key === unreachable && (effect ?? "NoExecute") === "NoExecute");
+      .find(({ key, effect }) => key === taint && (effect ?? "NoExecute") === "NoExecute");
     const { tolerationSeconds } = toleration ?? { tolerationSeconds: 0 };
     if (typeof tolerationSeconds !== "number") return;
     this.#later(tolerationSeconds * 1_000, () => {
-      if (machine.isHeard) return;
+      if (!this.#taints.get(node)?.has(by)) return;
       this.#endPod(pod, {
         reason: "DeletionByTaintManager",
         message: "Taint manager: deleting due to NoExecute taint",
@@ -129,12 +156,6 @@ export class NodeController {
     const target = { resource: nodes, name: machine.name, subresource: "status" };
     const conditions: readonly Fields[] = [{ type: "Ready", ...words, lastTransitionTime: this.#time() }];
     acting.by(actor, () => api.patch(target, "application/merge-patch+json", { status: { conditions } }));
-  }
-
-  #taint(name: string, taints: readonly Fields[]): void {
-    const { api, acting } = this.#parts;
-    const patch = { spec: { taints: taints.length === 0 ? null : taints } };
-    acting.by(actor, () => api.patch({ resource: nodes, name }, "application/merge-patch+json", patch));
   }
 
   #podsOn(node: string): readonly StoredObject[] {

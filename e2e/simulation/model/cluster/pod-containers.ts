@@ -41,6 +41,7 @@ function homeOf(object: StoredObject, parts: PodParts & { role: ContainerRole })
   return {
     role,
     restarts: restartsOf(pod, role),
+    troubleOf: (container: Container) => home.troubleOf(container, partOf(object)),
     launch: (container: Container) => launch(object, container, parts),
     later: (delayMs: number, run: () => void) => machine.later(delayMs, run),
     noticeMs: () => delays.ms("notice", `${namespace}/${name}`),

@@ -14,6 +14,7 @@ export class PodScheduler {
   readonly #volumes: Volumes;
   readonly #podsPerNode: number;
   readonly #errands: Errands;
+  readonly #closed = new Set<() => void>();
 
   constructor(parts: ClusterParts, { volumes, podsPerNode }: Readonly<{ volumes: Volumes; podsPerNode: number }>) {
     this.#parts = parts;
@@ -34,6 +35,15 @@ export class PodScheduler {
       const makesRoom = plural === pods.plural && (type === "DELETED" || hasEnded(object));
       if (makesRoom || plural === nodes.plural || plural === claims.plural) this.#askAll();
     });
+  }
+
+  /** Gives no pod to any node until the function returned is called; `told` of each that waits for one. */
+  close(told: () => void): () => void {
+    this.#closed.add(told);
+    return () => {
+      this.#closed.delete(told);
+      this.#askAll();
+    };
   }
 
   #ask(pod: StoredObject): void {
@@ -79,6 +89,8 @@ export class PodScheduler {
   }
 
   #nodeFor(pod: StoredObject): string | null {
+    for (const told of this.#closed) told();
+    if (this.#closed.size > 0) return null;
     const { api, scheduler } = this.#parts;
     const unwanted = unwantedNodes(pod);
     const { namespace, name } = pod.metadata;

@@ -71,6 +71,11 @@ export class Volumes {
     for (const volume of this.#byClaim.values()) volume.usedOn.delete(podUid);
   }
 
+  /** The volumes that this node has and no other may have. */
+  onlyOn(node: string): readonly Volume[] {
+    return this.all.filter(({ isShared, usedOn }) => !isShared && [...usedOn.values()].includes(node));
+  }
+
   /** A person vouches that nothing runs on the node any more. */
   detachAllOf(node: string): void {
     for (const { usedOn } of this.#byClaim.values()) {

@@ -38,6 +38,11 @@ export class Content {
     return this.#pending.length === 0;
   }
 
+  /** Whether all that readers get is on the device, too. */
+  get isDurable(): boolean {
+    return this.isSettled && this.#durable.byteLength === this.#size;
+  }
+
   /** What readers on the machine get. The memory stays the file's. */
   get seen(): Uint8Array {
     return this.#seen.subarray(0, this.#size);

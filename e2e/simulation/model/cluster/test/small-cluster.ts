@@ -43,6 +43,8 @@ export class SmallCluster {
       programOf: ({ name }) => programs[name] ?? idle,
       onlooker: () => () => undefined,
       secretDisk: () => undefined,
+      troubleOf: () => null,
+      onPowerCut: () => undefined,
     });
     this.api.create({ resource: namespaces }, { metadata: { name: team } });
   }
