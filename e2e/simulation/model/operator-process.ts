@@ -50,7 +50,7 @@ export async function operatorProgram(
           lease,
           identity: uniqueIdentity(instance),
           timing: leaseTiming,
-          now: () => performance.now(),
+          now: () => process.scheduler.now - process.madeAt,
           random,
           onChange: (state) => log("info", "the election is in another state", { state }),
           onError: (error, about) => log("warn", "the election met an error and goes on", { about, error }),

@@ -52,7 +52,8 @@ export class Sight {
       else this.#blindFor.add(resource);
       history.note({ kind: "Sight", operator, resource, holds });
     }
-    const isReady = readyFaults({ watches: program.caches.needed, now: performance.now() }).length === 0;
+    const isReady =
+      readyFaults({ watches: program.caches.needed, now: process.scheduler.now - process.madeAt }).length === 0;
     if (isReady !== this.#isReady) history.note({ kind: "Ready", operator, holds: isReady });
     this.#isReady = isReady;
     process.scheduler.after(process, lookEveryMs, () => this.#look(), "background");
