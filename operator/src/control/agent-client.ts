@@ -1,5 +1,6 @@
 import { AgentState, agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import { Agent, type Dispatcher } from "undici";
+import { within } from "../kubernetes/within.ts";
 
 /** Which agent is meant. Addresses are reused: an agent refuses uids that are not its own. */
 export type AgentAddress = Readonly<{ ip: string; runUid: string; podUid: string }>;
@@ -47,21 +48,15 @@ export class AgentClient {
   async #ask(method: "GET" | "POST", path: string, address: AgentAddress, signal: AbortSignal): Promise<string> {
     const host = address.ip.includes(":") ? `[${address.ip}]` : address.ip;
     const query = new URLSearchParams({ run: address.runUid, pod: address.podUid });
-    let answer: Dispatcher.ResponseData;
-    let body: string;
-    try {
-      answer = await this.#dispatcher.request({
-        origin: `http://${host}:${this.#port}`,
-        path: `${path}?${query}`,
-        method,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
-      });
-      body = await text(answer.body);
-    } catch (cause) {
+    const origin = `http://${host}:${this.#port}`;
+    const { statusCode, body } = await within(this.#timeoutMs, signal, async (signal) => {
+      const answer = await this.#dispatcher.request({ origin, path: `${path}?${query}`, method, signal });
+      return { statusCode: answer.statusCode, body: await text(answer.body) };
+    }).catch((cause: unknown) => {
       throw unreachable(address, String(cause), cause);
-    }
-    if (answer.statusCode < 200 || answer.statusCode > 299) {
-      throw unreachable(address, `it answered ${answer.statusCode}: ${body.slice(0, 200)}`);
+    });
+    if (statusCode < 200 || statusCode > 299) {
+      throw unreachable(address, `it answered ${statusCode}: ${body.slice(0, 200)}`);
     }
     return body;
   }

@@ -231,7 +231,8 @@ const shortestPauseMs = 100;
 const longestPauseMs = 60_000;
 const patientFailures = 10;
 const settlingMs = 10_000;
-const mostAskedPerSecond = 1_000;
+/** Above 800 each is asked more rarely: every question costs the thread that also decides a third of a millisecond. */
+const mostAskedPerSecond = 400;
 const mostWokenPerSecond = 10;
 
 /** What is passed on at once: everything but how far the training is. */

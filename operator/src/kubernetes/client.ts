@@ -6,6 +6,7 @@ import type { RequestClass, RequestLimit } from "./request-limit.ts";
 import { pathOf, type Target } from "./resource.ts";
 import { type Repeat, type RetryOptions, withRetries } from "./retry.ts";
 import { ServerClock } from "./server-clock.ts";
+import { within } from "./within.ts";
 
 /** One page of a list. */
 export type Page<T extends KubeObject> = Readonly<{
@@ -138,9 +139,10 @@ export class ApiClient {
     const send = async (): Promise<T> => {
       const slot = await limit.acquire(bound.signal, bound.purpose);
       try {
-        const signal = AbortSignal.any([bound.signal, AbortSignal.timeout(timeoutMs)]);
-        const answer = await this.#send(request, signal);
-        return parse<T>(await text(answer.body, request), request);
+        return await within(timeoutMs, bound.signal, async (signal) => {
+          const answer = await this.#send(request, signal);
+          return parse<T>(await text(answer.body, request), request);
+        });
       } finally {
         slot.release();
       }
