@@ -149,6 +149,7 @@ describe("A restore with a checkpoint of another run", () => {
     await expect(save(volume, 1, 5)).rejects.toThrow("its step 5 is below its base's, 10");
     await save(volume, 1, 15);
     expect(await renewOpen(volume, { attempt: 1, podUid: "pod-1", after: 1 })).toBe(true);
+    expect((await readLog(volume)).state.attempts).toEqual([{ attempt: 1, base: null }]);
     expect(await opened(volume)).toEqual({ attempt: 1, step: 10, of: 1 });
     const { digest } = await refIn(volume, 10);
     const gone = await appendRecord(volume, { kind: "delete", attempt: 1, manifests: [digest], why: "w" });
