@@ -1,7 +1,11 @@
 import type { ModelPod } from "./model-pod.ts";
 
 /** What a person's hand can do to a run's objects in the model, besides editing the run. */
-export function handEvents(world: { recordedPods: () => readonly ModelPod[]; dropFinalizer: () => void }) {
+export function handEvents(world: {
+  recordedPods: () => readonly ModelPod[];
+  dropFinalizer: () => void;
+  dropService: () => void;
+}) {
   return {
     /** Takes the labels of the pods that are on record, and writes another number there. */
     relabel: () => {
@@ -13,5 +17,7 @@ export function handEvents(world: { recordedPods: () => readonly ModelPod[]; dro
     },
     /** Takes away what holds the run until its last save. */
     stripRunFinalizer: () => world.dropFinalizer(),
+    /** Deletes what a gang's workers find each other by. */
+    dropService: () => world.dropService(),
   };
 }

@@ -11,9 +11,10 @@ export class ModelNodes {
     return this.#silent?.node ?? null;
   }
 
-  /** Where the scheduler puts a pod. */
-  get ready(): string {
-    return names.find((name) => name !== this.silent) ?? names[0];
+  /** Where the scheduler puts the pod of a worker. */
+  placeOf(worker: number): string {
+    const ready = names.filter((name) => name !== this.silent);
+    return ready[worker % ready.length] ?? names[0];
   }
 
   /** What the agents of the silent node last answered. */

@@ -12,6 +12,7 @@ export type ModelPod = {
   name: string;
   uid: string;
   attempt: number;
+  worker: number;
   node: string;
   labels: Fields;
   /** Its owner reference stands. */
@@ -98,7 +99,7 @@ export function reportOf(
     runUid,
     podUid: pod.uid,
     attempt: pod.attempt,
-    worker: 0,
+    worker: pod.worker,
     node: pod.node,
     phase: "Serving",
     restored: {
@@ -134,13 +135,13 @@ function progressOf(pod: ModelPod): AgentState["progress"] {
   return progress({ step: pod.step, targetStep, firstStep, time: new Date(pod.steppedAt).toISOString() });
 }
 
-/** How its trainer ends that is asked to stop. */
-export function preempted(pod: ModelPod): End {
+/** How its trainer ends that is asked to stop; `saves`: with a last save. */
+export function preempted(pod: ModelPod, saves: boolean): End {
   const message = {
     kind: "preempted",
     attempt: pod.attempt,
     step: pod.step,
-    finalCheckpoint: "Saved",
+    finalCheckpoint: saves ? "Saved" : "NotAttempted",
     checkpoint: null,
     graceUsedSeconds: 1,
   };

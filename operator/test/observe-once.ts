@@ -1,4 +1,5 @@
 import { Caches } from "../src/control/caches.ts";
+import { GangServices } from "../src/control/gang-services.ts";
 import { observe } from "../src/control/observe.ts";
 import { Problems } from "../src/control/problems.ts";
 import { Refusals } from "../src/control/refusals.ts";
@@ -16,7 +17,8 @@ export async function observeOnce(
   await until(() => caches.hasSynced);
   const problems = new Problems({ client, log: () => undefined });
   const unheard = { report: () => undefined, askingSince: () => undefined };
-  const sources = { caches, client, ...unheard, refusals: new Refusals(), problems, now: Date.now };
+  const known = { refusals: new Refusals(), problems, gangServices: new GangServices() };
+  const sources = { caches, client, ...unheard, ...known, now: Date.now };
   const seen = await observe("team/mnist", sources, { signal: stop.signal });
   stop.abort();
   await watching;

@@ -31,6 +31,7 @@ const rules = [
   { apiGroups: ["trainingrun.dev"], resources: ["trainingruns/finalizers"], verbs: ["update"] },
   { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch", "create", "patch", "delete"] },
   { apiGroups: [""], resources: ["persistentvolumeclaims"], verbs: ["get", "list", "watch", "create", "delete"] },
+  { apiGroups: [""], resources: ["services"], verbs: ["get", "create"] },
   { apiGroups: ["events.k8s.io"], resources: ["events"], verbs: ["create", "patch", "list"] },
 ];
 

@@ -1,8 +1,15 @@
 import { expect } from "vitest";
 import type { TrainingRunStatus } from "../src/api/status.ts";
-import type { World } from "./world.ts";
+import { unsupportedField } from "../src/core/supported.ts";
+import { runWith } from "./run-builder.ts";
+import { sharedVolume, type World } from "./world.ts";
 
 /* What the properties do with a model of the cluster. */
+
+const isLetThrough = (workers: number) =>
+  unsupportedField(runWith({ spec: { workers, checkpoint: { volume: sharedVolume } } })) === null;
+/** How many workers the runs of the properties have, half of them one: gangs are played where they may begin. */
+export const gangSizes: readonly number[] = [1, 1, 2, 3].filter(isLetThrough);
 
 /** The status of the model's run. */
 export const statusOf = (world: World) => world.status as TrainingRunStatus;
@@ -27,6 +34,16 @@ export function settleCut(world: World, limit: () => number): void {
   }
   throw new Error("The operator still writes after 200 passes in an unchanged world");
 }
+
+/** What the ends of gangs cost is known after a minute. */
+export function settleCharges(world: World): void {
+  world.wait(61_000);
+  settleOperator(world);
+}
+
+/** The attempts whose pods are alive. */
+export const attemptsOf = (pods: readonly Readonly<{ attempt: number }>[]) =>
+  new Set(pods.map(({ attempt }) => attempt));
 
 /** Faults stop: nodes are heard of, pods start, train, save and finish as they should. */
 export function heal(world: World, cut?: () => number): void {

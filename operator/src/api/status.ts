@@ -122,12 +122,15 @@ export const AttemptEntry = z.object({
       }),
     )
     .max(statusLimits.livePods)
-    .describe("The attempt's pods, by worker: all while it lives, the first 8 once it has ended."),
+    .describe("The attempt's pods, by worker: all until its end is counted, then the first 8."),
   podCount: z.int().min(0).optional().describe("How many pods there were, where not all are listed."),
   startTime: Time.describe("When the number was written."),
   endTime: Time.optional().describe("When the kubelet reported the last container's end; absent while it lives."),
   cause: Cause.optional(),
   charge: Charge.optional().describe("What the end cost."),
+  chargeDueTime: Time.optional().describe(
+    "Only of a gang: what the end cost is counted then, unless the loss of one of its nodes turns out to be behind it before.",
+  ),
   reason: z.string().max(63).optional().describe("The cluster's or kubelet's own word for the end."),
   message: z
     .string()
@@ -135,6 +138,11 @@ export const AttemptEntry = z.object({
     .optional()
     .describe("The last lines of the trainer's log, or the words of the refusal."),
   exitCode: z.int().optional(),
+  suspectNode: z
+    .string()
+    .max(253)
+    .optional()
+    .describe("The node on which checkpoints did not verify, where the attempt had several pods."),
   from: z.string().max(4096).optional().describe("The resume.from that the attempt was asked to open with, as JSON."),
   source: ForkedFrom.optional().describe("The checkpoint of another run that the attempt was to begin with a copy of."),
   opened: z

@@ -22,6 +22,7 @@ import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { claims, nodes } from "../kubernetes/resource.ts";
 import type { Caches } from "./caches.ts";
+import type { GangServices } from "./gang-services.ts";
 import type { Problems } from "./problems.ts";
 import { readLive } from "./read-live.ts";
 import { type RecordedPods, readRecorded } from "./recorded-pods.ts";
@@ -37,6 +38,7 @@ export type Sources = Readonly<{
   askingSince: () => number | undefined;
   refusals: Refusals;
   problems: Problems;
+  gangServices: Pick<GangServices, "of">;
   now: () => number;
 }>;
 
@@ -75,6 +77,7 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
       volume: await observeVolume(run, present, { ...sources, bound }),
       ...sourceOf(run, sources.caches),
       removal: await removalOf(run, { ...sources, bound }),
+      ...(await sources.gangServices.of(run, { ...sources, bound })),
       reports,
       ...(askingSince === undefined ? {} : { askingSince }),
       refusals: sources.refusals.of(run.metadata.uid),

@@ -5,6 +5,7 @@ import type { Action, Decision } from "../core/decision.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { Caches } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
+import { GangServices } from "./gang-services.ts";
 import { LateClaims } from "./late-claims.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Problems } from "./problems.ts";
@@ -58,6 +59,7 @@ describe("a pass", () => {
         askingSince: () => undefined,
         refusals,
         problems,
+        gangServices: new GangServices(),
         now: Date.now,
       },
       gate: { isOpenFor: () => isOpen },

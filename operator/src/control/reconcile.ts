@@ -1,5 +1,6 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { Decision, RunEvent } from "../core/decision.ts";
+import { isUndecided } from "../core/ledger.ts";
 import type { Observed } from "../core/observed.ts";
 import { isBeyondOurRights, isConflict, isNotFound, isRefusal } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
@@ -143,7 +144,9 @@ function publish({ type, reason, message }: RunEvent, raw: KubeObject, { recorde
   recorder.tell({ regarding: raw, resource: trainingRuns, type, reason, action: "Decided", note: message });
 }
 
+/** Counted for good: what the end of a gang costs may be open for a while. */
 function newlyEnded(before: TrainingRunStatus, after: TrainingRunStatus): readonly AttemptEntry[] {
-  const known = new Set((before.attempts ?? []).filter(({ cause }) => cause !== undefined).map(({ number }) => number));
-  return (after.attempts ?? []).filter(({ cause, number }) => cause !== undefined && !known.has(number));
+  const isCounted = (entry: AttemptEntry) => entry.cause !== undefined && !isUndecided(entry);
+  const known = new Set((before.attempts ?? []).filter(isCounted).map(({ number }) => number));
+  return (after.attempts ?? []).filter((entry) => isCounted(entry) && !known.has(entry.number));
 }

@@ -11,6 +11,7 @@ import { WorkQueue } from "../kubernetes/work-queue.ts";
 import type { AgentClient } from "./agent-client.ts";
 import type { Caches } from "./caches.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
+import { GangServices } from "./gang-services.ts";
 import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
@@ -66,6 +67,7 @@ export class RunningTerm {
   readonly #refusals = new Refusals();
   readonly #runEvents = new RunEvents();
   readonly #problems: Problems;
+  readonly #gangServices = new GangServices();
   readonly #saves = new SaveRequests();
   readonly #gate: SyncGate;
 
@@ -138,6 +140,7 @@ export class RunningTerm {
         askingSince: () => this.#probe.askingSince,
         refusals: this.#refusals,
         problems: this.#problems,
+        gangServices: this.#gangServices,
         now,
       },
       gate: this.#gate,
@@ -195,6 +198,7 @@ export class RunningTerm {
         if (kind !== "Updated") this.#probe.targetsChanged();
         if (kind !== "Deleted") return;
         this.#refusals.forget(object.metadata.uid);
+        this.#gangServices.forget(object.metadata.uid);
         this.#runEvents.forget(object.metadata.uid);
         this.queue.forget(keyOf(object));
       }),

@@ -20,6 +20,7 @@ import { refusedSpec } from "./refused-spec.ts";
 import { fail } from "./settle.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
+import { heldEnd } from "./undecided-charge.ts";
 
 /** No attempt lives: says why none may begin, or begins the next one. */
 export function decideNext(
@@ -51,6 +52,8 @@ export function decideNext(
     const waits = obstacle === obstacleOf(fork) ? [absentSourceRetryMs] : [];
     return blocked(observed, add(timed, observed, { waits }), obstacle);
   }
+  const held = heldEnd(run, status);
+  if (held !== null) return heldBack(observed, timed, held);
   const due = dueTime(observed, status);
   if (due !== undefined && now < instantOf(due)) return backingOff(observed, timed, due);
   return begun(observed, add(timed, observed, { events: lostVolume(status, claim) }), { settings, fork });
@@ -170,6 +173,12 @@ function backingOff(observed: Observed, draft: Draft, due: string): Draft {
     statements: [progressing("Backoff", message.trim())],
     waits: [instantOf(due) - observed.now],
   });
+}
+
+/** Not before it is known whether the run is over: until then nothing begins, and a node that is found lost lets it go on. */
+function heldBack(observed: Observed, draft: Draft, { due, message }: { due: string; message: string }): Draft {
+  const words = `The run ends at ${due}, unless a node of its last attempt turns out to be lost. ${message}`;
+  return add(draft, observed, { state: "Backoff", statements: [progressing("ChargeUndecided", words)] });
 }
 
 /** Never two pods at once: whatever still runs of an earlier attempt must end first. */

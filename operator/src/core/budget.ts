@@ -31,12 +31,8 @@ export function reaching(budget: RetryStatus, step: number): RetryStatus {
   return step > furthest(budget) ? { ...budget, furthestStep: step } : budget;
 }
 
-/** The budget after an end, whether that brought a step further than any before, and why the run cannot go on. */
-export type Charged = Readonly<{
-  budget: RetryStatus;
-  advanced: boolean;
-  spent: "Failures" | "Disruptions" | null;
-}>;
+/** The budget after an end, and whether that brought a step further than any before. */
+export type Charged = Readonly<{ budget: RetryStatus; advanced: boolean }>;
 
 /**
  * Charges the end of an attempt that came as far as the step `reached`. A disruption never spends the failure budget
@@ -49,15 +45,30 @@ export function charge(budget: RetryStatus, spec: RetrySpec, end: { charge: Char
   if (end.charge === "Failure") {
     const failures = budget.failures + 1;
     const failuresLeft = Math.max(0, spec.failures - failures);
-    const spent = failures > spec.failures ? "Failures" : null;
-    return { budget: { ...counted, failures, failuresLeft }, advanced, spent };
+    return { budget: { ...counted, failures, failuresLeft }, advanced };
   }
   if (end.charge === "Disruption") {
-    const disruptions = budget.disruptions + 1;
-    const limited = spec.disruptions > 0 && disruptions > spec.disruptions;
-    return { budget: { ...counted, disruptions }, advanced, spent: limited ? "Disruptions" : null };
+    return { budget: { ...counted, disruptions: budget.disruptions + 1 }, advanced };
   }
-  return { budget: counted, advanced, spent: null };
+  return { budget: counted, advanced };
+}
+
+/** Which budget an end of this charge has gone beyond, once it is charged; null where none is spent. */
+export function spentBy(charge: Charge, budget: RetryStatus, spec: RetrySpec): "Failures" | "Disruptions" | null {
+  if (charge === "Failure") return budget.failures > spec.failures ? "Failures" : null;
+  if (charge === "Disruption") {
+    return spec.disruptions > 0 && budget.disruptions > spec.disruptions ? "Disruptions" : null;
+  }
+  return null;
+}
+
+/**
+ * Gives a failure back that turns out to be none of the program's, after which `later` more were charged. Where no more
+ * than those are on record, a refill has given it back already.
+ */
+export function giveBack(budget: RetryStatus, spec: RetrySpec, later: number): RetryStatus {
+  const failures = budget.failures > later ? budget.failures - 1 : budget.failures;
+  return withSpec({ ...budget, failures }, spec);
 }
 
 function furthest({ furthestStep = 0 }: RetryStatus): number {

@@ -3,7 +3,7 @@ import type { RestoreFailure } from "@trainingrun/checkpoint/contract/terminatio
 import { type Cause, type Charge, chargeOfCause } from "../api/cause.ts";
 import type { RetryRule } from "../api/retry-spec.ts";
 import type { AttemptEntry, Silence, Stop } from "../api/status.ts";
-import { disruptionOf, givenUp, isPastOwnLimit, vanished } from "./disruption.ts";
+import { disruptionOf, givenUp, isPastOwnLimit, lossOf, toldDisruption, vanished } from "./disruption.ts";
 import { isWanted } from "./ledger.ts";
 import type { AgentReport, ContainerEnd, ObservedNode, ObservedPod } from "./observed.ts";
 
@@ -155,12 +155,10 @@ export const rows: readonly Row[] = [
     title: "exit 0 without a done record",
     match: (member) => {
       const end = trainerEnd(member);
-      return end?.exitCode === 0
-        ? withExit(
-            ending("Incomplete", "NoDoneRecord", `The trainer exited 0 without a done record. ${end.message}`),
-            end,
-          )
-        : null;
+      if (end?.exitCode !== 0) return null;
+      if (hasDonePart(member)) return withExit(ending("Incomplete", "WorkersLeft", leftAlone(member)), end);
+      const words = `The trainer exited 0 without a done record. ${end.message}`;
+      return withExit(ending("Incomplete", "NoDoneRecord", words), end);
     },
   },
   {
@@ -188,7 +186,7 @@ const neverThere: Member = { kind: "Gone", uid: "", bound: false, node: undefine
 /** Names the end of an attempt by the first row that any of its pods matches. */
 export function classify(attempt: EndedAttempt): Ending {
   // An attempt that was stopped before it had a pod is judged by the stop alone.
-  const members: readonly Member[] = attempt.members.length > 0 ? attempt.members : [neverThere];
+  const members: readonly Member[] = attempt.members.length > 0 ? speakers(attempt) : [neverThere];
   for (const row of rows) {
     for (const member of members) {
       const found = row.match(member, attempt);
@@ -196,6 +194,42 @@ export function classify(attempt: EndedAttempt): Ending {
     }
   }
   return ending("Crashed", "PodFailed", "");
+}
+
+/**
+ * The pods that can tell why an attempt ended, those first of which the cluster itself says something. One that has done its
+ * part cannot, unless all have; nor, where a wish stopped the rest of a gang, can one that ended only then.
+ */
+function speakers({ members, stop }: EndedAttempt): readonly Member[] {
+  const unasked = members.filter((each) => stop !== undefined && endedBefore(stop, each) && !hasDonePart(each));
+  const early = new Set(unasked);
+  const asked = early.size === 0 ? members : members.filter((each) => early.has(each) || doneRecord(each) !== null);
+  const unfinished = asked.filter((each) => !hasDonePart(each));
+  const able = unfinished.length > 0 ? unfinished : asked;
+  return [...able.filter(isTaken), ...able.filter((each) => !isTaken(each))];
+}
+
+function isTaken(member: Member): boolean {
+  return (member.kind === "Gone" ? lossOf(member.node) : toldDisruption(member.pod, member.node)) !== null;
+}
+
+/**
+ * A worker besides worker 0 whose trainer exited 0, and not because somebody asked it to stop: the attempt goes on without
+ * it, and worker 0 tells how it ends.
+ */
+export function hasDonePart(member: Member): boolean {
+  if (member.kind === "Gone" || member.pod.worker === 0 || trainerEnd(member)?.exitCode !== 0) return false;
+  return disruptionOf(member.pod, member.node) === null;
+}
+
+/** A worker whose trainer ended as it should: it needs no other to. */
+export function hasFinished(member: Member): boolean {
+  return hasDonePart(member) || doneRecord(member) !== null;
+}
+
+function leftAlone(member: Member): string {
+  const worker = member.kind === "Pod" ? member.pod.worker : 0;
+  return `The trainer of worker ${worker} exited 0, and that of worker 0 did not finish.`;
 }
 
 /**
@@ -257,9 +291,10 @@ function trainerRecord(member: Member) {
   return record?.attempt === member.pod.attempt ? record : null;
 }
 
+/** Only worker 0 says that the training is done: the final checkpoint is whole where its agent has verified it. */
 function doneRecord(member: Member) {
   const record = trainerRecord(member);
-  return record?.kind === "done" ? record : null;
+  return record?.kind === "done" && member.kind === "Pod" && member.pod.worker === 0 ? record : null;
 }
 
 /** Digest of the final checkpoint that the agent has verified: by its record, or by its last answer. */

@@ -81,3 +81,49 @@ describe("a claim that is being deleted while no attempt lives", () => {
     expect(kinds(decideOn({ run, pods: [asked], volume: going }))).toEqual([]);
   });
 });
+
+describe("a claim that a gang only names", () => {
+  const begins = (accessModes: readonly string[], checkpoint: Fields, workers = 4) =>
+    decideOn({
+      run: runWith({ metadata: held, spec: { workers, checkpoint } }),
+      volume: { ...boundClaim, claimName: "data", runUid: null, accessModes },
+    });
+  const named = { volume: { claimName: "data" } };
+
+  test.each<[modes: readonly string[], workers: number]>([
+    [["ReadWriteOnce", "ReadWriteMany"], 4],
+    [["ReadWriteOnce"], 1],
+  ])("does where all workers can have it: %j, %i", (modes, workers) => {
+    expect(kinds(begins(modes, named, workers))).toContain("CreatePod");
+  });
+
+  test.each<[modes: readonly string[], checkpoint: Fields, words: string]>([
+    [
+      ["ReadWriteOnce"],
+      named,
+      "the claim data is ReadWriteOnce, and spec.workers (4) save into it together: name a claim with ReadWriteMany, or write 1.",
+    ],
+    [["ReadWriteOncePod"], { ...named, objectStore }, "the claim data is ReadWriteOncePod"],
+    [[], named, "the claim data is of no known access mode"],
+  ])("keeps it from beginning otherwise, and says what to do: %j", (modes, checkpoint, words) => {
+    const decision = begins(modes, checkpoint);
+    expect(kinds(decision)).toEqual([]);
+    expect(condition(decision, "Progressing")).toMatchObject({
+      status: "False",
+      reason: "ClaimNotShared",
+      message: expect.stringContaining(words),
+    });
+  });
+});
+
+test.each([
+  ["no volume", { objectStore }],
+  ["a volume that one node alone can mount", { ...(specWith().checkpoint as Fields), objectStore }],
+])("a gang with %s does not begin: its workers save into one", (_, checkpoint) => {
+  const decision = decideOn({ run: runWith({ spec: { workers: 2, checkpoint } }), volume: { kind: "None" } });
+  expect(kinds(decision)).toEqual([]);
+  expect(condition(decision, "Progressing")).toMatchObject({
+    reason: "NotSupported",
+    message: expect.stringContaining("write accessModes [ReadWriteMany] in checkpoint.volume.claimTemplate"),
+  });
+});

@@ -29,6 +29,12 @@ export function judgeClaim(run: TrainingRun, volume: ObservedVolume): ClaimVerdi
       `the claim ${claimName} exists and does not carry this run's uid in its label ${labels.runUid}: delete or rename it`,
     );
   }
+  const { workers } = run.spec;
+  if (!own && workers > 1 && !volume.accessModes.includes("ReadWriteMany")) {
+    const modes = volume.accessModes.join(" and ") || "of no known access mode";
+    const because = `the claim ${claimName} is ${modes}, and spec.workers (${workers}) save into it together`;
+    return wait("ClaimNotShared", `${because}: name a claim with ReadWriteMany, or write 1`);
+  }
   if (volume.deletionRequested) {
     return wait("ClaimTerminating", `the claim ${claimName} is being deleted: wait, or create it again with the data`);
   }

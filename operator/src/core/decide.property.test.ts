@@ -3,7 +3,16 @@ import { describe, expect, test } from "vitest";
 import type { StoreState } from "../../test/removal-model.ts";
 import { type Fields, specWith } from "../../test/run-builder.ts";
 import { createWorld, type World } from "../../test/world.ts";
-import { heal, isOver, playCut, settleOperator, statusOf } from "../../test/world-play.ts";
+import {
+  attemptsOf,
+  gangSizes,
+  heal,
+  isOver,
+  playCut,
+  settleCharges,
+  settleOperator,
+  statusOf,
+} from "../../test/world-play.ts";
 import type { ObservedPod } from "./observed.ts";
 
 /*
@@ -16,7 +25,7 @@ type EventName = keyof World["events"];
 
 const names = Object.keys(createWorld().events) as EventName[];
 const careful = names.filter((name) => name !== "stripFinalizer");
-const edits: readonly EventName[] = ["suspend", "resume", "editTemplate", "editFork", "editBack"];
+const edits: readonly EventName[] = ["suspend", "resume", "editTemplate", "editWorkers", "editFork", "editBack"];
 const unedited = careful.filter((name) => !edits.includes(name));
 const script = (from: readonly EventName[]) =>
   fc.array(fc.constantFrom(...from, "start", "start", "train", "save", "evict", "terminate", "terminate"), {
@@ -24,6 +33,15 @@ const script = (from: readonly EventName[]) =>
     maxLength: 25,
   });
 const runs = { numRuns: 50 };
+const size = fc.constantFrom(...gangSizes);
+
+/** How many ends of gangs may still turn out to be no fault of the program. */
+const undecidedCharges = ({ attempts = [] }: ReturnType<typeof statusOf>) =>
+  attempts.filter(({ chargeDueTime }) => chargeDueTime !== undefined).length;
+
+/** A gang that goes on is never without its Service for long; one that is asked to stop needs it no more. */
+const mustStand = (world: World) =>
+  world.hasService || statusOf(world).stop !== undefined || statusOf(world).silence !== undefined;
 
 /** Ends the attempt that lives by no fault of its own, and tells how far it had come. */
 function disrupt(world: World, kind: "at its start" | "before it saves" | "having saved"): number {
@@ -57,13 +75,15 @@ describe("decide, in a model of the cluster", () => {
   test("L1, L2: any interleaving settles in Complete, or in Failed with its budget spent", () => {
     const seen = { complete: 0, failed: 0, disrupted: 0 };
     fc.assert(
-      fc.property(script(names), fc.boolean(), (events, polls) => {
-        const world = createWorld({ polls });
+      fc.property(script(names), fc.boolean(), size, (events, polls, workers) => {
+        const world = createWorld({ polls, workers });
         for (const event of events) {
           world.events[event]();
           settleOperator(world);
+          if (world.livingWorkers() > 1 && world.creates.length > 0) expect(mustStand(world)).toBe(true);
         }
         heal(world);
+        settleCharges(world);
         const status = statusOf(world);
         expect(isOver(world), JSON.stringify(status.conditions)).toBe(true);
         const writes = world.writes;
@@ -79,17 +99,22 @@ describe("decide, in a model of the cluster", () => {
       }),
       runs,
     );
-    expect(seen.complete).toBeGreaterThan(5);
-    expect(seen.disrupted).toBeGreaterThan(5);
+    expect(seen.complete).toBeGreaterThan(2);
+    expect(seen.disrupted).toBeGreaterThan(2);
   });
 
   test("a crash after any prefix of any decision's writes comes to the same world with the same creates", () => {
     let crashes = 0;
     fc.assert(
-      fc.property(script(careful), fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 60 }), (events, cuts) => {
-        const plain = createWorld();
-        crashes += playCut({ plain, cut: createWorld() }, events, cuts);
-      }),
+      fc.property(
+        script(careful),
+        fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 60 }),
+        size,
+        (events, cuts, workers) => {
+          const plain = createWorld({ workers });
+          crashes += playCut({ plain, cut: createWorld({ workers }) }, events, cuts);
+        },
+      ),
       runs,
     );
     expect(crashes).toBeGreaterThan(200);
@@ -98,16 +123,23 @@ describe("decide, in a model of the cluster", () => {
   test("I8, I9: numbers never fall, every pod is counted once, a disruption never spends the failure budget", () => {
     const seen = { disruptions: 0, counted: 0 };
     fc.assert(
-      fc.property(script(names), fc.boolean(), (events, polls) => {
-        const world = createWorld({ polls });
+      fc.property(script(names), fc.boolean(), size, (events, polls, workers) => {
+        const world = createWorld({ polls, workers });
         let before = statusOf(world);
+        const charges = new Map<number, string>();
         const check = () => {
           const after = statusOf(world);
+          // What an end costs is decided once, and stays so.
+          for (const { number, endTime, chargeDueTime, charge = "" } of after.attempts ?? []) {
+            if (endTime === undefined || chargeDueTime !== undefined) continue;
+            expect([number, charge]).toEqual([number, charges.get(number) ?? charge]);
+            charges.set(number, charge);
+          }
           expect(after.attempt ?? 0).toBeGreaterThanOrEqual(before.attempt ?? 0);
           expect(after.observedGeneration ?? 0).toBeGreaterThanOrEqual(before.observedGeneration ?? 0);
           const disrupted = (after.totals?.disruptions ?? 0) - (before.totals?.disruptions ?? 0);
           const failed = (after.totals?.failures ?? 0) - (before.totals?.failures ?? 0);
-          if (disrupted > 0 && failed === 0) {
+          if (disrupted > 0 && failed === 0 && undecidedCharges(after) <= undecidedCharges(before)) {
             seen.disruptions += 1;
             expect(after.retry?.failures ?? 0).toBeLessThanOrEqual(before.retry?.failures ?? 0);
           }
@@ -119,16 +151,19 @@ describe("decide, in a model of the cluster", () => {
           check();
         }
         heal(world);
+        settleCharges(world);
         check();
-        const ends = world.status.totals as { attempts: number };
-        expect(ends.attempts).toBe(statusOf(world).attempt);
+        const { totals, attempt = 0 } = statusOf(world);
+        const counted = (charge: string) => [...charges.values()].filter((each) => each === charge).length;
+        expect([totals?.attempts, charges.size]).toEqual([attempt, attempt]);
+        expect([totals?.failures, totals?.disruptions]).toEqual([counted("Failure"), counted("Disruption")]);
         expect(new Set(world.accounted).size).toBe(world.accounted.length);
         seen.counted += world.accounted.length;
       }),
       runs,
     );
-    expect(seen.disruptions).toBeGreaterThan(20);
-    expect(seen.counted).toBeGreaterThan(50);
+    expect(seen.disruptions).toBeGreaterThan(3);
+    expect(seen.counted).toBeGreaterThan(20);
   });
 
   // The controller waits until its caches show its own writes; where an operator that restarts may not, a creation
@@ -139,22 +174,27 @@ describe("decide, in a model of the cluster", () => {
   ])("a stale view $title never makes two pods of one attempt, nor two at once", ({ from, ownCreationsSeen }) => {
     let stale = 0;
     fc.assert(
-      fc.property(script(from), fc.array(fc.nat({ max: 3 }), { minLength: 25, maxLength: 25 }), (events, lags) => {
-        const world = createWorld();
-        const views: (readonly ObservedPod[])[] = [world.podsNow()];
-        events.forEach((event, index) => {
-          world.events[event]();
-          const old = views.at(-1 - (lags[index] ?? 0)) ?? [];
-          const unseen = world.podsNow().filter(({ uid }) => !old.some((pod) => pod.uid === uid));
-          if (JSON.stringify(old) !== JSON.stringify(world.podsNow())) stale += 1;
-          world.pass({ view: ownCreationsSeen ? [...old, ...unseen] : old });
-          expect(world.alive().length).toBeLessThanOrEqual(1);
-          views.push(world.podsNow());
-        });
-        heal(world);
-        expect(new Set(world.creates).size).toBe(world.creates.length);
-        expect(isOver(world)).toBe(true);
-      }),
+      fc.property(
+        script(from),
+        fc.array(fc.nat({ max: 3 }), { minLength: 25, maxLength: 25 }),
+        size,
+        (events, lags, workers) => {
+          const world = createWorld({ workers });
+          const views: (readonly ObservedPod[])[] = [world.podsNow()];
+          events.forEach((event, index) => {
+            world.events[event]();
+            const old = views.at(-1 - (lags[index] ?? 0)) ?? [];
+            const unseen = world.podsNow().filter(({ uid }) => !old.some((pod) => pod.uid === uid));
+            if (JSON.stringify(old) !== JSON.stringify(world.podsNow())) stale += 1;
+            world.pass({ view: ownCreationsSeen ? [...old, ...unseen] : old });
+            expect(attemptsOf(world.alive()).size).toBeLessThanOrEqual(1);
+            views.push(world.podsNow());
+          });
+          heal(world);
+          expect(new Set(world.creates).size).toBe(world.creates.length);
+          expect(isOver(world)).toBe(true);
+        },
+      ),
       runs,
     );
     expect(stale).toBeGreaterThan(100);
@@ -202,8 +242,8 @@ describe("decide, in a model of the cluster", () => {
   test("L3: a run in which nothing happens for an hour says that it does not advance, and why", () => {
     const seen = { hung: 0, other: 0 };
     fc.assert(
-      fc.property(script(names), fc.boolean(), (events, polls) => {
-        const world = createWorld({ polls });
+      fc.property(script(names), fc.boolean(), size, (events, polls, workers) => {
+        const world = createWorld({ polls, workers });
         const act = (deed: () => void) => {
           deed();
           settleOperator(world);
@@ -223,15 +263,15 @@ describe("decide, in a model of the cluster", () => {
       }),
       runs,
     );
-    expect(seen.hung).toBeGreaterThan(2);
-    expect(seen.other).toBeGreaterThan(5);
+    expect(seen.hung).toBeGreaterThan(0);
+    expect(seen.other).toBeGreaterThan(2);
   });
 
   test("L5: a run deleted at any moment is let go, and so are its pods", () => {
     let midway = 0;
     fc.assert(
-      fc.property(script(names), (events) => {
-        const world = createWorld();
+      fc.property(script(names), size, (events, workers) => {
+        const world = createWorld({ workers });
         for (const event of events) {
           world.events[event]();
           settleOperator(world);
@@ -251,7 +291,7 @@ describe("decide, in a model of the cluster", () => {
       }),
       runs,
     );
-    expect(midway).toBeGreaterThan(5);
+    expect(midway).toBeGreaterThan(2);
   });
 });
 
@@ -300,8 +340,8 @@ describe("a deleted run whose objects go with it, in the model", () => {
       }),
       runs,
     );
-    expect(seen.removed).toBeGreaterThan(5);
-    expect(seen.abandoned).toBeGreaterThan(5);
-    expect(seen.retried).toBeGreaterThan(5);
+    expect(seen.removed).toBeGreaterThan(2);
+    expect(seen.abandoned).toBeGreaterThan(2);
+    expect(seen.retried).toBeGreaterThan(2);
   });
 });

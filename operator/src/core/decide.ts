@@ -20,6 +20,7 @@ import { settle } from "./settle.ts";
 import { stopFor } from "./stop.ts";
 import { isNamedByUs, type Survey, survey } from "./survey.ts";
 import { decideLive } from "./tend.ts";
+import { decideCharges } from "./undecided-charge.ts";
 import { workersOf } from "./workers.ts";
 
 /** Only a pod that cannot be read at all makes unsure, which does not pass by itself. */
@@ -49,7 +50,7 @@ export function decide(observed: Observed, settings: PodSettings): Decision {
   const intended = stop === null ? learned : { ...learned, status: { ...learned.status, stop } };
   const judged = withFencing(intended, fate);
   const settled = settle(observed, judged, fate.kind === "Fence" ? survey(observed, judged.status) : first);
-  return decisionOf(branch(observed, settled, settings));
+  return decisionOf(branch(observed, decideCharges(observed, settled), settings));
 }
 
 function stopForSilence(fate: Fencing, { stop }: TrainingRunStatus, now: Instant): Stop | null {

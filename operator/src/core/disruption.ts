@@ -49,6 +49,11 @@ export function isPastOwnLimit({ phase, reason, message }: ObservedPod): boolean
 
 /** What disrupted a pod; null where nothing but the program itself ended it. */
 export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): Disruption | null {
+  return toldDisruption(pod, node) ?? (isPastOwnLimit(pod) ? null : stoppedFromOutside(pod));
+}
+
+/** The same by what the cluster says alone: in a gang, a signal or a deletion may follow from the end of another pod. */
+export function toldDisruption(pod: ObservedPod, node: ObservedNode | undefined): Disruption | null {
   const queued = takenBack(pod);
   if (queued !== null) return queued;
   const condition = pod.conditions.find(({ type, status }) => type === "DisruptionTarget" && status === "True");
@@ -69,7 +74,7 @@ export function disruptionOf(pod: ObservedPod, node: ObservedNode | undefined): 
   if (state.kind === "Terminated" && lostTrackReasons.includes(state.reason)) {
     return { cause: "NodeLost", reason: state.reason, message: `Node ${pod.node} lost track of the container.` };
   }
-  return stoppedFromOutside(pod);
+  return null;
 }
 
 /**
@@ -95,7 +100,8 @@ export function vanished(node: ObservedNode | undefined): Disruption {
   return lossOf(node) ?? { cause: "Deleted", reason: "GoneWithoutTrace", message };
 }
 
-function lossOf(node: ObservedNode | undefined): Disruption | null {
+/** What is known of a node that is lost for certain; null where it is not. */
+export function lossOf(node: ObservedNode | undefined): Disruption | null {
   if (node?.presence === "Absent") {
     return { cause: "NodeLost", reason: "NodeGone", message: `Node ${node.name} was deleted.` };
   }

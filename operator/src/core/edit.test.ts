@@ -15,6 +15,7 @@ const training = podWith({
   status: { containerStatuses: [running("trainer")], initContainerStatuses: [running("agent")] },
 });
 const stored = specWith();
+const objectStore = { endpoint: "https://s3.example.com", bucket: "checkpoints", credentialsSecretName: "s3" };
 const image = { spec: { containers: [{ name: "trainer", image: "example.com/mnist:2" }] } };
 
 /** A run whose attempt 1 was made of the first spec, and whose spec was edited since. */
@@ -56,7 +57,7 @@ describe("an edit before the trainer has started", () => {
 
 describe("an edit to what this version does not do", () => {
   const refused: readonly [string, Fields, string][] = [
-    ["NotSupported", { workers: 2, checkpoint: sharedVolume() }, "spec.workers"],
+    ["NotSupported", { workers: 2, checkpoint: { objectStore } }, "spec.workers"],
     [
       "NotSupported",
       { deletionPolicy: "Delete", checkpoint: { volume: { claimName: "theirs" } } },
@@ -135,8 +136,3 @@ test("two writers who fight over the template make no attempts without end", () 
   settle();
   expect(status()).toMatchObject({ attempt: 15, state: "Pending" });
 });
-
-function sharedVolume(): Fields {
-  const claimTemplate = { accessModes: ["ReadWriteMany"], resources: { requests: { storage: "1Gi" } } };
-  return { volume: { claimTemplate } };
-}

@@ -79,13 +79,29 @@ export function beginEntry(
   };
 }
 
-/** How an attempt ended. `at` and `trainerEndedAt` are of its node's clock, `now` is the operator's. */
-export type EndOfAttempt = Readonly<{ ending: Ending; at: Instant; trainerEndedAt: Instant | null; now: Instant }>;
+/** The end is on record, and what it costs may still turn out to be less. */
+export function isUndecided({ endTime, chargeDueTime }: AttemptEntry): boolean {
+  return endTime !== undefined && chargeDueTime !== undefined;
+}
 
-/** Writes the end into the open entry and counts it: the one place where anything is counted (I9). */
+/**
+ * How an attempt ended. `at` and `trainerEndedAt` are of its node's clock, `now` is the operator's. `dueAt`: what it costs
+ * is counted only then, or once more is known.
+ */
+export type EndOfAttempt = Readonly<{
+  ending: Ending;
+  at: Instant;
+  trainerEndedAt: Instant | null;
+  now: Instant;
+  dueAt?: Instant | undefined;
+  /** Of a gang: the node on which its checkpoints did not verify. */
+  suspectNode?: string | undefined;
+}>;
+
+/** Writes the end into the open entry and counts it, here and in {@link countCharge} alone (I9). */
 export function endEntry(
   status: TrainingRunStatus,
-  { ending, at, trainerEndedAt, now }: EndOfAttempt,
+  { ending, at, trainerEndedAt, now, dueAt, suspectNode }: EndOfAttempt,
 ): TrainingRunStatus {
   const [entry, ...earlier] = status.attempts ?? [];
   if (entry === undefined || entry.endTime !== undefined) return status;
@@ -97,25 +113,55 @@ export function endEntry(
     endTime: timeOf(end),
     cause: ending.cause,
     charge: ending.charge,
-    ...folded(entry.pods),
+    ...(dueAt === undefined ? folded(entry.pods) : { chargeDueTime: timeOf(dueAt) }),
+    ...(suspectNode === undefined ? {} : { suspectNode }),
     ...(ending.reason === "" ? {} : { reason: ending.reason.slice(0, 63) }),
     ...(ending.message === "" ? {} : { message: ending.message.slice(0, 1024) }),
     ...(ending.exitCode === undefined ? {} : { exitCode: ending.exitCode }),
   };
+  const totals = count(status.totals ?? emptyTotals, ended, {
+    end,
+    trainingEnd: lastStepAt(status) ?? trainerEndedAt ?? end,
+  });
   return {
     ...status,
     attempts: [ended, ...earlier],
-    totals: count(status.totals ?? emptyTotals, ended, {
-      end,
-      trainingEnd: lastStepAt(status) ?? trainerEndedAt ?? end,
-    }),
+    totals: dueAt === undefined ? withCharge(totals, ended) : totals,
+  };
+}
+
+/** Counts what the end of an attempt costs after all, once: as it stands, or as `known` says. */
+export function countCharge(
+  status: TrainingRunStatus,
+  number: number,
+  known: Partial<Pick<AttemptEntry, "cause" | "charge" | "reason" | "message">> = {},
+): TrainingRunStatus {
+  const entry = status.attempts?.find((each) => each.number === number);
+  if (entry === undefined || !isUndecided(entry)) return status;
+  const { chargeDueTime: _, ...ended } = entry;
+  const decided: AttemptEntry = { ...ended, ...known, ...folded(entry.pods) };
+  return {
+    ...status,
+    attempts: status.attempts?.map((each) => (each === entry ? decided : each)),
+    totals: withCharge(status.totals ?? emptyTotals, decided),
+  };
+}
+
+function withCharge(totals: Totals, { cause, charge }: AttemptEntry): Totals {
+  return {
+    ...totals,
+    disruptions: totals.disruptions + (charge === "Disruption" ? 1 : 0),
+    failures: totals.failures + (charge === "Failure" ? 1 : 0),
+    stalls: totals.stalls + (cause === "Stalled" ? 1 : 0),
   };
 }
 
 /** Every pod of a living attempt is on record, so that none is missed; of an ended one the first few are enough. */
 function folded(pods: AttemptEntry["pods"]): Pick<AttemptEntry, "pods" | "podCount"> {
   if (pods.length <= statusLimits.pods) return { pods };
-  return { pods: pods.slice(0, statusLimits.pods), podCount: pods.length };
+  // By worker, however they came to be: worker 0 must be among them.
+  const byWorker = pods.toSorted((a, b) => (a.worker ?? 0) - (b.worker ?? 0));
+  return { pods: byWorker.slice(0, statusLimits.pods), podCount: pods.length };
 }
 
 /** How far an attempt is known to have come. What it resumed from an earlier one had done, unheard perhaps. */
@@ -159,9 +205,6 @@ function count(
     {
       ...totals,
       attempts: totals.attempts + 1,
-      disruptions: totals.disruptions + (entry.charge === "Disruption" ? 1 : 0),
-      failures: totals.failures + (entry.charge === "Failure" ? 1 : 0),
-      stalls: totals.stalls + (entry.cause === "Stalled" ? 1 : 0),
       steps: totals.steps + stepsOf(entry),
       wallSeconds: totals.wallSeconds + Math.round((end - start) / 1000),
       trainingSeconds: totals.trainingSeconds + Math.round(trainingMs(entry, trainingEnd, end - start) / 1000),

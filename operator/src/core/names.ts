@@ -13,6 +13,11 @@ export function claimNameOf(run: TrainingRun): string | null {
   return volume.claimName ?? `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}`;
 }
 
+/** Name of a gang's Service, which is the domain of its pods: `<pod>.<run>`. */
+export function serviceName({ metadata }: TrainingRun): string {
+  return metadata.name;
+}
+
 /** Name of the pod that removes the objects of a deleted run. No training pod has it: theirs end in two numbers. */
 export function removalPodName({ metadata }: TrainingRun): string {
   return `${metadata.name}-delete-${metadata.uid.slice(0, 8)}`;

@@ -28,6 +28,18 @@ describe("what could not be verified on a node", () => {
   test.each<[title: string, attempts: AttemptEntry[], nodes: string[], refused: string[]]>([
     ["is tried by another node first", [suspect(4, "node-a")], ["node-a"], []],
     [
+      "by one pod of a gang is tried by another node first, and none of its peers' nodes is suspected",
+      [
+        entry(4, {
+          cause: "NodeSuspect",
+          pods: ["a", "b"].map((at) => ({ uid: at, node: `node-${at}` })),
+          suspectNode: "node-b",
+        }),
+      ],
+      ["node-b"],
+      [],
+    ],
+    [
       "is given up when a second node says so",
       [suspect(5, "node-b"), suspect(4, "node-a")],
       ["node-a", "node-b"],

@@ -5,8 +5,8 @@ const maxSuspicions = 3;
 
 /** The nodes that the next attempt should rather not run on: checkpoints that may be good did not verify there. */
 export function suspectedNodes(status: TrainingRunStatus): string[] {
-  const nodes = suspicions(status).flatMap(({ pods }) =>
-    pods.flatMap(({ node }) => (node === undefined ? [] : [node])),
+  const nodes = suspicions(status).flatMap(
+    ({ pods, suspectNode }) => suspectNode ?? pods.flatMap(({ node }) => (node === undefined ? [] : [node])),
   );
   return [...new Set(nodes)].toSorted();
 }

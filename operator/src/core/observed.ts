@@ -27,6 +27,8 @@ export type Observed = Readonly<{
   source?: ObservedSource;
   /** Null where there is none; only a deleted run whose objects go with it ever has one. */
   removal: ObservedRemoval | null;
+  /** The Service of a gang that lives, by a live read. Absent where it was not looked for; then it is created all the same. */
+  service?: "Present" | "Absent";
   /** The last answer of each agent; none for an agent that never answered. No decision of safety needs one. */
   reports: readonly AgentReport[];
   /** When this operator began to ask agents: none was silent before. Absent where nobody keeps that. */

@@ -29,6 +29,14 @@ export function hasStarted({ trainer }: ObservedPod): boolean {
   return trainer.state.kind !== "Waiting" || trainer.previousEnd !== null;
 }
 
+/** True where the trainer has ended and another container of the template keeps the pod alive. */
+export function lingers({ trainer, others }: ObservedPod): boolean {
+  return (
+    trainer.state.kind === "Terminated" &&
+    others.some(({ role, state }) => role === "Regular" && state.kind !== "Terminated")
+  );
+}
+
 function everyContainerEnded(pod: ObservedPod): boolean {
   return containersOf(pod).every((container) => container.state.kind === "Terminated");
 }

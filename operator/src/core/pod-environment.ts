@@ -14,6 +14,7 @@ import type { AttemptEntry } from "../api/status.ts";
 import { defaultGraceSeconds, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { expectedOf } from "./expected.ts";
+import { podName, serviceName } from "./names.ts";
 import { workersOf } from "./workers.ts";
 
 /** A variable as a container carries it. */
@@ -137,9 +138,8 @@ function retentionOf(run: TrainingRun): RetentionPolicy {
 }
 
 function rendezvous(run: TrainingRun, entry: AttemptEntry, worker: number): Record<string, string> {
-  const { name } = run.metadata;
   return {
-    MASTER_ADDR: `${name}-${entry.number}-0.${name}`,
+    MASTER_ADDR: `${podName(run, entry.number, 0)}.${serviceName(run)}`,
     MASTER_PORT: masterPort,
     WORLD_SIZE: String(workersOf(entry)),
     RANK: String(worker),

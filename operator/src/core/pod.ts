@@ -7,7 +7,7 @@ import { awayFromNodes } from "./affinity.ts";
 import type { Manifest } from "./decision.ts";
 import { sourceMounts, sourceVolumes } from "./fork-source.ts";
 import { type Json, listOf, objectOf } from "./json.ts";
-import { controllerReference, podLabels, podName } from "./names.ts";
+import { controllerReference, podLabels, podName, serviceName } from "./names.ts";
 import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { credentialsMounts, storageMounts, storageVolumes } from "./storage-volumes.ts";
@@ -54,7 +54,7 @@ function podSpec(plan: PodPlan, name: string): Json {
   return {
     ...spec,
     ...(avoidNodes.length > 0 ? { affinity: awayFromNodes(spec.affinity, avoidNodes) } : {}),
-    ...(workersOf(entry) > 1 ? { hostname: name, subdomain: run.metadata.name } : {}),
+    ...(workersOf(entry) > 1 ? { hostname: name, subdomain: serviceName(run) } : {}),
     restartPolicy: "Never",
     // Ours come first: the restore runs while the template's own init containers prepare their part.
     initContainers: [...operatorContainers(plan, trainer), ...(spec.initContainers ?? [])],

@@ -2,18 +2,20 @@ import type { AttemptEntry, RetryStatus, TrainingRunStatus } from "../api/status
 import type { TrainingRun } from "../api/training-run.ts";
 import { backoffMs } from "./backoff.ts";
 import { charge, freshBudget, reaching, rebase } from "./budget.ts";
-import { classify, type Ending, type Member } from "./cause.ts";
+import { classify, type Ending, type Member, restoreFailure } from "./cause.ts";
 import type { RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
+import { endOfRun } from "./end-of-run.ts";
 import { endedAttempt } from "./ended-attempt.ts";
 import { timeOf } from "./instant.ts";
-import { bookLostSteps, endEntry, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
+import { bookLostSteps, endEntry, isUndecided, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
 import { assumedBase, choiceOf } from "./lineage.ts";
 import { finalNotMirrored } from "./mirror-health.ts";
 import type { Instant, Observed } from "./observed.ts";
+import { behind, lossAmong, mayFollowFromLoss, monitorGraceMs, peersOf } from "./peer-loss.ts";
 import { membersOf, type Survey } from "./survey.ts";
-import { newSuspect, stuckStep } from "./suspect.ts";
-import { workerOf } from "./workers.ts";
+import { newSuspect } from "./suspect.ts";
+import { workerOf, workersOf } from "./workers.ts";
 
 /** So many attempts in a row that an edit threw away are followed at once. */
 const freeSuperseded = 3;
@@ -31,7 +33,8 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
   // Nobody looks for the pods of a closed attempt: one that is not found by its labels would keep our finalizer for good.
   if (scene.members.some(({ pod }) => pod.altered.length > 0)) return draft;
   const members = membersOf(scene, observed);
-  const ending = classify(endedAttempt(observed.run, draft.status, members));
+  const ending = withLoss(entry, classify(endedAttempt(observed.run, draft.status, members)), members);
+  const dueAt = mayBeLoss(entry, ending) ? observed.now + monitorGraceMs : undefined;
   const trainerEndedAt = scene.members.flatMap(({ pod }) =>
     pod.trainer.state.kind === "Terminated" && pod.trainer.state.finishedAt !== null
       ? [pod.trainer.state.finishedAt]
@@ -46,9 +49,31 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
     at: ended?.at ?? observed.now,
     trainerEndedAt: trainerEndedAt.length === 0 ? null : Math.max(...trainerEndedAt),
     now: observed.now,
+    dueAt,
+    suspectNode: ending.cause === "NodeSuspect" && workersOf(entry) > 1 ? suspectNode(members) : undefined,
   });
-  const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending)] };
+  const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending, dueAt)] };
   return follow(observed, withChoiceTaken(observed.run, counted, members), ending);
+}
+
+/** Of several nodes, the one that a pod of the gang suspects: of one alone it is on record. */
+function suspectNode(members: readonly Member[]): string | undefined {
+  const [node] = members.flatMap((member) => {
+    const suspects = member.kind === "Pod" && restoreFailure(member, member.pod.attempt)?.failure === "NodeSuspect";
+    return suspects ? (member.pod.node ?? []) : [];
+  });
+  return node;
+}
+
+/** A gang that crashed because a peer was lost was disrupted. */
+function withLoss(entry: AttemptEntry, ending: Ending, members: readonly Member[]): Ending {
+  const loss = workersOf(entry) > 1 && mayFollowFromLoss(ending) ? lossAmong(peersOf(members)) : null;
+  return loss === null ? ending : { ...ending, ...behind(loss, ending) };
+}
+
+/** The peers of a node that dies crash before anybody calls it lost: what that costs is known a little later. */
+function mayBeLoss(entry: AttemptEntry, ending: Ending): boolean {
+  return workersOf(entry) > 1 && mayFollowFromLoss(ending);
 }
 
 /** Consumes a choice with the end of the attempt that may have taken it, and tells how to make it again. */
@@ -85,7 +110,7 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
     const wait = ending.cause === "Superseded" ? supersededWait(run, draft.status) : 0;
     return { ...draft, status: { ...draft.status, retry: wait === 0 ? kept : due(kept, observed.now + wait) } };
   }
-  const { budget, advanced, spent } = charge(before, run.spec.retry, { charge: ending.charge, reached });
+  const { budget, advanced } = charge(before, run.spec.retry, { charge: ending.charge, reached });
   const wait = backoffMs({
     charge: ending.charge,
     advanced,
@@ -97,8 +122,9 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
   });
   // From now, not from the end: that is the node's time, and a node whose clock is off would stretch or annul the wait.
   const retry = wait === 0 ? budget : due(budget, observed.now + wait);
-  const charged = { ...draft, status: withSuspect({ ...draft.status, retry }) };
-  const end = terminalEnd(run, { status: draft.status, entry, ending, spent });
+  const status = { ...draft.status, retry };
+  const charged = { ...draft, status: withSuspect(status) };
+  const end = isUndecided(entry) ? null : endOfRun(run, status);
   return end === null ? charged : fail(observed, charged, end);
 }
 
@@ -119,40 +145,6 @@ function supersededWait({ spec, metadata }: TrainingRun, status: TrainingRunStat
     runUid: metadata.uid,
     attempt: status.attempt ?? 0,
   });
-}
-
-type Terminal = Readonly<{ status: TrainingRunStatus; entry: AttemptEntry; ending: Ending; spent: string | null }>;
-
-/** Why the run is over for good; null where another attempt may follow. */
-function terminalEnd(
-  run: TrainingRun,
-  { status, entry, ending, spent }: Terminal,
-): { reason: string; message: string } | null {
-  const at = entry.lastStep === undefined ? "" : ` at step ${entry.lastStep}`;
-  const exit = ending.exitCode === undefined ? "" : ` (exit code ${ending.exitCode})`;
-  const what = `Attempt ${entry.number} ended${at}: ${ending.cause}${exit}.`;
-  const words = ending.message === "" ? "" : ` Last words: ${ending.message}`;
-  if (ending.charge === "Terminal") return { reason: ending.cause, message: `${what}${words}` };
-  const stuck = stuckStep(status);
-  if (stuck !== null) {
-    return {
-      reason: ending.cause,
-      message: `${what} It ends there from an older checkpoint as well, so the program or its data is at fault at step ${stuck}.${words}`,
-    };
-  }
-  if (spent === "Failures") {
-    return {
-      reason: ending.cause,
-      message: `${what} That was one more failure than spec.retry.failures (${run.spec.retry.failures}) without a newly verified checkpoint.${words}`,
-    };
-  }
-  if (spent === "Disruptions") {
-    return {
-      reason: "TooManyDisruptions",
-      message: `${what} That was one more disruption than spec.retry.disruptions (${run.spec.retry.disruptions}) allows.`,
-    };
-  }
-  return null;
 }
 
 function withSuspect(status: TrainingRunStatus): TrainingRunStatus {
@@ -198,11 +190,13 @@ export function fail(
   });
 }
 
-function endEvent(attempt: number, { cause, charge: cost, message }: Ending): RunEvent {
+function endEvent(attempt: number, { cause, charge: cost, message }: Ending, dueAt: Instant | undefined): RunEvent {
   const calm = cost === "Nothing" || cost === "Disruption";
+  const undecided =
+    dueAt === undefined ? "" : ` It counts as a failure at ${timeOf(dueAt)}, unless a node of it turns out to be lost.`;
   return {
     type: calm ? "Normal" : "Warning",
     reason: "AttemptEnded",
-    message: `Attempt ${attempt} ended: ${cause}. ${message}`.trim().slice(0, 1024),
+    message: `Attempt ${attempt} ended: ${cause}.${undecided} ${message}`.trim().slice(0, 1024),
   };
 }

@@ -1,16 +1,19 @@
 import type { AttemptEntry, Stop, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
-import { classify, restoreFailure } from "./cause.ts";
+import { classify, type Member, restoreFailure } from "./cause.ts";
 import { deadlineOf } from "./deadline.ts";
 import { endedAttempt } from "./ended-attempt.ts";
+import { endedWorkers } from "./gang.ts";
 import { timeOf } from "./instant.ts";
 import { openEntry } from "./ledger.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
-import { hasStarted } from "./pod-end.ts";
+import { behind, lossAmong, mayFollowFromLoss, peersOf } from "./peer-loss.ts";
+import { hasStarted, lingers } from "./pod-end.ts";
 import { podHash } from "./pod-hash.ts";
 import { refusedSpec } from "./refused-spec.ts";
 import { stallOf } from "./stall.ts";
-import { membersOf, type Survey } from "./survey.ts";
+import { membersOf, type Survey, unseenMembers } from "./survey.ts";
+import { workersOf } from "./workers.ts";
 
 /**
  * Why the open attempt has to be ended now; null when it has not, when it is being ended already, or when it has
@@ -18,11 +21,14 @@ import { membersOf, type Survey } from "./survey.ts";
  */
 export function stopFor(observed: Observed, status: TrainingRunStatus, scene: Survey): Stop | null {
   const { entry } = scene;
-  if (entry === null || scene.ended !== null || status.stop?.attempt === entry.number) return null;
+  if (entry === null) return null;
+  const isGang = workersOf(entry) > 1;
+  if (status.stop?.attempt === entry.number) return isGang ? revised(observed, status.stop, scene) : null;
+  if (scene.ended !== null) return null;
   const wished = wish(observed, status, scene);
-  // What ended the trainer first is the cause: a wish that comes while its agent finishes only stops what is left.
-  const ended = wished === null ? isOver(observed, scene) : hasEnded(scene);
-  const why = ended ? asItEnded(observed, status, scene) : (wished ?? hopelessAgent(status, scene));
+  const ended = isGang ? endedOfGang(observed, wished, scene) : endedAlone(observed, wished, scene);
+  const why =
+    ended.length > 0 ? asItEnded(observed, status, { scene, ended }) : (wished ?? hopelessAgent(status, scene));
   return why === null ? null : { attempt: entry.number, ...why, time: timeOf(observed.now) };
 }
 
@@ -72,7 +78,8 @@ function supersedes(run: TrainingRun, { generation, podHash: made }: AttemptEntr
  * restore, or it has a defect. The trainer would wait for it for ever, and hold its device.
  */
 function hopelessAgent(status: TrainingRunStatus, { members }: Survey): Why | null {
-  if (openEntry(status)?.opened) return null;
+  const entry = openEntry(status);
+  if (entry === null || isThrough(entry)) return null;
   const agent = members
     .map(({ pod }) => pod.agent)
     .find(({ state, restarts }) => state.kind !== "Running" && restarts >= mostRestarts);
@@ -90,20 +97,45 @@ function hopelessAgent(status: TrainingRunStatus, { members }: Survey): Why | nu
   };
 }
 
-/** The attempt is over but something of the template's, or a trainer that waits for a restore, keeps its pod alive. */
-function isOver(observed: Observed, scene: Survey): boolean {
-  return membersOf(scene, observed).some(
-    (member) => member.kind === "Pod" && (lingers(member.pod) || restoreFailure(member, member.pod.attempt) !== null),
+/** Worker 0 opens for all of a gang, and each of the others has its own part to restore before they take a step together. */
+function isThrough(entry: AttemptEntry): boolean {
+  return workersOf(entry) > 1 ? entry.firstStepTime !== undefined : entry.opened === true;
+}
+
+/**
+ * The one pod of an attempt, where that is over but something of the template's, or a trainer that waits for a restore,
+ * keeps the pod alive. What ended the trainer first is the cause: a wish that comes while its agent finishes only stops
+ * what is left.
+ */
+function endedAlone(observed: Observed, wished: Why | null, scene: Survey): Member[] {
+  return membersOf(scene, observed).filter(
+    (member) =>
+      member.kind === "Pod" &&
+      (wished === null
+        ? lingers(member.pod) || restoreFailure(member, member.pod.attempt) !== null
+        : hasEnded(member.pod)),
   );
 }
 
-function hasEnded({ members }: Survey): boolean {
-  return members.some(({ pod }) => pod.trainer.state.kind === "Terminated");
+/** As {@link endedAlone}, of a gang, which is over with the first worker that is lost. */
+function endedOfGang(observed: Observed, wished: Why | null, scene: Survey): Member[] {
+  const ended = endedWorkers(observed, scene);
+  if (ended.length > 0 || wished === null) return ended;
+  return membersOf(scene, observed).filter(
+    (member) => member.kind === "Pod" && member.pod.worker === 0 && hasEnded(member.pod),
+  );
 }
 
-function asItEnded(observed: Observed, status: TrainingRunStatus, scene: Survey): Why {
-  const attempt = endedAttempt(observed.run, status, membersOf(scene, observed));
-  const { cause, charge, reason, message, exitCode } = classify(attempt);
+function hasEnded({ trainer }: ObservedPod): boolean {
+  return trainer.state.kind === "Terminated";
+}
+
+type Ended = Readonly<{ scene: Survey; ended: readonly Member[] }>;
+
+/** By what has ended alone: the others of a gang are asked to stop only now. */
+function asItEnded(observed: Observed, status: TrainingRunStatus, { scene, ended }: Ended): Why {
+  const named = classify(endedAttempt(observed.run, status, ended));
+  const { cause, charge, reason, message, exitCode } = { ...named, ...(lossBehind(observed, named, scene) ?? {}) };
   return {
     cause,
     charge,
@@ -113,9 +145,14 @@ function asItEnded(observed: Observed, status: TrainingRunStatus, scene: Survey)
   };
 }
 
-function lingers(pod: ObservedPod): boolean {
-  return (
-    pod.trainer.state.kind === "Terminated" &&
-    pod.others.some(({ role, state }) => role === "Regular" && state.kind !== "Terminated")
-  );
+/** What was taken for the program's own fault, before anybody knew that a peer was lost. */
+function revised(observed: Observed, stop: Stop, scene: Survey): Stop | null {
+  const loss = lossBehind(observed, stop, scene);
+  return loss === null ? null : { ...stop, ...loss };
+}
+
+function lossBehind(observed: Observed, end: Readonly<Pick<Stop, "cause" | "charge" | "message">>, scene: Survey) {
+  if (scene.entry === null || workersOf(scene.entry) === 1 || !mayFollowFromLoss(end)) return null;
+  const loss = lossAmong(peersOf([...membersOf(scene, observed), ...unseenMembers(scene, observed)]));
+  return loss === null ? null : behind(loss, end);
 }

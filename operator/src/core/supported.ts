@@ -13,9 +13,12 @@ type Limit = Readonly<{ field: string; used: (spec: TrainingRunSpec) => boolean;
  */
 export const limits: readonly Limit[] = [
   {
-    field: "spec.workers",
-    used: ({ workers }) => workers > 1,
-    instead: "write 1, or leave it out",
+    field: "spec.workers above 1 without a volume that all of them can mount",
+    used: ({ workers, checkpoint: { volume } }) =>
+      workers > 1 &&
+      volume?.claimName === undefined &&
+      volume?.claimTemplate?.accessModes.includes("ReadWriteMany") !== true,
+    instead: "write accessModes [ReadWriteMany] in checkpoint.volume.claimTemplate, or name such a claim",
   },
   {
     field: "spec.checkpoint.framework",

@@ -1,7 +1,7 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { Member } from "./cause.ts";
-import { openEntry } from "./ledger.ts";
+import { isUndecided, openEntry } from "./ledger.ts";
 import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedNode, ObservedPod } from "./observed.ts";
 import { mayRunUnseen, type PodEnd, podEnd } from "./pod-end.ts";
@@ -60,9 +60,13 @@ export function survey(observed: Observed, status: TrainingRunStatus): Survey {
   };
 }
 
-/** The nodes that a decision about the run may depend on: of its pods, and of the recorded ones that are gone. */
+/**
+ * The nodes that a decision about the run may depend on: of its pods, and of the recorded ones that are gone, where their
+ * attempt lives or it is not settled yet what its end costs.
+ */
 export function nodeNamesOf(run: TrainingRun, pods: readonly ObservedPod[]): string[] {
-  const recorded = openEntry(run.status)?.pods ?? [];
+  const unsettled = run.status.attempts?.filter(isUndecided) ?? [];
+  const recorded = [openEntry(run.status), ...unsettled].flatMap((entry) => entry?.pods ?? []);
   return [...new Set([...pods, ...recorded].flatMap(({ node }) => node ?? []))].toSorted();
 }
 
@@ -77,15 +81,17 @@ export function membersOf(scene: Survey, observed: Observed): Member[] {
         report: observed.reports.find(({ podUid }) => podUid === pod.uid),
       }),
     ),
-    ...scene.gone.map(
-      ({ uid, node }): Member => ({
-        kind: "Gone",
-        uid,
-        bound: node !== undefined,
-        node: nodeOf(node, observed),
-      }),
-    ),
+    ...scene.gone.map((pod) => goneMember(pod, observed)),
   ];
+}
+
+/** The attempt's pods that are gone from the API, and that a silent node may still run: of a gang they are lost all the same. */
+export function unseenMembers(scene: Survey, observed: Observed): Member[] {
+  return scene.unseen.map((pod) => goneMember(pod, observed));
+}
+
+function goneMember({ uid, node }: RecordedPod, observed: Observed): Member {
+  return { kind: "Gone", uid, bound: node !== undefined, node: nodeOf(node, observed) };
 }
 
 function endOf(pod: ObservedPod, observed: Observed, status: TrainingRunStatus): PodEnd {

@@ -1,30 +1,25 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
-import { advancing } from "./advance.ts";
 import { withPodsMended } from "./alteration.ts";
-import { type Creation, creations, refusalOf, refusalRetryMs } from "./creation.ts";
+import { type Creation, creations, refusalOf, refusalRetryMs, serviceCreation, serviceRefusal } from "./creation.ts";
 import { deadlineWait } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
+import { faring, firstOf } from "./faring.ts";
 import { type Fencing, fencing, neverFenced } from "./fencing.ts";
 import { deletePod, tidyPods } from "./housekeeping.ts";
-import type { Observed, ObservedPod } from "./observed.ts";
-import { isQueued, obstacleOf, silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
+import type { Observed } from "./observed.ts";
+import { silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { progressing, said } from "./progressing.ts";
 import { refusedSpec } from "./refused-spec.ts";
-import type { Obstacle } from "./supported.ts";
 import type { Survey } from "./survey.ts";
 import { missingWorkers, workersOf } from "./workers.ts";
 
 /** No pod is left whose node's changes would wake the run, so the node is looked at this often. */
 const unseenRetryMs = 15_000;
-/** What a queue says of a pod changes without the pod. */
-const queueRetryMs = 60_000;
-/** A pod that has a node and no container yet is looked at this often: what it waits for is told in events alone. */
-const beginRetryMs = 15_000;
 
 type Silent = Exclude<Fencing, Readonly<{ kind: "None" | "Fence" }>>;
 
-/** An attempt lives: sees to it that its pod exists, stops it where a stop is written, and says how it fares. */
+/** An attempt lives: sees to it that its pods exist, stops them where a stop is written, and says how it fares. */
 export function decideLive(observed: Observed, draft: Draft, scenery: { scene: Survey; settings: PodSettings }): Draft {
   return withPodsMended(observed, tended(observed, draft, scenery), scenery.scene);
 }
@@ -52,13 +47,22 @@ function tended(
   );
   if (workers.length > 0)
     return add(tidied, observed, creating(observed, { status: tidied.status, entry, settings, workers }));
-  const [first] = scene.members;
-  if (first === undefined) return tidied;
-  return add(
-    tidied,
-    observed,
-    withRefusal(observed, entry, faring(observed, tidied.status, { entry, pod: first.pod })),
-  );
+  const fare = withRefusal(observed, entry, faring(observed, tidied.status, scene));
+  return add(tidied, observed, workersOf(entry) > 1 ? withService(observed, fare) : fare);
+}
+
+/** A gang whose Service somebody deleted trains on; but a worker that begins later would not find the others. */
+function withService(observed: Observed, fare: Addition): Addition {
+  if (observed.service !== "Absent") return fare;
+  const refusal = serviceRefusal(observed);
+  const left = refusal === null ? 0 : refusal.at + refusalRetryMs - observed.now;
+  const words = refusal === null ? "" : ` ${refusal.message} Without it, workers that begin do not find the others.`;
+  return {
+    ...fare,
+    statements: (fare.statements ?? []).map((each) => ({ ...each, message: `${each.message}${words}` })),
+    actions: left > 0 ? [] : [serviceCreation(observed)],
+    waits: [...(fare.waits ?? []), ...(left > 0 ? [left] : [])],
+  };
 }
 
 /** What stands in the spec is refused by this version: the attempt goes on, and it is told at once that none follows. */
@@ -139,53 +143,4 @@ function stopping(observed: Observed, { stop }: TrainingRunStatus, scene: Survey
     actions: alive.flatMap(deletePod),
     waits: scene.unseen.length > 0 ? [unseenRetryMs] : [],
   };
-}
-
-function firstOf(pods: readonly ObservedPod[], judge: (pod: ObservedPod) => Obstacle | null): Obstacle | null {
-  return pods.map(judge).find((obstacle) => obstacle !== null) ?? null;
-}
-
-function faring(
-  observed: Observed,
-  status: TrainingRunStatus,
-  { entry, pod }: { entry: AttemptEntry; pod: ObservedPod },
-): Addition {
-  const obstacle = obstacleOf(observed, pod);
-  if (obstacle !== null) {
-    const state = pod.trainer.state.kind === "Running" ? "Running" : "Pending";
-    return { state, ...said(observed, obstacle), waits: beginWait(pod) };
-  }
-  if (pod.deletionRequestedAt !== null) {
-    const stuck = stuckPod(pod, observed.now);
-    if (stuck !== null) return { state: "Saving", ...said(observed, stuck) };
-    return {
-      state: "Saving",
-      statements: [
-        progressing("False", "PodStopping", `The pod ${pod.name} is being deleted and saves a final checkpoint.`),
-      ],
-    };
-  }
-  if (pod.trainer.state.kind === "Terminated") {
-    return {
-      state: "Saving",
-      statements: [
-        progressing(
-          "False",
-          "Finishing",
-          `The trainer of attempt ${entry.number} has ended; its agent verifies what it left.`,
-        ),
-      ],
-    };
-  }
-  if (pod.agent.state.kind === "Waiting" && pod.trainer.state.kind === "Waiting") {
-    const message = `The pod ${pod.name} is starting.`;
-    return { state: "Pending", statements: [progressing("False", "Starting", message)], waits: beginWait(pod) };
-  }
-  return advancing(observed, status, { entry, pod });
-}
-
-/** Nothing of the pod changes while its kubelet waits for a volume, or it for its queue, so it is looked at again. */
-function beginWait(pod: ObservedPod): number[] {
-  if (isQueued(pod)) return [queueRetryMs];
-  return pod.phase === "Pending" && pod.node !== null ? [beginRetryMs] : [];
 }
