@@ -139,6 +139,19 @@ describe("what should stand in events", () => {
     expect([inWords(anew), anew.name]).toEqual(["Create again x2", name]);
   });
 
+  it("are made anew where that is found out only with their last count: what was counted meanwhile stands nowhere else", () => {
+    tell("again");
+    writeAll();
+    tell("again");
+    writeAll();
+    tell("again");
+    now = 6 * minute;
+    const last = take();
+    expect([inWords(last), book.settle(last, "Gone", instant())]).toEqual(["Count again x3", undefined]);
+    expect(writeAll()).toEqual(["Create again x3"]);
+    expect(due()).toEqual({ kind: "Wait" });
+  });
+
   const ends: readonly [title: string, outcome: EventOutcome, dropped: Partial<Dropped>][] = [
     ["that the server refuses", "Refused", { why: "Refused", times: 2 }],
     ["that have no place any more", "Gone", { why: "Refused", times: 2 }],

@@ -121,10 +121,6 @@ export class EventBook {
       const why = outcome === "Again" ? "GivenUp" : "Refused";
       return { why, told: entry.told, times: entry.count - entry.writtenCount };
     }
-    if (outcome === "Gone" && entry.isClosed) {
-      this.#forget(entry);
-      return undefined;
-    }
     this.#uncounted.delete(entry);
     this.#waiting.delete(entry);
     if (outcome === "Gone") entry.writtenCount = 0;
