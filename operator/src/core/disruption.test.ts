@@ -113,6 +113,13 @@ const cases: readonly Case[] = [
     reason: "PodDeleted",
   },
   {
+    title: "a trainer that said nothing and exited 0 after a deletion, on a node whose clock shows that it is late",
+    pod: failed(ended("trainer", 0), { startTime: at(-3_598) }),
+    metadata: { deletionTimestamp: at(3_730), deletionGracePeriodSeconds: 30 },
+    cause: "Deleted",
+    reason: "PodDeleted",
+  },
+  {
     title: "a SIGTERM that came with no deletion and no word of the node",
     pod: failed(ended("trainer", 143, preempted)),
     cause: "Signalled",

@@ -122,8 +122,18 @@ function stoppedFromOutside(pod: ObservedPod): Disruption | null {
   if (pod.deletionRequestedAt === null) return obeyed ? signalled : null;
   if (obeyed || state.kind !== "Terminated" || endedBySignal(state)) return stopped;
   // Both times are cut to whole seconds, so a deletion in the second of the trainer's end still counts as its cause.
-  return state.finishedAt !== null && state.finishedAt < pod.deletionRequestedAt ? null : stopped;
+  return state.finishedAt !== null && state.finishedAt + behindMs(pod) < pod.deletionRequestedAt ? null : stopped;
 }
+
+/**
+ * How much its node's clock is behind the API server's: no kubelet takes a pod up before it is made. That shows so much at
+ * least; a node takes a moment to take a pod up, and all these times are cut to whole seconds.
+ */
+function behindMs({ createdAt, startedAt }: ObservedPod): number {
+  return startedAt === null || startedAt >= createdAt ? 0 : createdAt - startedAt + takenUpMs;
+}
+
+const takenUpMs = 2_000;
 
 /** SIGTERM or the SIGKILL after it. A memory limit kills as well, but the kubelet names it. */
 function endedBySignal({ exitCode, signal, reason }: ContainerEnd): boolean {

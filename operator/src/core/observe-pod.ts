@@ -60,6 +60,7 @@ const Pod = z.looseObject({
       reason: z.string().default(""),
       message: z.string().default(""),
       podIP: z.string().optional(),
+      startTime: z.string().nullish(),
       conditions: z
         .array(
           z.looseObject({
@@ -139,6 +140,7 @@ function readPod(pod: Pod): Read | null {
     resourceVersion: metadata.resourceVersion,
     ownerUid: metadata.ownerReferences.find((owner) => owner.controller)?.uid ?? null,
     createdAt: instantOf(metadata.creationTimestamp),
+    startedAt: instantOrNull(status.startTime),
     deletionRequestedAt: deletionRequest(metadata),
     removedByForce: Boolean(metadata.deletionTimestamp) && metadata.deletionGracePeriodSeconds === 0,
     finalizers: metadata.finalizers,

@@ -91,6 +91,8 @@ export type ObservedPod = Readonly<{
    */
   altered: readonly string[];
   createdAt: Instant;
+  /** When its kubelet took it up, by the clock of the node; null before that. */
+  startedAt: Instant | null;
   /** When somebody asked for the deletion: the API's timestamp less the grace period. */
   deletionRequestedAt: Instant | null;
   /** Its deletion waits for no kubelet any more, only for finalizers. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { dead, done, failed, preempted } from "../../test/ended-pods.ts";
-import { decideOn, kinds, living } from "../../test/observed-builder.ts";
+import { boundClaim, decideOn, kinds, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running, waiting } from "../../test/pod-builder.ts";
 import { start } from "../../test/run-builder.ts";
 
@@ -75,6 +75,37 @@ describe("a trainer whose pod a second container keeps alive", () => {
     expect(kinds(first)).toEqual(["DeletePod"]);
     const second = decideOn({ run: { ...run, status: first.status }, pods: [stopped] });
     expect(second.status).toMatchObject({ ...status, attempts: [{ cause: "ByRule", charge, exitCode: 42 }] });
+  });
+});
+
+describe("a pod without a node whose claim goes", () => {
+  const pending = (createdSeconds: number) =>
+    podWith({
+      metadata: { creationTimestamp: at(createdSeconds) },
+      spec: { nodeName: undefined },
+      status: { phase: "Pending", containerStatuses: [], initContainerStatuses: [] },
+    });
+  const going = { ...boundClaim, deletionRequested: true };
+  const gone = { kind: "Absent", claimName: boundClaim.claimName } as const;
+  const now = start + 100_000;
+
+  test.each([
+    ["is being deleted", going, 90, "was deleted before any pod"],
+    ["is gone", gone, 40, "was gone before any pod"],
+  ])("is stopped where that %s, for nothing: the run would wait for ever", (_, volume, createdSeconds, words) => {
+    const run = living();
+    const first = decideOn({ run, pods: [pending(createdSeconds)], volume, now });
+    expect(first.status.stop).toMatchObject({ cause: "StorageUnavailable", reason: "ClaimGone" });
+    expect(first.status.stop?.message).toContain(words);
+    expect(kinds(first)).toEqual(["DeletePod"]);
+  });
+
+  test.each([
+    ["is there", boundClaim, pending(0)],
+    ["may only not be known yet", gone, pending(41)],
+    ["goes under a pod that has a node", going, podWith({ metadata: { creationTimestamp: at(0) } })],
+  ])("is not, where that %s", (_, volume, pod) => {
+    expect(decideOn({ run: living(), pods: [pod], volume, now }).status.stop).toBeUndefined();
   });
 });
 

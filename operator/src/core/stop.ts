@@ -61,8 +61,29 @@ function wish(observed: Observed, status: TrainingRunStatus, scene: Survey): Why
   if (entry !== null && isUntouched && supersedes(run, entry, members.length > 0)) {
     return { cause: "Superseded", message: "What the pods are made of was edited before the trainer had started." };
   }
-  return null;
+  return isUntouched ? withoutClaim(observed, members) : null;
 }
+
+/**
+ * Pods without a node are never given one once their claim goes: they would wait for ever, and nothing would make the
+ * claim anew or say what is lost with it. A pod with a node holds the claim, or its kubelet says what it lacks.
+ */
+function withoutClaim({ volume, now }: Observed, members: Survey["members"]): Why | null {
+  const isAnywhere = members.some(({ pod }) => pod.node !== null);
+  if (members.length === 0 || isAnywhere || volume.kind === "None") return null;
+  const { claimName } = volume;
+  const because = (what: string): Why => ({
+    cause: "StorageUnavailable",
+    reason: "ClaimGone",
+    message: `The claim ${claimName} ${what} before any pod of the attempt had a node.`,
+  });
+  if (volume.kind === "Present") return volume.deletionRequested ? because("was deleted") : null;
+  // It was there, or made together with the pods, a moment before them: only a copy that is old can lack it so soon.
+  return members.every(({ pod }) => now - pod.createdAt >= oldCopyMs) ? because("was gone") : null;
+}
+
+/** So old no copy of the claims is: the operator stops acting on what it has not heard of for a minute. */
+const oldCopyMs = 60_000;
 
 /**
  * An edit throws away an attempt that has not begun to train, if it changes the pods; and a pod that exists not for a

@@ -1,3 +1,4 @@
+import { claims } from "@trainingrun/operator/kubernetes/resource.ts";
 import type { Fault, FaultName } from "../../plan/faults.ts";
 import { type Damage, type DiskFault, damageFile } from "../disk/faults.ts";
 import type { FileInode, Inode } from "../disk/inode.ts";
@@ -14,6 +15,16 @@ export const volumeActs = {
   VolumeReadOnly: onDisk(() => ({ fails: "EROFS" })),
   VolumeSlow: onDisk(({ args: { slowMs = 10 } }) => ({ slowMs, calls: ["open", "fsync", "rename", "link"] })),
   ChangesUntold: onDisk(() => ({ silences: true })),
+  /** By a person: it goes once no pod names it, and its volume with it. */
+  ClaimDeleted: (acts, fault) => {
+    const { world } = acts;
+    const claim = world.claimOf(fault.target);
+    if (claim === undefined || claim.metadata.deletionTimestamp !== undefined) return null;
+    acts.met(fault);
+    const { namespace, name, uid } = claim.metadata;
+    world.user.does((api) => api.remove({ resource: claims, namespace, name }, { uid }));
+    return null;
+  },
 } as const satisfies Partial<Record<FaultName, Act>>;
 
 /** A fault of the disk of the run's volume, which has met something once a call came to feel it. */
