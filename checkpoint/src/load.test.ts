@@ -34,6 +34,20 @@ describe("loading a checkpoint", () => {
     },
   );
 
+  test.each([
+    ["a flipped bit in the manifest", (manifest: string) => flipBit(manifest, 8 * 40)],
+    ["a manifest of another format", (manifest: string) => writeFile(manifest, '{"format":2}')],
+    ["an empty manifest", (manifest: string) => writeFile(manifest, "")],
+  ])("says of %s that its bytes differ, though it was verified before", async (_, damage) => {
+    const { store, saved } = await savedRun([10]);
+    const [first] = saved;
+    const directory = pathIn(store, first?.directory ?? "");
+    await damage(join(directory, "MANIFEST.json"));
+    const loading = loadCheckpoint(directory, { digest: first?.manifest.digest ?? "" });
+    await expect(loading).rejects.toThrow(BytesDifferError);
+    await expect(loading).rejects.toThrow("is damaged");
+  });
+
   test("ends with the signal's reason as soon as it is aborted", async () => {
     const { store, saved } = await savedRun([10]);
     const [first] = saved;

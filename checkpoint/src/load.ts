@@ -3,7 +3,7 @@ import { BytesDifferError, ChunkedReader } from "./chunked-reader.ts";
 import type { Digest } from "./contract/digest.ts";
 import { manifestName } from "./file-path.ts";
 import { limits } from "./limits.ts";
-import { type Manifest, type ManifestFile, parseManifest } from "./manifest.ts";
+import { InvalidManifestError, type Manifest, type ManifestFile, parseManifest } from "./manifest.ts";
 import { readTensors, type Tensors } from "./safetensors/read.ts";
 import { openPlain } from "./store/directory-files.ts";
 import { parseStrictJson } from "./strict-json.ts";
@@ -23,9 +23,7 @@ export async function loadCheckpoint(
   directory: string,
   { digest, signal }: { digest: Digest; signal?: AbortSignal },
 ): Promise<LoadedCheckpoint> {
-  const manifest = parseManifest(
-    await readWhole(join(directory, manifestName), { maxBytes: limits.manifestBytes, expected: null, signal }),
-  );
+  const manifest = await readManifest(directory, signal);
   if (manifest.digest !== digest) {
     throw new BytesDifferError(
       `Cannot load ${directory} because it is checkpoint ${manifest.digest}: ${digest} wanted`,
@@ -48,6 +46,20 @@ export async function loadCheckpoint(
       return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     },
   };
+}
+
+async function readManifest(directory: string, signal: AbortSignal | undefined): Promise<Manifest> {
+  const path = join(directory, manifestName);
+  const text = await readWhole(path, { maxBytes: limits.manifestBytes, expected: null, signal });
+  try {
+    return parseManifest(text);
+  } catch (error) {
+    // It was of a known format when it was verified: what cannot be read now is damage.
+    if (!(error instanceof InvalidManifestError)) throw error;
+    throw new BytesDifferError(`Cannot load ${directory} because ${path} is damaged: ${error.message}`, {
+      cause: error,
+    });
+  }
 }
 
 type Reading = { maxBytes: number; expected: ManifestFile | null; signal: AbortSignal | undefined };

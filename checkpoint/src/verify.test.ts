@@ -101,13 +101,40 @@ describe("verification", () => {
       return {
         ...stored,
         open: async (path, from) => {
-          if (from === "Device") await truncate(pathIn(store, directory, path), left);
+          if (from === "Device" && path !== "MANIFEST.json") await truncate(pathIn(store, directory, path), left);
           return stored.open(path, from);
         },
       };
     };
     const cut = verifyCheckpoint(store, { digest: manifest.digest, directory });
     expect(await cut).toMatchObject({ ok: false, reason: "SizeDiffers", file: "model.safetensors" });
+  });
+
+  test("refuses a manifest that is whole only in this machine's memory: another node would find it damaged", async () => {
+    const { store, expected } = await saved();
+    const { checkpoint } = store;
+    // As `DirectReader` does: what is not asked for in whole pages comes from memory.
+    const readLost = async (file: StoredFile, target: Uint8Array, position: number) => {
+      const read = await file.read(target, position);
+      if (target.byteLength % 4096 === 0 && target.byteOffset % 4096 === 0) target[40] = 0;
+      return read;
+    };
+    store.checkpoint = (name) => {
+      const stored = checkpoint.call(store, name);
+      return {
+        ...stored,
+        open: async (path, from) => {
+          const file = await stored.open(path, from);
+          if (from !== "Device" || path !== "MANIFEST.json" || file === null) return file;
+          return {
+            bytes: file.bytes,
+            read: (target, position) => readLost(file, target, position),
+            [Symbol.asyncDispose]: () => file[Symbol.asyncDispose](),
+          };
+        },
+      };
+    };
+    expect(await verifyCheckpoint(store, expected)).toMatchObject({ ok: false, reason: "ManifestInvalid" });
   });
 
   test("says that a checkpoint is unreadable when the disk says so of its directory", async () => {

@@ -121,11 +121,10 @@ async function listFiles(checkpoint: StoredCheckpoint): Promise<Set<string>> {
 
 async function readManifest(checkpoint: StoredCheckpoint, paths: Set<string>): Promise<Manifest> {
   if (!paths.has(manifestName)) throw new Refused("ManifestMissing", `it has no ${manifestName}`, manifestName);
-  await using file = await open(checkpoint, manifestName);
-  const bytes = new Uint8Array(Math.min(file.bytes, limits.manifestBytes + 1));
-  const read = await file.read(bytes, 0);
+  await using file = await open(checkpoint, manifestName, "Device");
+  const text = await readStart(file, limits.manifestBytes + 1);
   try {
-    return parseManifest(bytes.subarray(0, read));
+    return parseManifest(text);
   } catch (error) {
     // Another format is nobody's damage: the error goes up as it is, and nothing is refused for it.
     if (error instanceof InvalidManifestError && error.name === "InvalidManifestError") {
@@ -133,6 +132,23 @@ async function readManifest(checkpoint: StoredCheckpoint, paths: Set<string>): P
     }
     throw error;
   }
+}
+
+/**
+ * The first bytes of a file, in whole pages so that they come from the device: this machine's memory may hold what that has
+ * lost, and the trainer, which reads the device, or another node would find it damaged again and again.
+ */
+async function readStart(file: StoredFile, mostBytes: number): Promise<Uint8Array> {
+  const text = new Uint8Array(Math.min(file.bytes, mostBytes));
+  await using buffers = new LentBuffers(1);
+  const buffer = await buffers.next();
+  for (let at = 0; at < text.byteLength; at += buffer.byteLength) {
+    const piece = (await readPiece(file, buffer, at)).subarray(0, text.byteLength - at);
+    text.set(piece, at);
+    if (piece.byteLength < Math.min(buffer.byteLength, text.byteLength - at))
+      return text.subarray(0, at + piece.byteLength);
+  }
+  return text;
 }
 
 function checkIdentity(store: Store, expected: { digest: Digest | null; directory: string }, manifest: Manifest): void {

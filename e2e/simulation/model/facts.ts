@@ -170,7 +170,8 @@ export class Facts {
     if (folder !== "data") return;
     if (second === manifestName && call === "rename" && found !== null) this.#sealed({ store, part }, found);
     const removed = /^\.trash-(step-\d+-a\d+)-/.exec(first)?.[1] ?? (call === "unlink" ? first : undefined);
-    const isRenamed = second === undefined && call === "rename";
+    // One that found nothing to rename is told as well.
+    const isRenamed = second === undefined && call === "rename" && found !== null;
     if (removed === undefined || !(isRenamed || (call === "unlink" && /^step-/.test(first)))) return;
     // A checkpoint that is repaired makes way for its like.
     const others = inodeAt(disk, `${seen.below}data`);
