@@ -1,8 +1,7 @@
 import { BytesDifferError } from "@trainingrun/checkpoint/chunked-reader.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
-import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { compareKnown, describeDifferences } from "@trainingrun/checkpoint/environment-lock.ts";
-import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
+import type { LoadedCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import { savedEnvironment } from "@trainingrun/checkpoint/saved-environment.ts";
 
 /** Named in a verdict, which fits into a termination record. */
@@ -15,22 +14,22 @@ const limits = { named: 4, length: 96 };
  */
 export async function environmentRefusal(
   environment: AgentEnvironment,
-  resume: NonNullable<Restored["resume"]>,
+  loaded: LoadedCheckpoint,
 ): Promise<string | null> {
   const policy = environment.TRAININGRUN_EXPECTED.environmentMismatch;
   if (policy === "Ignore") return null;
-  const saved = await environmentOf(resume);
+  const saved = await environmentOf(loaded);
   if (saved === undefined) return null;
   const differences = compareKnown(saved, knownFacts(environment));
   if (differences.length === 0) return null;
   const seen = describeDifferences(differences, limits);
   if (policy === "Block") {
     return (
-      `Cannot resume from step ${resume.step} because the environment must be the one that saved it ` +
+      `Cannot resume from step ${loaded.manifest.step} because the environment must be the one that saved it ` +
       `(resume.environmentMismatch is Block): ${seen}`
     );
   }
-  console.warn(`The environment is not the one that saved the checkpoint of step ${resume.step}: ${seen}`);
+  console.warn(`The environment is not the one that saved the checkpoint of step ${loaded.manifest.step}: ${seen}`);
   return null;
 }
 
@@ -40,9 +39,9 @@ function knownFacts({ TRAININGRUN_IMAGE: image }: AgentEnvironment): Record<stri
 }
 
 /** Undefined where the checkpoint, such as a foreign framework's, records none, or where its bytes are for the trainer to judge. */
-async function environmentOf({ directory, digest }: NonNullable<Restored["resume"]>): Promise<unknown> {
+async function environmentOf(loaded: LoadedCheckpoint): Promise<unknown> {
   try {
-    return await savedEnvironment(await loadCheckpoint(directory, { digest }));
+    return await savedEnvironment(loaded);
   } catch (error) {
     if (!(error instanceof BytesDifferError)) throw error;
     console.warn(`The environment of the checkpoint is left to the trainer, which matches its bytes: ${error.message}`);

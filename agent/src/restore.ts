@@ -9,6 +9,7 @@ import { type RestoreOutcome, restoreRun } from "@trainingrun/checkpoint/restore
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { errorCode } from "@trainingrun/checkpoint/store/file-system.ts";
 import { DamagedFileError, StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
+import { loadBase } from "./base-to-take.ts";
 import { readControlFile, writeAtomically } from "./control-directory.ts";
 import { environmentRefusal } from "./environment-check.ts";
 import { ForkStores } from "./fork-stores.ts";
@@ -141,7 +142,9 @@ function whoIs(environment: AgentEnvironment) {
 /** Why the attempt must not begin with what was restored, or null where it may. */
 async function refusalOf(environment: AgentEnvironment, { resume }: Restored): Promise<string | null> {
   if (resume === null) return null;
-  return (await otherGangSize(environment, resume)) ?? (await environmentRefusal(environment, resume));
+  const loaded = await loadBase(resume);
+  if (loaded === null) return null;
+  return otherGangSize(environment, loaded.manifest) ?? (await environmentRefusal(environment, loaded));
 }
 
 type Judgement = Pick<RestoreFailed, "failure" | "problem" | "fencedBy" | "message">;
