@@ -17,6 +17,13 @@ export const labels = {
   worker: "trainingrun.dev/worker",
   queue: "kueue.x-k8s.io/queue-name",
   queuePriority: "kueue.x-k8s.io/priority-class",
+  queueGroup: "kueue.x-k8s.io/pod-group-name",
+} as const;
+
+/** Annotations by which Kueue takes the pods of a gang for one group. */
+export const queueAnnotations = {
+  groupSize: "kueue.x-k8s.io/pod-group-total-count",
+  replaceable: "kueue.x-k8s.io/retriable-in-group",
 } as const;
 
 /** On pods: taken off only after the ledger entry of the pod's attempt stands in status, so each pod is counted once (I9). */

@@ -59,3 +59,21 @@ describe("what is said of objects that do not get on", () => {
     expect([await problems.ofPod(pod("first"), "team", bound), reads]).toEqual(["no such volume", 11]);
   });
 });
+
+describe("what a queue says of what it keeps", () => {
+  const kept = ["pod-mnist-1-0-a1b2c", "mnist-0123abcd-1", "pod-mnist-1-0-a1b2c-9"];
+  const items = kept.map((name) => ({ metadata: {}, regarding: { name }, note: `no room for ${name}` }));
+  const told = (name: string, queueGroup: string | null) => {
+    const client = scriptedClient(() => ({ status: 200, body: { metadata: {}, items } }));
+    return new Problems({ client, log: () => undefined }).ofQueued({ name, queueGroup }, "team", bound);
+  };
+
+  it.each([
+    ["is a pod's that waits alone", "mnist-1-0", null, "no room for pod-mnist-1-0-a1b2c"],
+    ["is every pod's of the group that it is about", "mnist-1-2", "mnist-0123abcd-1", "no room for mnist-0123abcd-1"],
+    ["is none's of the same name that waits with its group", "mnist-1-0", "mnist-0123abcd-2", ""],
+    ["is no other pod's", "mnist-1-1", null, ""],
+  ])("%s", async (_, name, queueGroup, words) => {
+    expect(await told(name, queueGroup)).toBe(words);
+  });
+});

@@ -49,15 +49,16 @@ export class Problems {
 
   /**
    * Why its queue has not let the pod go yet; empty where it has not said. Kueue says it of an object that it keeps for the
-   * pod and that is named after it. What it says of a whole namespace is read at once: many pods may wait there.
+   * pod and that is named after it, or after its group. What it says of a whole namespace is read at once: many pods may
+   * wait there.
    */
-  async ofQueued({ name }: Pick<ObservedPod, "name">, namespace: string, bound: Bound): Promise<string> {
+  async ofQueued(pod: Pick<ObservedPod, "name" | "queueGroup">, namespace: string, bound: Bound): Promise<string> {
     const known = this.#queues.get(namespace);
     const isFresh = known !== undefined && this.#now() - known.readAt < rereadMs;
     const told = isFresh ? known.told : await this.#read(namespace, queueSays, bound);
     if (told === undefined) return "";
     if (!isFresh) this.#queues.set(namespace, { told, readAt: this.#now() });
-    return told.findLast(({ regarding }) => isKeptFor(name, regarding?.name ?? ""))?.note ?? "";
+    return told.findLast(({ regarding }) => isKeptFor(pod, regarding?.name ?? ""))?.note ?? "";
   }
 
   /** The object has got on, or is gone. */
@@ -113,9 +114,10 @@ const patienceMs = 2_000;
 /** Kueue's scheduler says why it passed something over. */
 const queueSays: Query = { fieldSelector: "regarding.kind=Workload,reason=Pending", limit: "500" };
 
-/** `pod-<its name>-` and a few letters and figures that tell pods of one name apart. */
-function isKeptFor(pod: string, kept: string): boolean {
-  const prefix = `pod-${pod}-`;
+/** The name of its group, or else `pod-<its name>-` and a few letters and figures that tell pods of one name apart. */
+function isKeptFor({ name, queueGroup }: Pick<ObservedPod, "name" | "queueGroup">, kept: string): boolean {
+  if (queueGroup !== null) return kept === queueGroup;
+  const prefix = `pod-${name}-`;
   return kept.startsWith(prefix) && !kept.slice(prefix.length).includes("-");
 }
 

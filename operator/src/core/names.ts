@@ -13,6 +13,14 @@ export function claimNameOf(run: TrainingRun): string | null {
   return volume.claimName ?? `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}`;
 }
 
+/**
+ * Name under which a queue knows the pods of a gang: of this attempt alone, and of this run, whose namesake may come while
+ * the queue still has the last one's on its books.
+ */
+export function queueGroupName(run: TrainingRun, attempt: number): string {
+  return `${run.metadata.name}-${run.metadata.uid.slice(0, 8)}-${attempt}`;
+}
+
 /** Name of a gang's Service, which is the domain of its pods: `<pod>.<run>`. */
 export function serviceName({ metadata }: TrainingRun): string {
   return metadata.name;

@@ -147,6 +147,7 @@ function readPod(pod: Pod): Read | null {
     node: spec.nodeName ?? null,
     gates: spec.schedulingGates.map(({ name }) => name),
     queue: metadata.labels[labels.queue] ?? null,
+    queueGroup: metadata.labels[labels.queueGroup] ?? null,
     ip: status.podIP ?? null,
     phase: status.phase,
     reason: status.reason,

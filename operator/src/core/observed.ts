@@ -103,6 +103,8 @@ export type ObservedPod = Readonly<{
   gates: readonly string[];
   /** The queue that it waits in, or waited in, by its label. */
   queue: string | null;
+  /** Under which name its queue has it together with the rest of its gang. */
+  queueGroup: string | null;
   ip: string | null;
   phase: "Pending" | "Running" | "Succeeded" | "Failed" | "Unknown";
   reason: string;

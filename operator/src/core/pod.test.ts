@@ -81,6 +81,14 @@ const cases = {
     worker: 1,
     avoidNodes: [],
   },
+  "pod-gang-queued.json": {
+    run: runWith({
+      metadata: { labels: { "kueue.x-k8s.io/queue-name": "gpus" } },
+      spec: { workers: 2, template: rich, checkpoint: { volume, interval: { steps: 500 } } },
+    }),
+    worker: 0,
+    avoidNodes: [],
+  },
   "pod-mirrored-lightning.json": {
     run: runWith({
       spec: {

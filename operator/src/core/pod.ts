@@ -1,5 +1,5 @@
 import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
-import { accountingFinalizer, labels } from "../api/names.ts";
+import { accountingFinalizer } from "../api/names.ts";
 import type { AttemptEntry } from "../api/status.ts";
 import { agentName, restoreName, type TemplateContainer, trainerOf } from "../api/template.ts";
 import type { TrainingRun } from "../api/training-run.ts";
@@ -10,6 +10,7 @@ import { type Json, listOf, objectOf } from "./json.ts";
 import { controllerReference, podLabels, podName, serviceName } from "./names.ts";
 import { agentVariables, paths, trainerVariables, type Variable } from "./pod-environment.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { queueMetadata } from "./queue-metadata.ts";
 import { credentialsMounts, storageMounts, storageVolumes } from "./storage-volumes.ts";
 import { workersOf } from "./workers.ts";
 
@@ -28,6 +29,7 @@ export function trainingPod(plan: PodPlan): Manifest {
   const { run, entry, worker } = plan;
   const { metadata = {} } = run.spec.template;
   const name = podName(run, entry.number, worker);
+  const queued = queueMetadata(run, entry);
   return {
     apiVersion: "v1",
     kind: "Pod",
@@ -37,9 +39,10 @@ export function trainingPod(plan: PodPlan): Manifest {
       namespace: run.metadata.namespace,
       labels: {
         ...metadata.labels,
-        ...queueLabels(run),
+        ...queued.labels,
         ...podLabels(run, { attempt: entry.number, worker }),
       },
+      ...(queued.annotations === undefined ? {} : { annotations: { ...metadata.annotations, ...queued.annotations } }),
       finalizers: [accountingFinalizer],
       ownerReferences: [controllerReference(run)],
     },
@@ -125,10 +128,4 @@ export function agentSecurity(run: TrainingRun, trainer: TemplateContainer | und
 function withVariables(theirs: readonly unknown[], ours: readonly Variable[]): unknown[] {
   const names = new Set<unknown>(ours.map(({ name }) => name));
   return [...ours, ...theirs.filter((variable) => !names.has(objectOf(variable).name))];
-}
-
-/** The queue that the run is put into, and the place in it, are its pods': a queue for runs knows them by their pods. */
-function queueLabels({ metadata }: TrainingRun): Record<string, string> {
-  const names: readonly string[] = [labels.queue, labels.queuePriority];
-  return Object.fromEntries(Object.entries(metadata.labels).filter(([name]) => names.includes(name)));
 }

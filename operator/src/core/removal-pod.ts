@@ -86,6 +86,6 @@ export function removalPod(run: TrainingRun, objectStore: ObjectStoreSpec, setti
 
 /** Without those that would make it a training pod, or have it wait in a queue for its turn. */
 function theirLabels({ metadata }: PodTemplate): Json {
-  const ours: readonly string[] = [labels.attempt, labels.worker, labels.queue];
+  const ours: readonly string[] = [labels.attempt, labels.worker, labels.queue, labels.queueGroup];
   return Object.fromEntries(Object.entries(metadata?.labels ?? {}).filter(([name]) => !ours.includes(name)));
 }

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { type Fields, runUid, runWith, templateOf } from "../../test/run-builder.ts";
+import { sharedVolume } from "../../test/world.ts";
+import { maxRunNameLength } from "../api/names.ts";
+import { queueGroupName } from "./names.ts";
+import { queueMetadata } from "./queue-metadata.ts";
+
+const queue = { "kueue.x-k8s.io/queue-name": "gpus" };
+const groupName = "kueue.x-k8s.io/pod-group-name";
+const begun = { number: 4, generation: 1, pods: [], startTime: "2026-01-01T00:00:00.000Z" };
+
+function queued({
+  labels = queue,
+  workers = 3,
+  number = 4,
+  uid = runUid,
+  template = templateOf("example.com/mnist"),
+}: {
+  labels?: Fields;
+  workers?: number;
+  number?: number;
+  uid?: string;
+  template?: Fields;
+} = {}) {
+  const spec = { workers, template, checkpoint: { volume: sharedVolume } };
+  return queueMetadata(runWith({ metadata: { uid, labels }, spec }), { ...begun, number, workers });
+}
+
+describe("the pods of a gang in a queue", () => {
+  test("are one group of so many, of which none is replaced", () => {
+    expect(queued()).toEqual({
+      labels: { ...queue, [groupName]: "mnist-0123abcd-4" },
+      annotations: {
+        "kueue.x-k8s.io/pod-group-total-count": "3",
+        "kueue.x-k8s.io/retriable-in-group": "false",
+      },
+    });
+  });
+
+  test("are so as well where their template names the queue", () => {
+    const template = { ...templateOf("example.com/mnist"), metadata: { labels: queue } };
+    expect(queued({ labels: {}, template }).labels).toEqual({ [groupName]: "mnist-0123abcd-4" });
+  });
+
+  test("are no group of another attempt's, nor of a namesake's", () => {
+    const others = [queued({ number: 5 }), queued({ uid: `f${runUid.slice(1)}` })];
+    expect(new Set([queued(), ...others].map(({ labels }) => labels[groupName])).size).toBe(3);
+  });
+
+  test("have a name that fits into a label, however long the run's is", () => {
+    const run = runWith({ metadata: { name: "r".repeat(maxRunNameLength) } });
+    expect(queueGroupName(run, 99_999_999).length).toBeLessThanOrEqual(63);
+  });
+});
+
+test.each([
+  ["a single pod", { workers: 1 }, queue],
+  ["a gang in no queue", { labels: { mine: "not the pod's" } }, {}],
+])("%s is in no group", (_, given, labels) => {
+  expect(queued(given)).toEqual({ labels });
+});
