@@ -9,8 +9,9 @@ const limits = { named: 4, length: 96 };
 
 /**
  * Compares what the agent knows of the trainer's environment (its image, and the node's kind) with the one that saved
- * the checkpoint, before the trainer starts. The rest only the trainer knows, which compares all of it once more and
- * reports it. Returns why the attempt must not begin, or null where it may.
+ * the checkpoint, before the trainer starts; each worker of a gang with what saved its own shard. The rest only the
+ * trainer knows, which compares all of it once more and reports it. Returns why the attempt must not begin, or null where
+ * it may.
  */
 export async function environmentRefusal(
   environment: AgentEnvironment,
@@ -18,7 +19,7 @@ export async function environmentRefusal(
 ): Promise<string | null> {
   const policy = environment.TRAININGRUN_EXPECTED.environmentMismatch;
   if (policy === "Ignore") return null;
-  const saved = await environmentOf(loaded);
+  const saved = await environmentOf(loaded, environment.TRAININGRUN_WORKER);
   if (saved === undefined) return null;
   const differences = compareKnown(saved, knownFacts(environment));
   if (differences.length === 0) return null;
@@ -39,9 +40,9 @@ function knownFacts({ TRAININGRUN_IMAGE: image }: AgentEnvironment): Record<stri
 }
 
 /** Undefined where the checkpoint, such as a foreign framework's, records none, or where its bytes are for the trainer to judge. */
-async function environmentOf(loaded: LoadedCheckpoint): Promise<unknown> {
+async function environmentOf(loaded: LoadedCheckpoint, worker: number): Promise<unknown> {
   try {
-    return await savedEnvironment(loaded);
+    return await savedEnvironment(loaded, worker);
   } catch (error) {
     if (!(error instanceof BytesDifferError)) throw error;
     console.warn(`The environment of the checkpoint is left to the trainer, which matches its bytes: ${error.message}`);

@@ -6,6 +6,8 @@ import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { bytesFile, jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
 import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
+import { commitShards } from "@trainingrun/checkpoint/shards/commit-shards.ts";
+import { saveShard } from "@trainingrun/checkpoint/shards/save-shard.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
@@ -84,4 +86,55 @@ test("another image or another kind of node is refused before the trainer starts
   expect(end).toEqual({ code: 1, record, isHandedOver: false });
   // The container is restarted: the verdict stands.
   expect(await again()).toBe(1);
+});
+
+/** Two workers save in these environments, undefined for none; then each is restored in a pod of `image`. */
+async function gangResumed(saved: readonly (object | undefined)[], image: string) {
+  const root = mkdtempSync(join(tmpdir(), "agent-environment-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  const restore = (attempt: number, worker: number) => {
+    const variables = podVariables(root, {
+      TRAININGRUN_CONTROL: join(root, `control-${attempt}-${worker}`),
+      TRAININGRUN_RESUME: join(root, `resume-${attempt}-${worker}`),
+      TRAININGRUN_TERMINATION_LOG: join(root, `termination-log-${worker}`),
+      TRAININGRUN_ATTEMPT: `${attempt}`,
+      TRAININGRUN_WORKER: `${worker}`,
+      TRAININGRUN_WORKERS: "2",
+      TRAININGRUN_POD_UID: `pod-${attempt}-${worker}`,
+      TRAININGRUN_IMAGE: image,
+      TRAININGRUN_EXPECTED: JSON.stringify({ ...nothingRecorded, environmentMismatch: "Block" }),
+    });
+    return restoreCommand(readEnvironment(AgentEnvironment, variables), new AbortController().signal);
+  };
+  expect(await restore(1, 0)).toBe(0);
+  const store = await openDirectoryStore(join(root, "checkpoints"), { runUid: "run-uid" });
+  for (const [worker, environment] of saved.entries()) {
+    await saveShard(store, {
+      ...{ runUid: "run-uid", attempt: 1, step: 10, worker, workers: 2, parent: null, metrics: [], health: healthy },
+      files: [
+        jsonFile("state.json", {}),
+        ...(environment === undefined ? [] : [jsonFile("environment.json", environment)]),
+      ],
+      producer: { name: "test", version: "1" },
+    });
+  }
+  await commitShards(store, { step: 10, attempt: 1 });
+  const codes = [await restore(2, 0), await restore(2, 1)];
+  return codes.map((code, worker) => {
+    if (code === 0) return null;
+    const record = AgentRecord.parse(JSON.parse(readFileSync(join(root, `termination-log-${worker}`), "utf8")));
+    return record.kind === "restore-failed" ? record.message : record.kind;
+  });
+}
+
+const another = { ...mine, image: "example.com/mnist@sha256:bb" };
+const refusal = expect.stringContaining(`image is ${another.image} in the checkpoint, ${mine.image} here`);
+
+test.each<[string, (object | undefined)[], unknown[]]>([
+  ["go on where it is the same", [mine, mine], [null, null]],
+  ["are all refused where none has it any more", [another, another], [refusal, refusal]],
+  ["are compared each with its own shard", [mine, another], [null, refusal]],
+  ["of which one records none leave that one alone", [another, undefined], [refusal, null]],
+])("the workers of a gang %s", async (_, saved, expected) => {
+  expect(await gangResumed(saved, mine.image)).toEqual(expected);
 });
