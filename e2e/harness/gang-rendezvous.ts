@@ -10,7 +10,10 @@ export class PeerLostError extends Error {
 
 /** Where the workers of a gang meet, and as whom. */
 export type Meeting = Readonly<{
+  /** Where the others find rank 0. */
   address: string;
+  /** Where rank 0 listens. */
+  listenAt: string;
   port: number;
   rank: number;
   size: number;
@@ -19,11 +22,11 @@ export type Meeting = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** What a worker brings to the end of a step. */
-export type Word = Readonly<{ step: number; value: number; stop: boolean }>;
+/** What a worker brings to the end of a step: of `save`, only rank 0's counts. */
+export type Word = Readonly<{ step: number; value: number; stop: boolean; save: boolean }>;
 
-/** What all of them came to: the sum of their values, and whether any was asked to stop. */
-export type Agreed = Readonly<{ sum: number; stop: boolean }>;
+/** What all of them came to: the sum of their values, whether any was asked to stop, and rank 0 to save. */
+export type Agreed = Readonly<{ sum: number; stop: boolean; save: boolean }>;
 
 /** The workers of one attempt, connected. */
 export interface Rendezvous {
@@ -33,19 +36,19 @@ export interface Rendezvous {
 }
 
 const Hello = z.object({ rank: z.int(), base: z.string() });
-const WordLine = z.object({ step: z.int(), value: z.number(), stop: z.boolean() });
-const AgreedLine = z.object({ sum: z.number(), stop: z.boolean() });
+const WordLine = z.object({ step: z.int(), value: z.number(), stop: z.boolean(), save: z.boolean() });
+const AgreedLine = z.object({ sum: z.number(), stop: z.boolean(), save: z.boolean() });
 
 /** Connects the workers: rank 0 listens, the others come to it. */
 export function meet(meeting: Meeting): Promise<Rendezvous> {
   return meeting.rank === 0 ? host(meeting) : join(meeting);
 }
 
-async function host({ port, size, base, signal }: Meeting): Promise<Rendezvous> {
+async function host({ listenAt, port, size, base, signal }: Meeting): Promise<Rendezvous> {
   const server = createServer();
   const peers: Peer[] = [];
   const connections = on(server, "connection", { signal });
-  server.listen({ port, host: "0.0.0.0", signal });
+  server.listen({ port, host: listenAt, signal });
   await once(server, "listening", { signal });
   for await (const [socket] of connections) {
     const peer = new Peer(socket);
@@ -61,7 +64,7 @@ async function host({ port, size, base, signal }: Meeting): Promise<Rendezvous> 
       const stray = words.find(({ step }) => step !== own.step);
       if (stray !== undefined) throw new Error(`Cannot agree on step ${own.step} because a worker is at ${stray.step}`);
       const sum = words.reduce((total, { value }) => (total + value) >>> 0, 0);
-      const agreed = { sum, stop: words.some(({ stop }) => stop) };
+      const agreed = { sum, stop: words.some(({ stop }) => stop), save: own.save };
       for (const peer of peers) peer.send(agreed);
       return agreed;
     },

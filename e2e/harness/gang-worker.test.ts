@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,12 +31,12 @@ class Attempt implements AsyncDisposable {
   readonly trainers: readonly ChildProcess[];
   readonly #termination: readonly string[];
 
-  constructor(number: number, { volume, port }: { volume: string; port: number }) {
+  constructor(number: number, { volume, port, interval }: { volume: string; port: number; interval: number }) {
     this.pods = Array.from({ length: size }, (_, worker) => {
       const uid = { TRAININGRUN_ATTEMPT: String(number), TRAININGRUN_POD_UID: `pod-${number}-${worker}` };
       const gang = { TRAININGRUN_WORKER: String(worker), TRAININGRUN_WORKERS: String(size) };
       const rendezvous = { MASTER_ADDR: "127.0.0.1", MASTER_PORT: String(port), GANG_STEPS: String(steps) };
-      const shared = { TRAININGRUN_CHECKPOINTS: volume, TRAININGRUN_INTERVAL: JSON.stringify({ steps: every }) };
+      const shared = { TRAININGRUN_CHECKPOINTS: volume, TRAININGRUN_INTERVAL: JSON.stringify({ steps: interval }) };
       return new Pod({ ...uid, ...gang, ...rendezvous, ...shared, GANG_STEP_MS: "8" });
     });
     this.agents = this.pods.map((pod) => pod.start("serve"));
@@ -93,9 +93,9 @@ class Run implements Disposable {
   readonly volume = mkdtempSync(join(tmpdir(), "gang-"));
   #attempts = 0;
 
-  async next(): Promise<Attempt> {
+  async next({ interval = every }: { interval?: number } = {}): Promise<Attempt> {
     this.#attempts += 1;
-    return new Attempt(this.#attempts, { volume: this.volume, port: await freePort() });
+    return new Attempt(this.#attempts, { volume: this.volume, port: await freePort(), interval });
   }
 
   /** Steps in the log, with the attempt that saved each. */
@@ -182,4 +182,15 @@ test("a gang of two ends in the same state to the last bit, after three interrup
     done: expect.any(String),
     latestVerified: { step: steps },
   });
+});
+
+test("what worker 0 is asked to save, and it alone, all workers save at one step", async () => {
+  using run = new Run();
+  await using attempt = await run.next({ interval: 10 * steps });
+  const requests = attempt.pods.map(({ root }) => join(root, "control/save"));
+  // Before their first step: none begins before its agent has handed over where.
+  for (const request of requests) writeFileSync(request, "");
+  await finish(attempt);
+  expect(await run.committed()).toEqual(["1 of 1", `${steps} of 1`]);
+  expect(requests.map((request) => existsSync(request))).toEqual([false, true]);
 });

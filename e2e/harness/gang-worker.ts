@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalJson } from "@trainingrun/checkpoint/canonical-json.ts";
@@ -17,6 +17,7 @@ import { awaitCommit } from "@trainingrun/checkpoint/shards/await-commit.ts";
 import { saveShard } from "@trainingrun/checkpoint/shards/save-shard.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { z } from "zod";
+import { addressOfFirst } from "./gang-address.ts";
 import { meet, PeerLostError, type Rendezvous } from "./gang-rendezvous.ts";
 
 /*
@@ -24,7 +25,7 @@ import { meet, PeerLostError, type Rendezvous } from "./gang-rendezvous.ts";
  * what all workers bring into a number of its own, so one step too many or too few, on any worker, shows in all of them
  * from then on.
  *
- *     control/restored ─► own shard ─► meet ─► step: agree on sum and stop ─► … ─► shard ─► commit ─► record, exit
+ *     control/restored ─► own shard ─► meet ─► step: agree on sum, stop and save ─► … ─► shard ─► commit ─► record, exit
  */
 
 let stopAsked = 0;
@@ -40,6 +41,12 @@ const GangEnvironment = PodEnvironment.extend({
   GANG_STEPS: z.coerce.number().pipe(z.int().min(1)),
   /** How long a step takes. */
   GANG_STEP_MS: z.coerce.number().pipe(z.number().min(0)),
+  /** How much later than the worker before it each begins to save. */
+  GANG_SHARDS_APART_MS: z.coerce.number().pipe(z.number().min(0)).default(0),
+  /** How long a worker stays without the others, as in a library that waits for them. */
+  GANG_STAY_MS: z.coerce.number().pipe(z.number().min(0)).default(0),
+  /** This pod's address, where pods have no names: worker 0 then leaves its own on the volume. */
+  GANG_ADDRESS: z.string().optional(),
 });
 type GangEnvironment = z.infer<typeof GangEnvironment>;
 
@@ -72,11 +79,13 @@ class Worker {
       await sleep(stepMs);
       const { step, value } = this.#state;
       const own = mixed(value + worker * 0x9e3779b1 + step);
-      const { sum, stop } = await gang.agree({ step: step + 1, value: own, stop: stopAsked > 0 });
+      const word = { step: step + 1, value: own, stop: stopAsked > 0, save: this.#isAskedToSave() };
+      const { sum, stop, save } = await gang.agree(word);
       this.#state = { step: step + 1, value: mixed(value ^ sum) };
       this.#tell();
       if (stop) return this.#endEarly();
-      if (this.#state.step % every === 0 && this.#state.step < target) await this.#save();
+      const isDue = save || this.#state.step % every === 0;
+      if (isDue && this.#state.step < target) await this.#save();
     }
     const checkpoint = await this.#saveAndWait();
     const { step } = this.#state;
@@ -92,7 +101,8 @@ class Worker {
   }
 
   /** What is left to say where the others are gone: what was saved before has to do. */
-  leaveAlone(): keyof typeof exitCodes {
+  async leaveAlone(): Promise<keyof typeof exitCodes> {
+    await sleep(this.#environment.GANG_STAY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
     if (stopAsked === 0) return "peerLost";
     this.#leavePreempted("NotAttempted", null);
     return "preempted";
@@ -109,9 +119,17 @@ class Worker {
     this.#leave({ kind: "preempted", attempt: this.#attempt, step, finalCheckpoint, checkpoint, graceUsedSeconds });
   }
 
+  /** Worker 0 alone is asked, and says it to the others with its next word. */
+  #isAskedToSave(): boolean {
+    const { TRAININGRUN_WORKER: worker, TRAININGRUN_CONTROL: control } = this.#environment;
+    return worker === 0 && existsSync(join(control, controlFiles.save));
+  }
+
   async #save(): Promise<void> {
     const { TRAININGRUN_UID: runUid, TRAININGRUN_WORKER: worker, TRAININGRUN_WORKERS: workers } = this.#environment;
     const { step } = this.#state;
+    if (worker === 0) rmSync(join(this.#environment.TRAININGRUN_CONTROL, controlFiles.save), { force: true });
+    await sleep(worker * this.#environment.GANG_SHARDS_APART_MS);
     await saveShard(this.#store, {
       ...{ runUid, attempt: this.#attempt, step, worker, workers, metrics: [], health: healthy },
       parent: this.#restored.resume?.digest ?? null,
@@ -199,18 +217,20 @@ async function main(): Promise<keyof typeof exitCodes> {
   const environment = GangEnvironment.parse(process.env);
   const restored = await awaitRestored(environment);
   if (restored === null) return "preempted";
-  const { TRAININGRUN_WORKER: rank, TRAININGRUN_WORKERS: size, MASTER_ADDR: address, MASTER_PORT: port } = environment;
+  const { TRAININGRUN_WORKER: rank, TRAININGRUN_WORKERS: size, MASTER_PORT: port } = environment;
   const worker = new Worker(environment, restored, await stateOf(restored, rank));
   const base = restored.resume?.digest ?? "none";
   let gang: Rendezvous | null = null;
   try {
     const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(patienceMs)]);
-    gang = await meet({ address, port, rank, size, base, signal });
+    const { GANG_ADDRESS: own } = environment;
+    const address = own === undefined ? environment.MASTER_ADDR : await addressOfFirst(environment, { own, signal });
+    gang = await meet({ address, listenAt: own ?? "0.0.0.0", port, rank, size, base, signal });
     return await worker.train(gang);
   } catch (error) {
     console.error(error);
     if (error instanceof FencedError) return "fenced";
-    if (error instanceof PeerLostError || (gang === null && stop.signal.aborted)) return worker.leaveAlone();
+    if (error instanceof PeerLostError || (gang === null && stop.signal.aborted)) return await worker.leaveAlone();
     throw error;
   } finally {
     gang?.end();

@@ -8,12 +8,15 @@ export const controlFiles = {
   progress: "progress.json",
   /** {@link Restored}; the restore writes it, once its `open` stands in the log and the resume link is in place. */
   restored: "restored",
-  /** Empty; the agent creates it to ask for a save, the trainer removes it as that save begins. */
+  /**
+   * Empty; the agent creates it to ask for a save, the trainer removes it as that save begins. In a gang it is for worker
+   * 0's trainer, which has all the others save the same step.
+   */
   save: "save",
   /**
    * Why saving is paused, in words; the agent keeps it there while the byte budget has no room for another checkpoint.
    * The trainer leaves out its regular saves meanwhile. A save that is asked for, and the last one before it ends, it
-   * makes all the same.
+   * makes all the same. In a gang worker 0's alone finds it, and decides for all.
    */
   savingPaused: "saving-paused",
   /**

@@ -13,11 +13,14 @@ const run = (requestedAt?: string): KubeObject => ({
   },
 });
 
-async function told(...asked: readonly [run: KubeObject | undefined, podUid: string][]): Promise<string[]> {
+/** `worker` is 0 unless told otherwise. */
+type Asked = [run: KubeObject | undefined, podUid: string, worker?: number];
+
+async function told(...asked: readonly Asked[]): Promise<string[]> {
   const requests = new SaveRequests();
   const pods: string[] = [];
-  for (const [object, podUid] of asked) {
-    await requests.pass({ run: object, podUid, now }, async () => {
+  for (const [object, podUid, worker = 0] of asked) {
+    await requests.pass({ run: object, podUid, worker, now }, async () => {
       pods.push(podUid);
     });
   }
@@ -26,7 +29,7 @@ async function told(...asked: readonly [run: KubeObject | undefined, podUid: str
 
 describe("a request for a save", () => {
   const recent = run("2026-01-01T11:59:00Z");
-  const rows: readonly [name: string, asked: [KubeObject | undefined, string][], expected: string[]][] = [
+  const rows: readonly [name: string, asked: Asked[], expected: string[]][] = [
     ["is not there without the annotation", [[run(), "p1"]], []],
     [
       "is passed to an agent once",
@@ -37,7 +40,16 @@ describe("a request for a save", () => {
       ["p1"],
     ],
     [
-      "is passed to every worker's agent",
+      "is passed to worker 0's agent alone, whose trainer tells the others",
+      [
+        [recent, "p2", 2],
+        [recent, "p1", 0],
+        [recent, "p3", 1],
+      ],
+      ["p1"],
+    ],
+    [
+      "is passed to the next attempt's as well",
       [
         [recent, "p1"],
         [recent, "p2"],
@@ -60,7 +72,7 @@ describe("a request for a save", () => {
 
   it("is passed again where the agent could not be told", async () => {
     const requests = new SaveRequests();
-    const asked = { run: recent, podUid: "p1", now };
+    const asked = { run: recent, podUid: "p1", worker: 0, now };
     await expect(requests.pass(asked, () => Promise.reject(new Error("away")))).rejects.toThrow("away");
     let calls = 0;
     await requests.pass(asked, async () => {

@@ -13,16 +13,20 @@ export function pendingSaveRequest(run: KubeObject | undefined, now: number): st
   return Number.isNaN(time) || now - time > requestCountsMs ? undefined : requestedAt;
 }
 
-/** Remembers which request each agent was told of, so that one request makes one save. */
+/**
+ * Remembers which request each agent was told of, so that one request makes one save. Of a gang it is worker 0's agent
+ * that is told: whatever each worker saved by itself would be of another step, and no checkpoint.
+ */
 export class SaveRequests {
   readonly #told = new Map<string, string>();
 
   /** Tells the agent of the run's request, if there is one that it was not told of. */
   async pass(
-    asked: Readonly<{ run: KubeObject | undefined; podUid: string; now: number }>,
+    asked: Readonly<{ run: KubeObject | undefined; podUid: string; worker: number; now: number }>,
     tell: () => Promise<void>,
   ): Promise<void> {
-    const { run, podUid, now } = asked;
+    const { run, podUid, worker, now } = asked;
+    if (worker !== 0) return;
     const requestedAt = pendingSaveRequest(run, now);
     if (requestedAt === undefined || this.#told.get(podUid) === requestedAt) return;
     await tell();

@@ -174,8 +174,8 @@ export class RunningTerm {
       targets: () => probedAgents(caches),
       ask: (target, signal) => agents.state(target, signal),
       wake: (run, urgency) => this.queue.add(run, urgency),
-      onAnswer: async (target, _, signal) => {
-        const asked = { run: caches.runs.get(target.run), podUid: target.podUid, now: now() };
+      onAnswer: async (target, { worker }, signal) => {
+        const asked = { run: caches.runs.get(target.run), podUid: target.podUid, worker, now: now() };
         await this.#saves.pass(asked, async () => {
           term.assertHeld();
           await agents.requestSave(target, signal);
