@@ -6,6 +6,7 @@ import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { Caches } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
 import { GangServices } from "./gang-services.ts";
+import { HeldStatuses } from "./held-statuses.ts";
 import { LateClaims } from "./late-claims.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Problems } from "./problems.ts";
@@ -30,8 +31,10 @@ describe("a pass", () => {
   let decision: Decision;
   let answerTo: (asked: Asked) => Scripted;
   let reconciler: Reconciler;
+  let elapsedMs: number;
 
   beforeEach(async () => {
+    elapsedMs = 0;
     stop = new AbortController();
     told = [];
     asked = [];
@@ -65,6 +68,7 @@ describe("a pass", () => {
       gate: { isOpenFor: () => isOpen },
       lateClaims: new LateClaims(),
       ownWrites: new OwnWrites(caches),
+      held: new HeldStatuses(() => elapsedMs),
       decide: () => decision,
       recorder: { tell: ({ reason }) => told.push(reason) },
       runEvents: new RunEvents(),
@@ -90,6 +94,27 @@ describe("a pass", () => {
     answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "8" } }) });
     expect((await pass()).kind).toBe("Settled");
     expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 1_000 }, ["PATCH status"]]);
+  });
+
+  it("writes what only tells half a second later, or with what cannot wait", async () => {
+    answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "7" } }) });
+    decision = { ...decision, status: { state: "Restoring" }, requeueAfterMs: 60_000 };
+    expect([await pass(), asked]).toEqual([{ kind: "Settled", requeueAfterMs: 500 }, []]);
+    elapsedMs = 100;
+    expect([await pass(), asked]).toEqual([{ kind: "Settled", requeueAfterMs: 400 }, []]);
+    decision = { ...decision, status: { state: "Running", attempt: 1 } };
+    await pass();
+    expect(asked).toEqual(["PATCH status"]);
+    decision = { ...decision, status: { state: "Restoring" } };
+    expect(await pass()).toEqual({ kind: "Settled", requeueAfterMs: 500 });
+    elapsedMs = 600;
+    await pass();
+    expect(asked).toEqual(["PATCH status", "PATCH status"]);
+  });
+
+  it("comes back before that where the decision asks for it", async () => {
+    decision = { ...decision, status: { state: "Restoring" }, requeueAfterMs: 20 };
+    expect(await pass()).toEqual({ kind: "Settled", requeueAfterMs: 20 });
   });
 
   it("fails, and tells nobody, where we may not write at all: a server that starts says so too", async () => {

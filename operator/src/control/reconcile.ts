@@ -11,6 +11,7 @@ import { OldPictureError } from "../kubernetes/writes.ts";
 import { type Applied, apply } from "./apply.ts";
 import { trainingRuns } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
+import type { HeldStatuses } from "./held-statuses.ts";
 import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { observe, type Sources } from "./observe.ts";
@@ -27,6 +28,7 @@ export type Reconciler = Readonly<{
   gate: Pick<SyncGate, "isOpenFor">;
   lateClaims: LateClaims;
   ownWrites: OwnWrites;
+  held: HeldStatuses;
   decide: (observed: Observed) => Decision;
   recorder: EventSink;
   runEvents: RunEvents;
@@ -87,6 +89,8 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
   const { observed, raw, decision } = pass;
   const { run } = observed;
   const { client, refusals, now } = place.sources;
+  const leftMs = place.held.leftMs(run.metadata.uid, { stored: run.status, decision });
+  if (leftMs > 0) return { kind: "Settled", requeueAfterMs: Math.min(leftMs, decision.requeueAfterMs ?? leftMs) };
   const writers = {
     client,
     now,

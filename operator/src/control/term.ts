@@ -12,6 +12,7 @@ import type { AgentClient } from "./agent-client.ts";
 import type { Caches } from "./caches.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
 import { GangServices } from "./gang-services.ts";
+import { HeldStatuses } from "./held-statuses.ts";
 import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
@@ -66,6 +67,7 @@ export class RunningTerm {
   readonly #probe: Probe;
   readonly #refusals = new Refusals();
   readonly #runEvents = new RunEvents();
+  readonly #held = new HeldStatuses();
   readonly #problems: Problems;
   readonly #gangServices = new GangServices();
   readonly #saves = new SaveRequests();
@@ -146,6 +148,7 @@ export class RunningTerm {
       gate: this.#gate,
       lateClaims: this.#parts.lateClaims,
       ownWrites: new OwnWrites(caches),
+      held: this.#held,
       decide,
       recorder: this.events,
       runEvents: this.#runEvents,
@@ -200,6 +203,7 @@ export class RunningTerm {
         this.#refusals.forget(object.metadata.uid);
         this.#gangServices.forget(object.metadata.uid);
         this.#runEvents.forget(object.metadata.uid);
+        this.#held.forget(object.metadata.uid);
         this.queue.forget(keyOf(object));
       }),
       caches.pods.listen(({ kind, object }) => {
