@@ -62,7 +62,7 @@ export async function apply(
       isProved ||= "manifest" in action || current !== before;
       done.push(action);
     } catch (error) {
-      return { status, done, stopped: { error, refusal: refusalOf(action, error, writers.now()) } };
+      return { status, done, stopped: { error, refusal: refusalOf(action, error, { raw, at: writers.now() }) } };
     }
   }
   return { status, done, stopped: undefined };
@@ -220,16 +220,21 @@ function isThePod(found: KubeObject, action: Extract<Action, { kind: "CreatePod"
   );
 }
 
-function refusalOf(action: Action, error: unknown, at: number): CreateRefusal | undefined {
+function refusalOf(
+  action: Action,
+  error: unknown,
+  { raw, at }: Readonly<{ raw: KubeObject; at: number }>,
+): CreateRefusal | undefined {
   if (!("manifest" in action)) return undefined;
   const { name } = action.manifest.metadata;
-  const kind = createdKinds[action.kind];
+  const { generation = 1 } = raw.metadata;
+  const refused = { kind: createdKinds[action.kind], name, at, firstAt: at, inVainSince: at, generation } as const;
   if (error instanceof ForeignObjectError) {
-    return { kind, name, status: 409, reason: "AlreadyExists", message: error.message, at, firstAt: at };
+    return { ...refused, status: 409, reason: "AlreadyExists", message: error.message };
   }
   if (!isRefusal(error)) return undefined;
   const { status, reason, detail }: ApiError = error;
-  return { kind, name, status, reason, message: detail, at, firstAt: at };
+  return { ...refused, status, reason, message: detail };
 }
 
 function uidOf({ raw }: Place): string {

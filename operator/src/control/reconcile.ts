@@ -101,7 +101,7 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
   try {
     const applied = await apply({ run, raw, decision }, writers, place.bound);
     tell(applied, pass, place);
-    if (applied.stopped?.refusal !== undefined) refusals.note(run.metadata.uid, applied.stopped.refusal);
+    if (applied.stopped?.refusal !== undefined) refusals.note({ uid: run.metadata.uid, key }, applied.stopped.refusal);
     return outcomeOf(applied, decision);
   } catch (error) {
     return outcomeOfError(error);

@@ -4,7 +4,7 @@ import type { Observed } from "../core/observed.ts";
 import type { ApiClient } from "../kubernetes/client.ts";
 import type { DropReason } from "../kubernetes/event-book.ts";
 import { EventRecorder } from "../kubernetes/event-recorder.ts";
-import { keyOf } from "../kubernetes/kube-object.ts";
+import { type KubeObject, keyOf } from "../kubernetes/kube-object.ts";
 import { aborted, sleep } from "../kubernetes/sleep.ts";
 import { NotLeadingError, type Term } from "../kubernetes/term.ts";
 import { WorkQueue } from "../kubernetes/work-queue.ts";
@@ -24,7 +24,7 @@ import { Refusals } from "./refusals.ts";
 import { RunEvents } from "./run-events.ts";
 import { SaveRequests } from "./save-requests.ts";
 import { SyncGate } from "./sync-gate.ts";
-import { wakeAll, wakeOnChanges } from "./wake.ts";
+import { makesRoom, wakeAll, wakeOnChanges } from "./wake.ts";
 
 /** How a term works, and who is told of it. */
 export type TermOptions = Readonly<{
@@ -206,14 +206,18 @@ export class RunningTerm {
         this.#held.forget(object.metadata.uid);
         this.queue.forget(keyOf(object));
       }),
-      caches.pods.listen(({ kind, object }) => {
+      caches.pods.listen((change) => {
+        const { kind, object } = change;
         this.#probe.targetsChanged();
+        if (makesRoom(change)) this.#roomAfter(object);
         if (kind !== "Deleted") return;
         this.#probe.forget(object.metadata.uid);
         this.#saves.forget(object.metadata.uid);
         this.#problems.forget(object.metadata.uid);
       }),
-      caches.claims.listen(({ kind, object }) => {
+      caches.claims.listen((change) => {
+        const { kind, object } = change;
+        if (makesRoom(change)) this.#roomAfter(object);
         const run = lateClaims.runOf(object);
         if (kind === "Added" && run !== undefined) this.queue.add(run);
         if (kind === "Deleted") this.#problems.forget(object.metadata.uid);
@@ -222,6 +226,11 @@ export class RunningTerm {
     return () => {
       for (const end of ends) end();
     };
+  }
+
+  /** What a quota refuses is tried again soon: something that it may have counted went. */
+  #roomAfter({ metadata: { namespace = "" } }: KubeObject): void {
+    for (const key of this.#refusals.roomIn(namespace, this.#parts.now())) this.queue.add(key, "Patient");
   }
 }
 

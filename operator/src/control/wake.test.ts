@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { ObjectCache } from "../kubernetes/cache.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
-import { wakeAll, wakeOnChanges } from "./wake.ts";
+import { makesRoom, wakeAll, wakeOnChanges } from "./wake.ts";
 
 const run = (version: number, generation: number, uid = "u1"): KubeObject => ({
   metadata: { name: "mnist", namespace: "a", uid, resourceVersion: String(version), generation },
@@ -64,5 +64,22 @@ describe("a change wakes its run", () => {
     told = [];
     wakeAll({ runs, pods }, { add: (key, urgency) => told.push(`${key} ${urgency}`) });
     expect(told).toEqual(["a/mnist Patient", "a/gone Patient"]);
+  });
+});
+
+describe("room for what a quota refuses", () => {
+  const inPhase = (phase: string): KubeObject => ({ ...pod(2), status: { phase } });
+  const became = (before: string, after: string) =>
+    makesRoom({ kind: "Updated", before: inPhase(before), object: inPhase(after) });
+
+  it("may come with what goes, and with a pod that ends", () => {
+    expect(makesRoom({ kind: "Deleted", object: pod(2) })).toBe(true);
+    expect([became("Running", "Failed"), became("Pending", "Succeeded")]).toEqual([true, true]);
+  });
+
+  it("comes with nothing else", () => {
+    expect(makesRoom({ kind: "Added", object: inPhase("Failed") })).toBe(false);
+    expect([became("Pending", "Running"), became("Failed", "Failed")]).toEqual([false, false]);
+    expect(makesRoom({ kind: "Updated", before: pod(1), object: pod(2) })).toBe(false);
   });
 });

@@ -39,6 +39,17 @@ export function wakeAll(caches: Pick<Watched, "runs" | "pods">, queue: Pick<Work
   for (const pod of caches.pods.all()) wakeOwner(pod, wake);
 }
 
+/** A pod that went or ended, and a claim that went, count in no quota any more. */
+export function makesRoom(change: Change<KubeObject>): boolean {
+  if (change.kind === "Deleted") return true;
+  return change.kind === "Updated" && hasEnded(change.object) && !hasEnded(change.before);
+}
+
+function hasEnded({ status }: KubeObject): boolean {
+  const { phase = "" } = (status ?? {}) as { phase?: string };
+  return phase === "Succeeded" || phase === "Failed";
+}
+
 /** A run that came, went, or is asked for something else than before. */
 function isAnotherMatter(change: Change<KubeObject>): boolean {
   return change.kind !== "Updated" || change.before.metadata.generation !== change.object.metadata.generation;

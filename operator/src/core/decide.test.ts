@@ -246,6 +246,8 @@ describe("a living attempt", () => {
       message: "exceeded quota: gpus",
       at: start + 55_000,
       firstAt: start + 55_000,
+      inVainSince: start + 55_000,
+      generation: 1,
     } as const;
     const decision = decideOn({ run, refusals: [refusal] });
     expect(kinds(decision)).toEqual([]);

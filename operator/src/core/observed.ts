@@ -200,4 +200,8 @@ export type CreateRefusal = Readonly<{
   at: Instant;
   /** The first of the refusals in a row of which this is the last. */
   firstAt: Instant;
+  /** The generation of the run that it was made for. */
+  generation: number;
+  /** The first of those since the run was edited or room may have come: the more rarely it is tried, the longer that is. */
+  inVainSince: Instant;
 }>;

@@ -129,7 +129,10 @@ describe("a deleted run whose training has ended", () => {
     expect(kinds(decideOn({ run, removal: { ...working, failed: true, createdAt } }))).toEqual(actions);
   });
 
-  const refusal = { kind: "Pod", name, status: 403, reason: "Forbidden", at: start + 50_000, firstAt: start } as const;
+  const refusal = {
+    ...({ kind: "Pod", name, status: 403, reason: "Forbidden", generation: 1 } as const),
+    ...{ at: start + 50_000, firstAt: start, inVainSince: start },
+  };
 
   test("tries a refused pod again after a pause, and says what was refused", () => {
     const refusals = [{ ...refusal, message: "exceeded quota" }];

@@ -2,7 +2,6 @@ import type { ObjectStoreSpec } from "../api/checkpoint-spec.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { isTold, type Statement } from "./conditions.ts";
-import { refusalRetryMs } from "./creation.ts";
 import type { Action, RunEvent } from "./decision.ts";
 import type { Addition } from "./draft.ts";
 import { instantOf, timeOf } from "./instant.ts";
@@ -10,6 +9,7 @@ import { removalPodName } from "./names.ts";
 import { adviceOn } from "./object-store-advice.ts";
 import type { CreateRefusal, Instant, Observed, ObservedRemoval } from "./observed.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { refusalRetryMs } from "./refusal.ts";
 import { removalPod, removalSeconds } from "./removal-pod.ts";
 
 //   none ──► create ──► removes ──► removed: the run goes

@@ -1,6 +1,6 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { withPodsMended } from "./alteration.ts";
-import { type Creation, creations, refusalOf, refusalRetryMs, serviceCreation, serviceRefusal } from "./creation.ts";
+import { type Creation, creations, serviceCreation } from "./creation.ts";
 import { deadlineWait } from "./deadline.ts";
 import { type Addition, add, type Draft } from "./draft.ts";
 import { faring, firstOf } from "./faring.ts";
@@ -10,6 +10,7 @@ import type { Observed } from "./observed.ts";
 import { silentNode, stuckPod, stuckWait, unseenPod } from "./obstacle.ts";
 import type { PodSettings } from "./pod-settings.ts";
 import { progressing, said } from "./progressing.ts";
+import { refusalOf, refusalRetryMs, serviceRefusal } from "./refusal.ts";
 import { refusedSpec } from "./refused-spec.ts";
 import type { Survey } from "./survey.ts";
 import { missingWorkers, workersOf } from "./workers.ts";
@@ -55,7 +56,7 @@ function tended(
 function withService(observed: Observed, fare: Addition): Addition {
   if (observed.service !== "Absent") return fare;
   const refusal = serviceRefusal(observed);
-  const left = refusal === null ? 0 : refusal.at + refusalRetryMs - observed.now;
+  const left = refusal?.leftMs ?? 0;
   const words = refusal === null ? "" : ` ${refusal.message} Without it, workers that begin do not find the others.`;
   return {
     ...fare,
@@ -101,11 +102,11 @@ function creating(observed: Observed, plan: Creation & Readonly<{ workers: reado
     const statements = isGang ? { statements: [progressing("False", "GangIncomplete", message)] } : {};
     return { state: "Pending", ...statements, actions: creations(observed, plan) };
   }
-  const left = refusal.at + refusalRetryMs - observed.now;
+  const { leftMs } = refusal;
   return {
     state: "Pending",
     ...said(observed, refusal),
-    ...(left > 0 ? { waits: [left] } : { actions: creations(observed, plan), waits: [refusalRetryMs] }),
+    ...(leftMs > 0 ? { waits: [leftMs] } : { actions: creations(observed, plan), waits: [refusalRetryMs] }),
   };
 }
 

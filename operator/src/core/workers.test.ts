@@ -43,7 +43,7 @@ describe("a gang of which only some pods have come to be", () => {
   test("says which pod the API server will not have, and keeps those that it has", () => {
     const refusal: CreateRefusal = {
       ...{ kind: "Pod", name: "mnist-1-2", status: 403, reason: "Forbidden", message: "exceeded quota: gpus" },
-      ...{ at: start + 59_000, firstAt: start },
+      ...{ at: start + 59_000, firstAt: start, inVainSince: start + 59_000, generation: 1 },
     };
     const run = gang([recorded(0), recorded(1)]);
     const decision = decideOn({ run, pods: [podOf(0), podOf(1)], refusals: [refusal] });
@@ -91,7 +91,7 @@ describe("the Service of a gang", () => {
       reason: "AlreadyExists",
       message: "another object has that name",
     },
-    ...{ at, firstAt: start },
+    ...{ at, firstAt: start, inVainSince: at, generation: 1 },
   });
 
   test("gives every pod a name before it is ready, has no address of its own, and goes with the run", () => {
