@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { rawPod } from "../../test/pod-builder.ts";
 import { runWith, storedRun } from "../../test/run-builder.ts";
 import { type Asked, type Scripted, scriptedClient } from "../../test/scripted-client.ts";
 import { finalSaveFinalizer, labels } from "../api/names.ts";
@@ -128,5 +129,58 @@ describe("a pod is deleted exactly as it was decided on", () => {
     await apply({ run: runWith(), raw, decision: { status: {}, actions: [action], events: [] } }, writers, bound);
     const path = "/api/v1/namespaces/team/pods/mnist-1-0";
     expect(asked).toEqual([["DELETE", path, { apiVersion: "v1", kind: "DeleteOptions", ...options, preconditions }]]);
+  });
+});
+
+describe("a pod is created under a name at which one stands", () => {
+  const marks = { [labels.run]: "mnist", [labels.runUid]: uid, [labels.attempt]: "1", [labels.worker]: "0" };
+  const owner = { apiVersion: "trainingrun.dev/v1alpha1", kind: "TrainingRun", name: "mnist", uid, controller: true };
+  const standing = (metadata: Record<string, unknown>) =>
+    rawPod({ metadata: { namespace: "team", labels: marks, ownerReferences: [owner], ...metadata } });
+
+  async function adopted(found: object): Promise<Readonly<{ asked: string[]; sent: unknown; stopped: unknown }>> {
+    const asked: string[] = [];
+    let sent: unknown;
+    const client = scriptedClient(({ method, path, body }) => {
+      asked.push(`${method} ${path.split("/").at(-1)}`);
+      if (method === "POST") return { status: 409, body: { kind: "Status", reason: "AlreadyExists" } };
+      if (path.endsWith("/trainingruns/mnist")) return { status: 200, body: raw };
+      if (method === "PATCH") sent = body;
+      return { status: 200, body: found };
+    });
+    const decision = { status: {}, actions: [createPod], events: [] };
+    const { stopped } = await apply({ run: runWith(), raw, decision }, deafWriters(client), bound);
+    return { asked: asked.slice(1), sent, stopped: stopped?.refusal?.reason };
+  }
+
+  it("which counts where it is the one that was created before", async () => {
+    expect(await adopted(standing({}))).toEqual({ asked: ["POST pods", "GET mnist-1-0"] });
+  });
+
+  const mendings: readonly [title: string, metadata: Record<string, unknown>][] = [
+    ["all of its labels", { labels: undefined }],
+    ["the number of its attempt", { labels: { ...marks, [labels.attempt]: "77" } }],
+    ["its owner", { ownerReferences: undefined }],
+  ];
+  it.each(mendings)("which counts, and has it back, where somebody took %s", async (_, metadata) => {
+    const { asked, sent, stopped } = await adopted(standing(metadata));
+    expect([asked, stopped]).toEqual([["POST pods", "GET mnist-1-0", "GET mnist-1-0", "PATCH mnist-1-0"], undefined]);
+    expect(sent).toMatchObject({ metadata: { uid: "pod-1", resourceVersion: "7", labels: marks } });
+  });
+
+  const foreign: readonly [title: string, metadata: Record<string, unknown>][] = [
+    ["another controls", { ownerReferences: [{ ...owner, uid: "another" }] }],
+    [
+      "nobody controls, and that is of another attempt",
+      { ownerReferences: [], labels: { ...marks, [labels.attempt]: "2" } },
+    ],
+    [
+      "nobody controls, and that is of another run",
+      { ownerReferences: [], labels: { ...marks, [labels.runUid]: "x" } },
+    ],
+  ];
+  it.each(foreign)("which is left alone where it is one that %s", async (_, metadata) => {
+    const { asked, stopped } = await adopted(standing(metadata));
+    expect([asked, stopped]).toEqual([["POST pods", "GET mnist-1-0"], "AlreadyExists"]);
   });
 });

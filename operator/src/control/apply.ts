@@ -1,7 +1,9 @@
 import { accountingFinalizer, finalSaveFinalizer, labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { mendingOf } from "../core/alteration.ts";
 import type { Action, Decision, Manifest } from "../core/decision.ts";
-import type { CreateRefusal } from "../core/observed.ts";
+import { observeRecorded, ownerReferenceWord } from "../core/observe-pod.ts";
+import type { CreateRefusal, ObservedPod } from "../core/observed.ts";
 import { type ApiError, isRefusal } from "../kubernetes/api-error.ts";
 import type { Bound } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
@@ -42,7 +44,7 @@ export type Applied = Readonly<{
  * before anything is created: this process may have been stopped for an hour since it looked.
  */
 export async function apply(
-  seen: Readonly<{ run: Pick<TrainingRun, "status">; raw: KubeObject; decision: Decision }>,
+  seen: Readonly<{ run: TrainingRun; raw: KubeObject; decision: Decision }>,
   writers: Writers,
   bound: Bound,
 ): Promise<Applied> {
@@ -58,7 +60,7 @@ export async function apply(
     try {
       if ("manifest" in action && !isProved) await proveRun(current, writers.client, bound);
       const before = current;
-      current = await perform(action, { ...writers, raw: current, bound });
+      current = await perform(action, { ...writers, run, raw: current, bound });
       isProved ||= "manifest" in action || current !== before;
       done.push(action);
     } catch (error) {
@@ -68,7 +70,7 @@ export async function apply(
   return { status, done, stopped: undefined };
 }
 
-type Place = Writers & Readonly<{ raw: KubeObject; bound: Bound }>;
+type Place = Writers & Readonly<{ run: TrainingRun; raw: KubeObject; bound: Bound }>;
 
 /** Performs one action; returns the run as it stands after it. */
 async function perform(action: Action, place: Place): Promise<KubeObject> {
@@ -94,7 +96,7 @@ async function perform(action: Action, place: Place): Promise<KubeObject> {
     case "CreateService":
       return await create(services, action.manifest, place, (found) => controllerUid(found) === uidOf(place));
     case "CreatePod":
-      return await create(pods, action.manifest, place, (found) => isThePod(found, action, place));
+      return await createPod(action, place);
     case "CreateRemovalPod":
       return await create(pods, action.manifest, place, (found) => controllerUid(found) === uidOf(place));
     case "DeleteClaim":
@@ -147,6 +149,24 @@ async function create(
   const created = await createOrAdopt<KubeObject>(place.client, creation, place.bound);
   place.written(resource, created);
   place.created(name);
+  return place.raw;
+}
+
+/**
+ * One that stands already counts whatever somebody has made of its labels, or of its owner, before it was on record: what
+ * it lacks is put back. Without its labels no watch shows it, and it would train uncounted beside a run that says for ever
+ * that its name is taken.
+ */
+async function createPod(action: Extract<Action, { kind: "CreatePod" }>, place: Place): Promise<KubeObject> {
+  const adopted: ObservedPod[] = [];
+  const { attempt, worker } = action;
+  await create(pods, action.manifest, place, (found) => {
+    const pod = observeRecorded(found, place.run, { attempt, worker });
+    if (pod === null || !isTheRuns(pod, place)) return false;
+    adopted.push(pod);
+    return true;
+  });
+  for (const mending of adopted.flatMap((pod) => mendingOf(place.run, pod))) await perform(mending, place);
   return place.raw;
 }
 
@@ -209,15 +229,10 @@ const createdKinds = {
   CreateService: "Service",
 } as const;
 
-function isThePod(found: KubeObject, action: Extract<Action, { kind: "CreatePod" }>, place: Place): boolean {
-  const carried = found.metadata.labels ?? {};
-  return (
-    controllerUid(found) === uidOf(place) &&
-    // Without it no watch shows the pod, and it would be created again for ever.
-    carried[labels.run] === place.raw.metadata.name &&
-    carried[labels.attempt] === String(action.attempt) &&
-    carried[labels.worker] === String(action.worker)
-  );
+/** A pod of the name that the attempt gave it: by its owner, and where it has none, by all of its labels. */
+function isTheRuns({ ownerUid, altered }: ObservedPod, place: Place): boolean {
+  if (ownerUid !== null) return ownerUid === uidOf(place);
+  return altered.every((word) => word === ownerReferenceWord);
 }
 
 function refusalOf(

@@ -48,3 +48,21 @@ test.each([
     expect(await observedClaim({ ...spec, nodeName: undefined }, conditions)).toEqual(expected);
   },
 );
+
+test("a pod that is not on record is known by its name, whatever its labels say by now", async () => {
+  const carried = { [labels.run]: "mnist", [labels.attempt]: "77", [labels.worker]: "0" };
+  const entry = { number: 1, generation: 1, pods: [], startTime: "2026-01-01T00:00:00Z" };
+  const run = storedRun({ status: { attempt: 1, attempts: [entry] } });
+  const pod = (name: string) => rawPod({ metadata: { name, uid: name, namespace: "team", labels: carried } });
+  const client = scriptedClient(({ path }) => {
+    if (path.includes("watch=true")) return "Open";
+    if (path.includes("/trainingruns?")) return listed(path, [run]);
+    if (path.includes("/pods?")) return listed(path, [pod("mnist-1-0"), pod("mnist-copy")]);
+    return path.includes("limit=") ? listed(path) : { status: 404, body: {} };
+  });
+  const { pods } = await observeOnce(client, { watchNodes: false });
+  expect(pods.map(({ name, attempt, altered }) => [name, attempt, altered])).toEqual([
+    ["mnist-1-0", 1, [labels.runUid, labels.attempt]],
+    ["mnist-copy", 77, []],
+  ]);
+});

@@ -3,9 +3,10 @@ import { labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
 import { sourceNameOf } from "../core/fork.ts";
-import { claimNameOf, removalPodName } from "../core/names.ts";
+import { openEntry } from "../core/ledger.ts";
+import { claimNameOf, podName, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
-import { observePod } from "../core/observe-pod.ts";
+import { observePod, observeRecorded, type RecordedPlace } from "../core/observe-pod.ts";
 import { observeRemoval } from "../core/observe-removal.ts";
 import type {
   AgentReport,
@@ -18,6 +19,7 @@ import type {
 import { isHeldUp, isQueued } from "../core/obstacle.ts";
 import { removesObjects } from "../core/removal.ts";
 import { nodeNamesOf } from "../core/survey.ts";
+import { missingWorkers } from "../core/workers.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { claims, nodes } from "../kubernetes/resource.ts";
@@ -111,13 +113,28 @@ function doubtOf(leftOut: readonly string[]): RunEvent | undefined {
 
 type Live = Sources & Readonly<{ bound: Bound }>;
 
+/**
+ * The run's pods that are not on record. One of the name that a pod of the living attempt is to have is that pod, whatever
+ * its labels say by now; others are what their labels say.
+ */
 function otherPods(run: TrainingRun, { found }: RecordedPods, caches: Caches): readonly ObservedPod[] {
   const recorded = new Set(found.map(({ uid }) => uid));
+  const awaited = awaitedPlaces(run);
   return caches.pods.find("owner", run.metadata.uid).flatMap((raw) => {
-    const isOther = raw.metadata.labels?.[labels.run] === run.metadata.name && !recorded.has(raw.metadata.uid);
-    const observed = isOther ? observePod(raw) : null;
-    return observed === null ? [] : [observed];
+    const { name, uid, labels: carried } = raw.metadata;
+    if (recorded.has(uid)) return [];
+    const place = awaited.get(name);
+    if (place !== undefined) return observeRecorded(raw, run, place) ?? [];
+    return carried?.[labels.run] === run.metadata.name ? (observePod(raw) ?? []) : [];
   });
+}
+
+/** By its name, which worker a pod of the living attempt is that is not on record. */
+function awaitedPlaces(run: TrainingRun): ReadonlyMap<string, RecordedPlace> {
+  const entry = openEntry(run.status);
+  if (entry === null) return new Map();
+  const { number: attempt } = entry;
+  return new Map(missingWorkers(entry, []).map((worker) => [podName(run, attempt, worker), { attempt, worker }]));
 }
 
 /** Only of a pod that waits in a queue, or should have begun by now: most pods do before anybody has to ask. */

@@ -24,14 +24,14 @@ export function withPodsMended(observed: Observed, draft: Draft, { members }: Su
   return add(draft, observed, {
     // What was said already has the words in it, where this pass said nothing else.
     statements: said?.message.endsWith(words) ? [] : [statement],
-    actions: altered.flatMap((pod) => mending(observed.run, pod)),
+    actions: altered.flatMap((pod) => mendingOf(observed.run, pod)),
     events: isNews ? [{ type: "Warning", reason: "PodAltered", message: words.slice(0, 1024) }] : [],
   });
 }
 
-/** The write that puts it back; none where somebody else has become the owner, who is asked to give way. */
-function mending(run: TrainingRun, pod: ObservedPod): Action[] {
-  if (isTakenOver(run, pod)) return [];
+/** The write that puts back what is changed; none where somebody else has become the owner, who is asked to give way. */
+export function mendingOf(run: TrainingRun, pod: ObservedPod): Action[] {
+  if (pod.altered.length === 0 || isTakenOver(run, pod)) return [];
   const { name, uid } = pod;
   return [{ kind: "MendPod", name, uid, labels: podLabels(run, pod), owner: controllerReference(run) }];
 }

@@ -37,7 +37,10 @@ export type Action =
   | Readonly<{ kind: "DeleteClaim"; name: string; uid: string }>
   /** Headless Service of a gang. */
   | Readonly<{ kind: "CreateService"; manifest: Manifest }>
-  /** `AlreadyExists` is success only if a live read shows the run's uid as controller and the same attempt label. */
+  /**
+   * Named after run, attempt and worker. `AlreadyExists` is success only if a live read shows the run's uid as controller, or
+   * nobody as controller and all of the pod's own labels; what it lacks of them is put back.
+   */
   | Readonly<{ kind: "CreatePod"; manifest: Manifest; attempt: number; worker: number }>
   /** The pod that removes a deleted run's objects. `AlreadyExists` is success only if the run controls it. */
   | Readonly<{ kind: "CreateRemovalPod"; manifest: Manifest }>
