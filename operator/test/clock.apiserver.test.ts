@@ -14,6 +14,8 @@ import { specWith } from "./run-builder.ts";
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
 const forever = { signal: new AbortController().signal };
 const hour = 3_600_000;
+/** What no test replaces. */
+const machineNow = Date.now;
 const api = useApiServer(installTrainingRuns);
 let drawn = 0;
 
@@ -35,7 +37,7 @@ describe.each([
     await api.direct.create({ resource: namespaces }, { metadata: { name: namespace } }, forever);
     kubelet = new FakeKubelet(api.direct, { namespace, node: `${namespace}-node` });
     // The API server is a process of its own, and what the test says as a kubelet asks no `Date.now`.
-    vi.spyOn(Date, "now").mockImplementation(() => new Date().getTime() + off);
+    vi.spyOn(Date, "now").mockImplementation(() => machineNow() + off);
     life = new OperatorLife(api.credentials, { watchNodes: false });
     await life.begin(namespace);
   });
@@ -49,7 +51,7 @@ describe.each([
     api.direct.get<KubeObject>(target(resource, name), forever);
   const status = async () => ((await get(trainingRuns, "mnist")).status ?? {}) as TrainingRunStatus;
   const isNow = (time: string | undefined) =>
-    expect(Math.abs(Date.parse(time ?? "") - new Date().getTime())).toBeLessThan(30_000);
+    expect(Math.abs(Date.parse(time ?? "") - machineNow())).toBeLessThan(30_000);
 
   it("writes the server's time, and waits for the last save of a deleted run", async () => {
     const template = { spec: { schedulerName: "the-test", containers: [{ name: "trainer", image: "trainer:1" }] } };

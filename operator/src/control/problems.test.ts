@@ -77,3 +77,45 @@ describe("what a queue says of what it keeps", () => {
     expect(await told(name, queueGroup)).toBe(words);
   });
 });
+
+describe("what a queue says of a pod that stands on another page", () => {
+  const says = (pod: string) => ({ metadata: {}, note: `${pod} waits`, regarding: { name: `pod-${pod}-a1b2c` } });
+
+  /** Pages of one pod each, of which the last is `endsAt`, and one cannot be read. */
+  function paged({ endsAt, broken }: Readonly<{ endsAt?: number; broken?: number }>) {
+    let reads = 0;
+    const client = scriptedClient(({ path }) => {
+      const page = Number(new URL(path, "https://server").searchParams.get("continue") ?? "0");
+      reads += 1;
+      if (page === broken) return { status: 500, body: {} };
+      const metadata = page === endsAt ? {} : { continue: String(page + 1) };
+      return { status: 200, body: { metadata, items: [says(`mnist-${page}-0`)] } };
+    });
+    const problems = new Problems({ client, log: () => undefined });
+    return async (page: number) => {
+      const pod = { name: `mnist-${page}-0`, queueGroup: null };
+      return [await problems.ofQueued(pod, "team", bound), reads];
+    };
+  }
+
+  it("is found there", async () => {
+    const of = paged({ endsAt: 2 });
+    expect([await of(2), await of(0), await of(3)]).toEqual([
+      ["mnist-2-0 waits", 3],
+      ["mnist-0-0 waits", 3],
+      ["", 3],
+    ]);
+  });
+
+  it("is found before one that cannot be read", async () => {
+    const of = paged({ broken: 2 });
+    expect([await of(1), await of(2)]).toEqual([
+      ["mnist-1-0 waits", 3],
+      ["", 3],
+    ]);
+  });
+
+  it("is not looked for without an end", async () => {
+    expect(await paged({})(19)).toEqual(["mnist-19-0 waits", 20]);
+  });
+});

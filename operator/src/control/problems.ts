@@ -82,9 +82,9 @@ export class Problems {
     const { client, log } = this.#options;
     const bound = { signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]), purpose: "Work" } as const;
     try {
-      const { items } = await client.list<Told>({ resource: events, namespace }, query, bound);
+      const told = await readPages(client, { namespace, query }, bound);
       this.#saidSo = false;
-      return items.toSorted((a, b) => timeOf(a) - timeOf(b));
+      return told.toSorted((a, b) => timeOf(a) - timeOf(b));
     } catch (error) {
       if (signal.aborted) throw error;
       const unknown = "why a claim does not bind, or a pod is not started, is not told";
@@ -110,6 +110,24 @@ type Told = KubeObject &
 const rereadMs = 15_000;
 /** A pass does not wait longer for a diagnosis. */
 const patienceMs = 2_000;
+/** More would take longer than is waited. */
+const mostPages = 20;
+
+type Asked = Readonly<{ namespace: string | undefined; query: Query }>;
+
+/** Page by page: a queue says something of every pod that waits in it. Where a later one is not to be had, the rest counts. */
+async function readPages(client: ApiClient, { namespace, query }: Asked, bound: Bound): Promise<readonly Told[]> {
+  const target = { resource: events, namespace };
+  const { items, metadata } = await client.list<Told>(target, query, bound);
+  const told = [...items];
+  let next = metadata.continue;
+  for (let pages = 1; next && pages < mostPages; pages += 1) {
+    const page = await client.list<Told>(target, { ...query, continue: next }, bound).catch(() => undefined);
+    told.push(...(page?.items ?? []));
+    next = page?.metadata.continue;
+  }
+  return told;
+}
 
 /** Kueue's scheduler says why it passed something over. */
 const queueSays: Query = { fieldSelector: "regarding.kind=Workload,reason=Pending", limit: "500" };

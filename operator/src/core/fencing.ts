@@ -153,7 +153,8 @@ function silenceOf(observed: Observed, { attempt, silent }: Count): Readonly<{ s
   const known = stored?.attempt === attempt ? stored : undefined;
   const heard = lastHeard(observed, silent);
   const begun = heard !== null && now - heard <= agentPatienceMs ? heard : now;
-  // Another operator may have written it by a clock that is ahead of this one's.
+  // Another operator may have written it. Each goes by the API server's clock as it hears it, a second or two apart: what is
+  // ahead counts from now, and what is behind gives the attempt up so much sooner, which its successor's `open` makes safe.
   const since = known === undefined ? begun : Math.min(now, instantOf(known.since));
   const nodes = [...new Set(silent.flatMap(({ node }) => node?.name ?? []))].toSorted().slice(0, statusLimits.pods);
   return { silence: { attempt, since: timeOf(since), nodes }, isKnown: known !== undefined };
