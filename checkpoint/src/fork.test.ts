@@ -108,6 +108,24 @@ describe("A restore with a checkpoint of another run", () => {
     expect(resumedAt(await restore(volume, 3, again))).toBe(15);
   });
 
+  test("stays with one that is not finite, for it was named: nothing in the copy is new to it", async () => {
+    const other = await otherRun([10]);
+    const health = { nonFinite: ["w"], nonFiniteTensors: 1, unexpected: ["w"], unexpectedTensors: 1 };
+    await save(other.store, 3, 20, { runUid: otherUid, health });
+    const volume = await temporaryStore();
+    const source = { checkpoint: { step: 20 } };
+    expect(resumedAt(await restore(volume, 1, forking(source, other.stores)))).toBe(20);
+    expect(await refIn(volume, 20)).toMatchObject({ unhealthy: false });
+    const copy = await manifestOf(volume, "step-000000000020-a0001");
+    expect(copy.health).toEqual({ ...health, unexpected: [], unexpectedTensors: 0 });
+    const again = { ...forking(source, []), openSource: unasked };
+    expect(resumedAt(await restore(volume, 2, again))).toBe(20);
+    await save(volume, 2, 25);
+    expect(resumedAt(await restore(volume, 3, again))).toBe(25);
+    await flipBit(pathIn(volume, "step-000000000025-a0002", "model.safetensors"), 4000);
+    expect(resumedAt(await restore(volume, 4, again))).toBe(20);
+  });
+
   test("takes it once more where it is chosen anew, and leaves what was trained in between", async () => {
     const other = await otherRun();
     const volume = await temporaryStore();

@@ -167,6 +167,21 @@ describe("a restore", () => {
     expect(resumedAt(await restore(store, 2, expecting({ unhealthy: policy })))).toBe(step);
   });
 
+  test("keeps to a step that is not finite and was chosen, until something better was saved from it", async () => {
+    const { store } = await savedRun([10]);
+    await save(store, 1, 20, { health: unhealthy });
+    expect(resumedAt(await restore(store, 2, expecting({ base: { step: 20 } })))).toBe(20);
+    const outcome = await restore(store, 3);
+    expect([resumedAt(outcome), outcome.warnings]).toEqual([20, []]);
+    await save(store, 3, 25, { health: unhealthy });
+    expect(resumedAt(await restore(store, 4))).toBe(20);
+    await save(store, 4, 30);
+    expect(resumedAt(await restore(store, 5))).toBe(30);
+    // By now the choice is taken: what was left is skipped like any other.
+    await flipBit(pathIn(store, directoryName(30, 4), "model.safetensors"), 4000);
+    expect(resumedAt(await restore(store, 6))).toBe(10);
+  });
+
   test("adopts what the last attempt finished and had no time to record", async () => {
     const { store } = await savedRun([10, 20]);
     await rm(join(store.root, "log", "000000000003.json"));

@@ -233,10 +233,12 @@ class Restore {
     const { expected } = this.#request;
     const all = candidates(state, expected);
     if (expected.unhealthy === "Accept" || ownChoice(expected) !== null) return all;
-    for (const ref of all) {
-      if (ref.unhealthy) this.#warnings.add(`Skipped step ${ref.step}: it has new non-finite tensors`);
+    // What an attempt opened on was chosen: that holds for the next one, although nothing was saved from it.
+    const isSkipped = ({ unhealthy, digest }: CheckpointRef) => unhealthy && digest !== state.opened?.base;
+    for (const ref of all.filter(isSkipped)) {
+      this.#warnings.add(`Skipped step ${ref.step}: it has new non-finite tensors`);
     }
-    return all.filter((ref) => !ref.unhealthy);
+    return all.filter((ref) => !isSkipped(ref));
   }
 
   /** Another run's checkpoint, copied here and verified: the lineage begins with it. */
