@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { AgentEnvironment, type Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { LogRecord } from "@trainingrun/checkpoint/log/record.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
@@ -128,12 +128,17 @@ export class ServingPod {
   }
 
   /** Restores the attempt in both tiers, as its pod would. */
-  static async start(tiers: Tiers, attempt: number, over: Record<string, string> = {}): Promise<ServingPod> {
+  static async start(
+    tiers: Tiers,
+    attempt: number,
+    over: Record<string, string> = {},
+    expected: Partial<Expected> = {},
+  ): Promise<ServingPod> {
     const pod = { TRAININGRUN_ATTEMPT: `${attempt}`, TRAININGRUN_POD_UID: `pod-${attempt}` };
     const environment = readEnvironment(AgentEnvironment, { ...podVariables(tiers.root, pod), ...over });
     const volume = await openDirectoryStore(environment.TRAININGRUN_CHECKPOINTS, { runUid: "run-uid" });
     const who = { runUid: "run-uid", attempt, podUid: `pod-${attempt}`, node: "node-a", generation: 1 };
-    const request = { ...who, expected: nothingRecorded, objectStore: tiers.remote };
+    const request = { ...who, expected: { ...nothingRecorded, ...expected }, objectStore: tiers.remote };
     const outcome = await restoreRun(volume, request);
     if (outcome.kind === "failed") throw new Error(outcome.message);
     const metrics = new AgentMetrics(() => Promise.reject(new Error("not asked")), { run: "", run_namespace: "" });

@@ -110,7 +110,7 @@ describe("retention", () => {
         state: runOf([10, 90]).open(2, digestOf(10, 1)).commit(2, 20).commit(2, 30).state,
         verified: [digestOf(20, 2), digestOf(30, 2)],
       },
-      keep: { 10: "base", 20: "verified last", 30: "verified last", 90: "newer-unproven" },
+      keep: { 10: "base", 20: "verified last", 30: "verified last", 90: "left-behind" },
       remove: [],
     },
     {
@@ -170,7 +170,93 @@ describe("retention", () => {
   test("pauses saving rather than go below the floor", () => {
     const tiny = plan({ verified: a1(40, 50), policy: { ...policy, maxBytes: 250 } });
     expect(tiny.keep).toEqual({ 40: "verified", 50: "verified" });
-    expect(tiny.pauseSaving).toBe("200 bytes kept, 100 for the next checkpoint, 250 allowed");
+    const overview = "200 bytes kept, 100 for the next checkpoint, 250 allowed";
+    expect(tiny.pauseSaving).toEqual({ limit: "Budget", overview });
+  });
+
+  test("counts what waits for its proof in the byte budget, and pauses saving where it never comes", () => {
+    const waiting = plan({
+      verified: a1(10, 20, 30, 40, 50),
+      mirrored: a1(10, 20),
+      policy: { ...policy, maxBytes: 550 },
+    });
+    const unproven = { 30: "newer-unproven", 40: "newer-unproven", 50: "newer-unproven" };
+    expect(waiting.keep).toEqual({ 10: "verified", 20: "verified", ...unproven });
+    const overview = "500 bytes kept, 100 for the next checkpoint, 550 allowed";
+    expect(waiting).toMatchObject({ remove: [], pauseSaving: { limit: "Budget", overview } });
+  });
+
+  test("pauses saving when what waits for its proof is as much as an open can carry", () => {
+    const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
+    const { state } = runOf(steps);
+    const newest = { state, policy, recorded: [], now, verified: a1(14_999, 15_000) };
+    const away = retain({ ...newest, mirrored: [] });
+    expect(away.keep).toHaveLength(15_000);
+    expect(away.pauseSaving).toEqual({
+      limit: "Log",
+      overview: expect.stringMatching(/^15000 checkpoints, for which the log lacks \d+ of 3145728 bytes$/),
+    });
+    const there = retain(newest);
+    expect([there.keep.length, there.pauseSaving]).toEqual([2, null]);
+  });
+
+  describe("of what a rollback left behind", () => {
+    /** Back from 90 to 10; the new branch is at 30. */
+    const rolledBack = (saved: readonly number[]) => {
+      const builder = runOf([10, 60, 70, 80, 90]).open(2, digestOf(10, 1));
+      for (const step of saved) builder.commit(2, step);
+      return { state: builder.state, verified: saved.map((step) => digestOf(step, 2)) };
+    };
+    const present = { 10: "base", 20: "verified last", 30: "verified last" };
+    const left = (...steps: number[]) => Object.fromEntries(steps.map((step) => [step, "left-behind"]));
+    const rows: { what: string; input: Partial<RetentionInput>; keep: Record<number, string> }[] = [
+      {
+        what: "all stays while there is room",
+        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 800 } },
+        keep: { ...present, ...left(60, 70, 80, 90) },
+      },
+      {
+        what: "the nearest goes first where the byte budget has less room, and the policy stays as it is",
+        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 699 } },
+        keep: { ...present, ...left(80, 90) },
+      },
+      {
+        what: "nothing stays that the next checkpoint needs the room of",
+        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 400 } },
+        keep: present,
+      },
+      {
+        what: "nothing stays where the volume has no room for the next checkpoint",
+        input: { ...rolledBack([20, 30]), leftBehind: "LetGo" },
+        keep: present,
+      },
+      {
+        what: "everything stays until two of the present history are proven, whatever the room",
+        input: { ...rolledBack([]), policy: { ...policy, maxBytes: 400 }, leftBehind: "LetGo" },
+        keep: {
+          10: "base verified",
+          60: "newer-unproven",
+          70: "newer-unproven",
+          80: "newer-unproven",
+          90: "newer-unproven",
+        },
+      },
+    ];
+    test.each(rows)("$what", ({ input, keep }) => {
+      expect(plan(input)).toMatchObject({ keep, remove: [60, 70, 80, 90].filter((step) => !(step in keep)) });
+    });
+
+    test("as much stays as an open can carry, which is the furthest", () => {
+      const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
+      const { state } = runOf(steps).open(2, digestOf(1, 1)).commit(2, 2);
+      const { keep, remove, pauseSaving } = retain({ state, policy, verified: [digestOf(2, 2)], recorded: [], now });
+      expect(remove.map(({ ref }) => ref.step)).toEqual(steps.slice(1, 1 + remove.length));
+      expect(remove[0]?.why).toBe("a rollback left it behind, and there is no room for it");
+      const bytes = Buffer.byteLength(JSON.stringify(carry({ ...state, checkpoints: keep.map(({ ref }) => ref) })));
+      expect(bytes).toBeLessThan(3 * 1024 * 1024 + 100);
+      expect(bytes).toBeGreaterThan(3 * 1024 * 1024 - 1000);
+      expect(pauseSaving).toBeNull();
+    });
   });
 
   test.each([
@@ -223,6 +309,9 @@ describe("retention", () => {
           now: `2026-01-0${1 + pick.days}T00:00:00.000Z`,
         });
         const known = new Set([...verified, state.opened?.base]);
+        const proven = lineage(state).filter(
+          ({ digest }) => !isRefused(state, digest) && known.has(digest) && (mirrored?.includes(digest) ?? true),
+        );
         for (const { ref } of remove) {
           removals += 1;
           expect(ref.digest).not.toBe(state.opened?.base);
@@ -230,10 +319,9 @@ describe("retention", () => {
             expect(pick.days).toBeGreaterThan(0);
             continue;
           }
-          const newer = lineage(state).filter(
-            ({ step, digest }) =>
-              step > ref.step && !isRefused(state, digest) && known.has(digest) && (mirrored?.includes(digest) ?? true),
-          );
+          // What a rollback left behind makes room for a present history that has two of its own.
+          const makesRoom = pick.maxBytes !== null && !lineage(state).includes(ref);
+          const newer = proven.filter(({ step }) => makesRoom || step > ref.step);
           expect(newer.length).toBeGreaterThanOrEqual(2);
         }
       },

@@ -15,6 +15,12 @@ function runOf(...steps: number[]) {
   return builder.state;
 }
 
+/** Back from 90 to 10, with two saves since. */
+function rolledBack() {
+  const builder = log().open(1).commit(1, 10, { bytes: size }).commit(1, 90, { bytes: size }).open(2, digestOf(10, 1));
+  return builder.commit(2, 20, { bytes: size }).commit(2, 30, { bytes: size }).state;
+}
+
 /** How many of the next three saves fit, where so many checkpoints' bytes are free. */
 function saves(free: number, input: Partial<RoomInput> = {}) {
   return foresee({ state: runOf(10, 20), policy, recorded: [], now, horizon: 3, available: free * size, ...input })
@@ -58,6 +64,13 @@ describe("how many saves a volume has room for", () => {
       fits: 1,
     },
     { what: "all, where nothing was saved yet and nothing is known", free: 0, input: { state: runOf() }, fits: 3 },
+    { what: "none, where what a rollback left behind stays", free: 0.9, input: { state: rolledBack() }, fits: 0 },
+    {
+      what: "all, where what a rollback left behind goes for them",
+      free: 0.9,
+      input: { state: rolledBack(), leftBehind: "LetGo" },
+      fits: 3,
+    },
   ];
   test.each(cases)("$what", ({ free, input, fits }) => {
     expect(saves(free, input)).toBe(fits);

@@ -5,7 +5,7 @@ import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, retain } from "./retention.ts";
 
 /** What is known of a volume before the next save. */
-export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now"> &
+export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now" | "leftBehind"> &
   Readonly<{
     /** Bytes that a process without privileges may still write. */
     available: number;
@@ -44,13 +44,13 @@ type Pruned = { state: RunState; freed: number };
 
 /** The state after retention, once everything that is there has been verified. */
 function pruned(
-  { policy, recorded, mirrored = null, now }: Omit<RoomInput, "available" | "horizon">,
+  { policy, recorded, mirrored = null, now, leftBehind = "Keep" }: Omit<RoomInput, "available" | "horizon">,
   state: RunState,
   added: readonly Digest[],
 ): Pruned {
   const verified = state.checkpoints.map(({ digest }) => digest);
   const known = mirrored === null ? null : [...mirrored, ...added];
-  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known });
+  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known, leftBehind });
   const gone = new Set(remove.map(({ ref }) => ref.digest));
   const checkpoints = state.checkpoints.filter(({ digest }) => !gone.has(digest));
   return { state: { ...state, checkpoints }, freed: remove.reduce((sum, { ref }) => sum + ref.bytes, 0) };

@@ -1,10 +1,18 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
+import { recordBytes } from "@trainingrun/checkpoint/log/record.ts";
+import type { CheckpointRef } from "@trainingrun/checkpoint/log/state.ts";
+import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { ServingPod, Tiers } from "../../test/mirror-scene.ts";
-import { keepTwo } from "../../test/sample.ts";
+import { keepTwo, podVariables } from "../../test/sample.ts";
+import { readEnvironment } from "../environment.ts";
+import { pruneVolume } from "./keeper-retention.ts";
 
+const time = "2030-01-01T12:00:00Z";
 const never = new AbortController().signal;
 
 beforeEach(() => {
@@ -12,7 +20,7 @@ beforeEach(() => {
 });
 
 const stepsOf = (pod: ServingPod) => pod.keeper.findings.state.checkpoints.map(({ step }) => step).toSorted();
-const pauseOf = (pod: ServingPod) => pod.keeper.findings.plan?.pauseSaving ?? null;
+const pauseOf = (pod: ServingPod) => pod.keeper.findings.plan?.pauseSaving?.overview ?? null;
 const problemsOf = (pod: ServingPod) => pod.knowledge.problems.map(({ reason }) => reason);
 
 /** Tiers whose volume is a file system of 1 MiB, which only root can mount. */
@@ -86,6 +94,51 @@ test("a volume without room for the next save waits for no object store, and say
   vi.setSystemTime(Date.now() + 60_000);
   await pod.prune();
   expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], []]);
+});
+
+test("what a rollback left behind goes for the next save, before anything that the object store lacks", async ({
+  skip,
+}) => {
+  skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
+  const { tiers, volume } = await onSmallVolume();
+  const first = await ServingPod.start(tiers, 1);
+  for (const step of [10, 20, 30]) await first.trainer.save(step, [], 100_000);
+  const pod = await ServingPod.start(tiers, 2, {}, { base: { step: 10 } });
+  for (const step of [12, 14, 16]) await pod.trainer.save(step, [], 100_000);
+  await pod.look();
+  const { checkpoints } = pod.keeper.findings.state;
+  const behind = new Set(checkpoints.flatMap(({ step, digest }) => ([10, 14].includes(step) ? [digest] : [])));
+  await pod.keeper.prune(never, behind);
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 12, 14, 16, 20, 30], []]);
+  writeFileSync(join(volume, "another-run"), new Uint8Array(300_000));
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  await pod.keeper.prune(never, behind);
+  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 12, 14, 16], []]);
+});
+
+test("a log that can carry no more waits for no object store", async () => {
+  const tiers = await Tiers.make();
+  const environment = readEnvironment(AgentEnvironment, podVariables(tiers.root));
+  const store = await openDirectoryStore(environment.TRAININGRUN_CHECKPOINTS, { runUid: "run-uid" });
+  const metrics = Array.from({ length: 32 }, (_, index) => ({ name: `${index}`.padEnd(63, "m"), value: "0.12345678" }));
+  const checkpoints = Array.from({ length: 1000 }, (_, step): CheckpointRef => {
+    const place = { step, attempt: 1, directory: directoryName(step, 1) };
+    return { ...place, digest: `blake3:${`${step}`.padStart(64, "0")}`, bytes: 1, metrics, unhealthy: false, time };
+  });
+  const open = { kind: "open", attempt: 1, podUid: "pod-1", node: "n", base: null, generation: 1 } as const;
+  const state = { attempts: [], checkpoints, refused: [] };
+  await store.createRecord(1, recordBytes({ ...open, version: 1, writer: "w", time, state }));
+  const verified = new Set(checkpoints.map(({ digest }) => digest));
+  const request = { store, environment, verified, mirrored: new Set<string>(), beforeMirror: null, signal: never };
+  const { removed, beforeMirror } = await pruneVolume(request);
+  expect(removed[0]?.step).toBe(0);
+  expect(beforeMirror).toEqual({
+    reason: "LogBeforeMirror",
+    message: expect.stringMatching(
+      /^the room in the log: 1000 checkpoints, for which the log lacks \d+ of 3145728 bytes$/,
+    ),
+  });
 });
 
 test("in the pod itself, the room ends before that of its node, where a kubelet would evict it", async ({ skip }) => {

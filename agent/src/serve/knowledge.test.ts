@@ -93,8 +93,13 @@ test.each<[string, Partial<Findings>, string[]]>([
   ],
   [
     "a spent budget",
-    { plan: { keep: [], remove: [], keptBytes: 1, shrunk: "x", pauseSaving: "2 of 2" } },
+    { plan: { keep: [], remove: [], keptBytes: 1, shrunk: "x", pauseSaving: { limit: "Budget", overview: "2 of 2" } } },
     ["BudgetSpent"],
+  ],
+  [
+    "a log that can carry no more",
+    { plan: { keep: [], remove: [], keptBytes: 1, shrunk: null, pauseSaving: { limit: "Log", overview: "9 of 8" } } },
+    ["LogFull"],
   ],
   [
     "a budget that goes before the mirror",

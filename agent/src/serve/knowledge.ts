@@ -6,7 +6,7 @@ import type { RetentionPolicy, VolumeDurability } from "@trainingrun/checkpoint/
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
-import { type RetentionPlan, rankByMetric } from "@trainingrun/checkpoint/retention.ts";
+import { type Pause, type RetentionPlan, rankByMetric } from "@trainingrun/checkpoint/retention.ts";
 
 /** One committed checkpoint of the run's lineage, as the agent sees it. */
 export type Shelved = Readonly<{ summary: CheckpointSummary; verified: boolean; kept: readonly string[] }>;
@@ -124,8 +124,7 @@ function refusals(state: RunState, restored: Restored): RefusedSummary[] {
 function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {
   const problems: Problem[] = [];
   if (plan?.pauseSaving) {
-    const message = `Saving is paused: the byte budget leaves no room for another checkpoint and nothing more may go (${plan.pauseSaving}). Raise checkpoint.maxBytes, which the next attempt goes by: suspend and resume the run.`;
-    problems.push({ reason: "BudgetSpent", message });
+    problems.push(pauseProblem(plan.pauseSaving));
   } else if (plan?.shrunk) {
     const message = `Retention keeps only what it must, for the byte budget: ${plan.shrunk}.`;
     problems.push({ reason: "BudgetTight", message });
@@ -135,6 +134,15 @@ function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {
     problems.push({ reason: beforeMirror.reason, message });
   }
   return problems;
+}
+
+function pauseProblem({ limit, overview }: Pause): Problem {
+  if (limit === "Log") {
+    const message = `Saving is paused: the log has no room for another checkpoint, and those that it has may go only when two newer ones are verified (${overview}). What keeps them from that is told beside this, or in the agent's log.`;
+    return { reason: "LogFull", message };
+  }
+  const message = `Saving is paused: the byte budget leaves no room for another checkpoint and nothing more may go (${overview}). Raise checkpoint.maxBytes, which the next attempt goes by: suspend and resume the run.`;
+  return { reason: "BudgetSpent", message };
 }
 
 /** A log that lost records is told of: what they said counts for nothing any more. */

@@ -71,16 +71,20 @@ test("a name that cannot be moved is a problem until it can, and stops nothing",
   expect(care.problems).toEqual([]);
 });
 
-test("the trainer is asked to pause while the byte budget is spent, and to go on after it", async () => {
+test("the trainer is asked to pause while byte budget or log are full, and to go on after it", async () => {
   const { root, care, findings } = await volume();
   const paused = join(root, "control", "saving-paused");
   writeFileSync(paused, "by an earlier life of this agent");
   await care.pauseSaving(await findings());
   expect(existsSync(paused)).toBe(false);
-  await care.pauseSaving(await findings({ plan: { ...plan, pauseSaving: "2 bytes kept, 1 for the next, 2 allowed" } }));
+  const spent = { limit: "Budget", overview: "2 bytes kept, 1 for the next, 2 allowed" } as const;
+  await care.pauseSaving(await findings({ plan: { ...plan, pauseSaving: spent } }));
   expect(readFileSync(paused, "utf8")).toBe(
     "The byte budget has no room for another checkpoint: 2 bytes kept, 1 for the next, 2 allowed\n",
   );
+  const full = { limit: "Log", overview: "9 checkpoints" } as const;
+  await care.pauseSaving(await findings({ plan: { ...plan, pauseSaving: full } }));
+  expect(readFileSync(paused, "utf8")).toBe("The log has no room for another checkpoint: 9 checkpoints\n");
   await care.pauseSaving(await findings());
   expect(existsSync(paused)).toBe(false);
 });

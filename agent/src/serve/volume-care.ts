@@ -4,6 +4,7 @@ import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts"
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { nameTargets, pointNames } from "@trainingrun/checkpoint/names.ts";
+import type { Pause } from "@trainingrun/checkpoint/retention.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { foresee, type Room } from "@trainingrun/checkpoint/volume-room.ts";
 import { writeAtomically } from "../control-directory.ts";
@@ -18,7 +19,7 @@ type Mirrored = Readonly<{ mirrored: ReadonlySet<Digest>; isFailing: boolean }> 
 
 /**
  * Looks after what surrounds the checkpoints on a volume: the names by which people find them, the pause of saving that
- * an exhausted byte budget asks for, and the room that is left. Nothing here is needed for safety, so nothing that fails
+ * an exhausted byte budget or log asks for, and the room that is left. Nothing here is needed for safety, so nothing that fails
  * here stops the agent: it is a problem that is shown until it passes.
  */
 export class VolumeCare {
@@ -53,14 +54,16 @@ export class VolumeCare {
     });
   }
 
-  /** Asks the trainer for no more regular saves while the byte budget has no room for one, and again for them when it has. */
+  /** Asks the trainer for no more regular saves while budget or log have no room for one, and again once they have. */
   async pauseSaving({ plan, fenced }: VolumeFindings): Promise<void> {
-    if (plan === null || fenced || this.#paused === plan.pauseSaving) return;
+    if (plan === null || fenced) return;
+    const words = plan.pauseSaving && describePause(plan.pauseSaving);
+    if (this.#paused === words) return;
     const path = join(this.#environment.TRAININGRUN_CONTROL, controlFiles.savingPaused);
     await this.#show("PauseFailed", async () => {
-      if (plan.pauseSaving === null) await rm(path, { force: true });
-      else await writeAtomically(path, `The byte budget has no room for another checkpoint: ${plan.pauseSaving}\n`);
-      this.#paused = plan.pauseSaving;
+      if (words === null) await rm(path, { force: true });
+      else await writeAtomically(path, words);
+      this.#paused = words;
       return null;
     });
   }
@@ -72,7 +75,9 @@ export class VolumeCare {
       const recorded = this.#environment.TRAININGRUN_EXPECTED.recorded.map(({ digest }) => digest);
       const mirrored = mirror?.isFailing ? [...mirror.mirrored] : null;
       const now = new Date().toISOString();
-      const room = foresee({ state, policy, recorded, mirrored, now, available, horizon: savesAhead });
+      // It goes when its room is needed.
+      const leftBehind = "LetGo";
+      const room = foresee({ state, policy, recorded, mirrored, now, available, horizon: savesAhead, leftBehind });
       return room.saves === savesAhead ? null : describeRoom(room, mirrored !== null);
     });
   }
@@ -83,6 +88,11 @@ export class VolumeCare {
     if (message === null) this.#problems.delete(reason);
     else this.#problems.set(reason, { reason, message });
   }
+}
+
+function describePause({ limit, overview }: Pause): string {
+  const full = { Budget: "The byte budget", Log: "The log" } as const;
+  return `${full[limit]} has no room for another checkpoint: ${overview}\n`;
 }
 
 function describeRoom({ saves, next, available, freed }: Room, isMirrorAway: boolean): string {
