@@ -39,6 +39,16 @@ test.each<{ what: string; change: Partial<StallTraining>; broken: string[] }>([
     change: { rounds: [...slow(7).slice(6), ...slow(10.5).slice(6), ...slow(14).slice(6)] },
     broken: ["precision"],
   },
+  {
+    what: "a machine that is slow for a while, far from any save, neither costs nor saves anything",
+    change: {
+      rounds: good.rounds.map(({ saving, plain }) => ({
+        saving: saving.map((took, step) => (step < 10 ? 11.1 : took)),
+        plain: plain.map((took, step) => (step < 50 ? took * 2 : took)),
+      })),
+    },
+    broken: ["overhead"],
+  },
   { what: "nor do too few of them", change: { rounds: good.rounds.slice(4) }, broken: ["precision"] },
   {
     what: "a save of a fifth of the interval shows nothing",

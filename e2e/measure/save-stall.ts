@@ -26,7 +26,7 @@ const limits = { overhead: 0.01, precision: 0.01, p99: 1.5, leastShare: 0.05, mo
 export const saveStall: Measurement = {
   name: "save-stall",
   what: "step time with a save every so often against none, three model sizes, in turns",
-  seconds: 700,
+  seconds: 1_400,
   limitMs: 60 * 60_000,
   run: async (signal) => {
     const trainings: [string, StallTraining][] = [];
@@ -57,6 +57,7 @@ const StallTraining = z.object({
 });
 /** What one training came to. */
 export type StallTraining = z.infer<typeof StallTraining>;
+type Round = StallTraining["rounds"][number];
 
 type Size = Readonly<{ width: number; seconds: number; rounds: number }>;
 
@@ -80,8 +81,9 @@ export function figuresOf(training: StallTraining) {
   const { rounds, saveSeconds, stallSeconds, stateBytes, intervalSteps, backend } = training;
   const saving = rounds.flatMap((round) => round.saving);
   const plain = rounds.flatMap((round) => round.plain);
-  const overheads = rounds.map((round) => mean(round.saving) / mean(round.plain) - 1);
+  const overheads = rounds.map((round, index) => overheadOf(round, rounds[index - 1], intervalSteps));
   const [from, to] = medianInterval(overheads);
+  const whole = rounds.map((round) => mean(round.saving) / mean(round.plain) - 1);
   const intervalSeconds = (mean(saving) * intervalSteps) / 1000;
   return {
     backend,
@@ -95,6 +97,8 @@ export function figuresOf(training: StallTraining) {
     overheadFrom: rounded4(from),
     overheadTo: rounded4(to),
     overheadOfRounds: { least: rounded4(Math.min(...overheads)), most: rounded4(Math.max(...overheads)) },
+    // Whole intervals beside whole intervals: what a save costs, and what else changed on the machine meanwhile.
+    overheadOfWhole: { median: rounded4(median(whole)), between: medianInterval(whole).map(rounded4) },
     p99Ratio: rounded(quantile(saving, 0.99) / quantile(plain, 0.99)),
     p99ToMedian: {
       saving: rounded(quantile(saving, 0.99) / median(plain)),
@@ -109,6 +113,21 @@ export function figuresOf(training: StallTraining) {
     failed: training.saves.failed,
     peakRssMiB: Math.round(training.peakRssBytes / 2 ** 20),
   };
+}
+
+/** A save is over in the first quarter of its interval: it takes a tenth, and one that takes longer than 12 % breaks a goal. */
+const partWithSave = 0.25;
+
+/**
+ * What an interval takes longer for the save at its beginning, as a share of the interval without it. The steps that the
+ * save can touch are set beside as many before and after them, seconds away: a whole interval further on, a busy machine
+ * has another speed, and differs from itself by more than is looked for.
+ */
+function overheadOf(round: Round, before: Round | undefined, intervalSteps: number): number {
+  const width = Math.ceil(intervalSteps * partWithSave);
+  const touched = round.saving.slice(0, width);
+  const beside = mean([...round.saving.slice(width, 2 * width), ...(before?.plain.slice(-width) ?? [])]);
+  return (touched.length * (mean(touched) - beside)) / (intervalSteps * beside);
 }
 
 /** The verdict over all sizes. */
