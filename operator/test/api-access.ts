@@ -11,7 +11,11 @@ export type AccessParts = Readonly<{
   /** PEM; none where the server is not spoken to by TLS. */
   authorities?: string;
   token?: string;
+  client?: ClientCertificate;
 }>;
+
+/** A certificate that a client comes with, and its key: PEM. */
+export type ClientCertificate = Readonly<{ certificate: string; key: string }>;
 
 /** A kubeconfig whose parts can be replaced while it is in use, as a cluster replaces those of its pods. */
 export class AccessFiles {
@@ -36,9 +40,18 @@ export class AccessFiles {
   /** Puts other parts in place; each file is replaced whole, and the kubeconfig last. */
   async replace(parts: Partial<AccessParts>): Promise<void> {
     this.#parts = { ...this.#parts, ...parts };
-    const { server, authorities, token } = this.#parts;
+    const { server, authorities, token, client } = this.#parts;
     if (authorities !== undefined) await this.#write("ca.crt", authorities);
     if (token !== undefined) await this.#write("token", token);
+    if (client !== undefined) {
+      await this.#write("client.key", client.key);
+      await this.#write("client.crt", client.certificate);
+    }
+    const certificate = { "client-certificate": this.#path("client.crt"), "client-key": this.#path("client.key") };
+    const user = {
+      ...(token === undefined ? {} : { tokenFile: this.#path("token") }),
+      ...(client === undefined ? {} : certificate),
+    };
     const name = "test";
     const config = {
       apiVersion: "v1",
@@ -51,7 +64,7 @@ export class AccessFiles {
           cluster: { server, ...(authorities === undefined ? {} : { "certificate-authority": this.#path("ca.crt") }) },
         },
       ],
-      users: [{ name, user: token === undefined ? {} : { tokenFile: this.#path("token") } }],
+      users: [{ name, user }],
     };
     await this.#write("kubeconfig", JSON.stringify(config));
   }

@@ -2,7 +2,8 @@ import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Agent, request } from "undici";
 import type { ApiServer } from "../../e2e/cluster/control-plane/api-server.ts";
-import { makeAuthority } from "../../e2e/cluster/control-plane/certificates.ts";
+import { issue, makeAuthority } from "../../e2e/cluster/control-plane/certificates.ts";
+import type { ClientCertificate } from "./api-access.ts";
 
 /** What a test may do to an API server that is its own. */
 export class ApiServerControl {
@@ -81,6 +82,14 @@ export class ApiServerControl {
     const authority = await makeAuthority(join(this.#api.directory, `authority-${this.#authorities}`));
     await appendFile(this.#api.caPath, await readFile(authority.certificatePath, "utf8"));
     await this.#api.renewCertificate(authority);
+  }
+
+  /** A certificate by which a client is that user: signed by the server's own authority, or by one that it does not know. */
+  async clientCertificate(user: string, by: "Known" | "Unknown"): Promise<ClientCertificate> {
+    const unknown = join(this.#api.directory, "unknown-authority");
+    const authority = by === "Known" ? this.#api.authority : await makeAuthority(unknown);
+    const { certificatePath, keyPath } = await issue(authority, { name: `client-${user}`, commonName: user });
+    return { certificate: await readFile(certificatePath, "utf8"), key: await readFile(keyPath, "utf8") };
   }
 
   #signal(name: "SIGSTOP" | "SIGCONT"): void {

@@ -162,6 +162,54 @@ describe("the operator's process, whose API server goes away and comes back", ()
   });
 });
 
+describe("a client that comes with a certificate", () => {
+  const reviews = {
+    group: "authentication.k8s.io",
+    version: "v1",
+    plural: "selfsubjectreviews",
+    kind: "SelfSubjectReview",
+    scope: "Cluster",
+  } as const;
+  type Review = KubeObject & Readonly<{ status: { userInfo: { username: string } } }>;
+  let access: AccessFiles;
+  let credentials: Credentials;
+
+  beforeEach(async () => {
+    const [server, authorities] = [api.control.address.origin, await api.control.authorities()];
+    access = await AccessFiles.make({ server, authorities, client: await certificate("first") });
+    credentials = credentialsOf(access.kubeconfigPath);
+  });
+  afterEach(async () => {
+    await credentials.close();
+    await access.remove();
+  });
+
+  const certificate = (user: string, by: "Known" | "Unknown" = "Known") => api.control.clientCertificate(user, by);
+
+  /** As whom the server takes it, or with what it turns it away; asked once. */
+  async function isTakenFor(): Promise<string | number | undefined> {
+    const asked = testClient(credentials).create<Review>({ resource: reviews }, {}, { ...forever, tries: 1 });
+    return await asked.then(
+      ({ status }) => status.userInfo.username,
+      ({ status }: { status?: number }) => status,
+    );
+  }
+
+  it("comes with the new one, over new connections, once it has read that", async () => {
+    expect(await isTakenFor()).toBe("first");
+    await access.replace({ client: await certificate("second") });
+    credentials.expire();
+    expect(await isTakenFor()).toBe("second");
+  });
+
+  it("looks for a new one as soon as the server does not take the one that it has", async () => {
+    await access.replace({ client: await certificate("stranger", "Unknown") });
+    expect([await isTakenFor(), await isTakenFor()]).toEqual([401, 401]);
+    await access.replace({ client: await certificate("third") });
+    expect(await isTakenFor()).toBe("third");
+  });
+});
+
 describe("a reflector, over a wire that breaks, to a real API server", () => {
   const configMaps = {
     group: "",
