@@ -267,4 +267,17 @@ export const operatorMistakes: readonly PlantedBug[] = [
       title: "stops at once where another name is written into the Lease by hand",
     },
   },
+  {
+    patch: "lost-worker-replaced.patch",
+    mistake: "only the worker of a gang that is lost is given another pod",
+    test: {
+      file: "operator/src/core/workers.test.ts",
+      title: "never has a second pod for a worker whose first is gone",
+    },
+  },
+  {
+    patch: "loss-not-taken-back.patch",
+    mistake: "the crash of a gang stays charged though a node of it turns out to be lost",
+    test: { file: "operator/src/core/undecided-charge.test.ts", title: "is a disruption where within the minute" },
+  },
 ];

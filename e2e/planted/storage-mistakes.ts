@@ -135,4 +135,46 @@ export const storageMistakes: readonly PlantedBug[] = [
       title: "messages of refusals go first, metrics of the newest checkpoint last",
     },
   },
+  {
+    patch: "shard-missing.patch",
+    mistake: "what a gang saved becomes a checkpoint before the last shard is there",
+    test: {
+      file: "checkpoint/src/shards/shards.test.ts",
+      title: "become one checkpoint, of which nothing is seen before the last of them is there",
+    },
+  },
+  {
+    patch: "shard-sealed-before-durable.patch",
+    mistake: "a worker seals its shard before the names in it are durable",
+    test: {
+      file: "e2e/simulation/host/files-store.test.ts",
+      title: "cut off anywhere, leaves the previous state or the new one, whole",
+    },
+  },
+  {
+    patch: "shards-of-two-bases.patch",
+    mistake: "shards of workers that resumed from two checkpoints become one",
+    test: {
+      file: "checkpoint/src/shards/shards.test.ts",
+      title: "shards that do not belong together are named and never committed",
+    },
+  },
+  {
+    patch: "follower-begins-unopened.patch",
+    mistake: "a worker begins where an earlier attempt was opened, without waiting for worker 0",
+    test: { file: "checkpoint/src/follow.test.ts", title: "waits for worker 0 and says so, once" },
+  },
+  {
+    patch: "follower-unmatched.patch",
+    mistake: "a worker takes what worker 0 has matched, though its own bytes differ",
+    test: { file: "checkpoint/src/follow.test.ts", title: "in what worker 0 has matched, and refuses nothing" },
+  },
+  {
+    patch: "overtaken-worker-waits-on.patch",
+    mistake: "a worker of an attempt that was overtaken waits on for its commit",
+    test: {
+      file: "checkpoint/src/shards/shards.test.ts",
+      title: "is told when another attempt has taken over, and ends when it is told to",
+    },
+  },
 ];

@@ -122,8 +122,8 @@ export async function play(
   );
   history.note({ kind: "Part", part: "End" });
   acts.end();
-  const finals = scenario.runs.map(({ name, targetStep }): [string, string] => {
-    return [name, weightsAfter(world.run(name)?.metadata.uid ?? "", targetStep)];
+  const finals = scenario.runs.map(({ name, targetStep, workers }): [string, string] => {
+    return [name, weightsAfter(world.run(name)?.metadata.uid ?? "", targetStep, workers)];
   });
   return {
     hash: scheduler.trace.hash,
@@ -150,7 +150,8 @@ function watchEnds(world: PlayWorld, plan: Plan): ReadonlySet<string> {
     const { name, deletionTimestamp } = object.metadata;
     // What is being deleted has come to no end of its own: another run may follow under its name.
     const state = type === "DELETED" ? "Deleted" : deletionTimestamp === undefined ? stateOf(object) : "Terminating";
-    if (wanted.get(name)?.includes(state)) unended.delete(name);
+    const hasEnded = wanted.get(name)?.includes(state) && (type === "DELETED" || isSettled(object));
+    if (hasEnded) unended.delete(name);
     else unended.add(name);
   });
   return unended;
@@ -196,6 +197,11 @@ function endOf(name: string, run: StoredObject | undefined): RunEnd {
     step: Number(fieldsOf(latestVerified).step ?? 0),
     conditions: said.map(({ type, status, reason, message }) => `${type}=${status} ${reason}: ${message}`).join("\n"),
   };
+}
+
+/** Whether it is known what all ends of its attempts cost: of a gang's that is a while later. */
+function isSettled({ status }: StoredObject): boolean {
+  return listOf(fieldsOf(status).attempts).every((entry) => fieldsOf(entry).chargeDueTime === undefined);
 }
 
 function stateOf(run: StoredObject): string {

@@ -51,12 +51,14 @@ const verifiedResume: Check = {
   says: "what a trainer loads is the base that its own pod opened on, and was not refused",
   begin: (inquiry) => {
     inquiry.on("Restored", (part, world) => {
-      const { run, attempt, resume, atMs } = part;
+      const { run, attempt, pod, resume, atMs } = part;
       const opened = world.logsOf(run).filter((log) => opensFor(log, part));
       inquiry.expect(opened.length > 0, atMs, () => `attempt ${attempt} of ${run} was handed over, and has not opened`);
       const base = resume?.digest ?? null;
       const isBase = opened.length === 0 || opened.some((log) => log.baseOf(attempt) === base);
       inquiry.expect(isBase, atMs, () => `attempt ${attempt} of ${run} was handed ${base}, and opened on another`);
+      const isMatched = base === null || world.hasMatched(pod, base);
+      inquiry.expect(isMatched, atMs, () => `${pod} handed over ${base} of ${run} without having read all of it`);
     });
     inquiry.on("Loaded", (part, world) => {
       const { run, attempt, digest, atMs } = part;
@@ -79,8 +81,8 @@ const atomic: Check = {
   guards: "I3",
   says: "what is read of a checkpoint is what its writer had, and no loss of power takes one that was acknowledged",
   begin: (inquiry) => {
-    inquiry.on("Loaded", ({ run, digest, content, atMs }, world) => {
-      const sealed = world.contentOf({ run, digest });
+    inquiry.on("Loaded", ({ run, digest, worker, content, atMs }, world) => {
+      const sealed = world.shareOf({ run, digest }, worker);
       inquiry.expect(
         sealed === content,
         atMs,
@@ -96,6 +98,11 @@ const atomic: Check = {
           () => `${digest} of ${run} in ${store} is ${content}, saved as ${sealed}`,
         );
       }
+    });
+    inquiry.on("Committed", ({ run, step, attempt, lacking, atMs }, world) => {
+      if (inquiry.runOf(world, run)?.isDamaged) return;
+      const what = `step ${step} of attempt ${attempt} of ${run} is committed, and not durable: ${lacking}`;
+      inquiry.expect(lacking.length === 0, atMs, () => what);
     });
     inquiry.on("RecordsGone", ({ store, run, why, numbers, atMs }, world) => {
       if (why !== "Cut") return;

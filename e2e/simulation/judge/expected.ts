@@ -2,6 +2,8 @@
 export type ExpectedRun = Readonly<{
   namespace: string;
   name: string;
+  /** How many workers train together. */
+  workers: number;
   end: "Complete" | "Failed" | "Suspended" | "Deleted";
   /** What it may have come to before that was asked of it. */
   orBefore?: "Complete" | "Failed";
@@ -13,7 +15,7 @@ export type ExpectedRun = Readonly<{
   intervalSteps: number;
   /** Steps that the trainer does while a save is under way. */
   stepsPerSave: number;
-  /** How long a save takes at most, with healthy storage. */
+  /** How long a save takes at most once it is asked to stop, with healthy storage. */
   saveMs: number;
   /** Whether the program saves when it is asked to stop. */
   obeys: boolean;

@@ -78,12 +78,36 @@ export type LogReading = Readonly<{
 
 /**
  * A trainer has begun to save, and knows the digest of its manifest (`Sealed`); its save has returned as committed
- * (`Acknowledged`). `content` is a digest of what it held in memory.
+ * (`Acknowledged`). `content` is a digest of what it held in memory. Of a gang, `Sealed` is told once for all, by who made
+ * one checkpoint of their shards: `shards` is then what each worker held, by its number.
  */
 export type Saving = Each<
   "Sealed" | "Acknowledged",
-  PodPart & Readonly<{ store: StoreName; step: number; digest: string; content: string }>
+  PodPart &
+    Readonly<{
+      store: StoreName;
+      step: number;
+      digest: string;
+      content: string;
+      shards?: readonly string[] | undefined;
+    }>
 >;
+
+/** A worker of a gang has given its shard of a step its seal: the others may rely on it. */
+export type ShardSealing = PodPart & Readonly<{ kind: "ShardSealed"; store: StoreName; step: number }>;
+
+/** A commit was appended on a volume: what stands there of its checkpoint, and what a loss of power could still take of it. */
+export type Commitment = Readonly<{
+  kind: "Committed";
+  store: StoreName;
+  run: string;
+  attempt: number;
+  step: number;
+  digest: string;
+  /** How many workers have saved it, by its manifest. */
+  workers: number;
+  lacking: readonly string[];
+}>;
 
 /** The agent of another process has read a checkpoint back and told the operator that it is whole. */
 export type Verifying = PodPart & Readonly<{ kind: "Verified"; store: StoreName; step: number; digest: string }>;
@@ -124,9 +148,10 @@ export type ContainerLife = Each<
       node: string;
       /**
        * How the process ended: by itself, by a crash that the program of the scenario has at this step, or by others.
-       * `Terminated`: because of SIGTERM, with whatever exit code.
+       * `Terminated`: because of SIGTERM, with whatever exit code. `ByPeer`: unasked, because another worker of its gang was
+       * asked to stop, or is gone.
        */
-      how?: "Returned" | "Planned" | "Terminated" | "Killed" | "OutOfMemory" | "NodeLost" | undefined;
+      how?: "Returned" | "Planned" | "Terminated" | "Killed" | "OutOfMemory" | "NodeLost" | "ByPeer" | undefined;
       exitCode?: number | undefined;
     }>
 >;
@@ -200,6 +225,7 @@ export type Fact =
   | ApiRequest
   | ApiWrite
   | CacheComparison
+  | Commitment
   | ContainerLife
   | FaultLife
   | FreshStart
@@ -213,6 +239,7 @@ export type Fact =
   | RecordsGone
   | Removal
   | Saving
+  | ShardSealing
   | Sighting
   | Step
   | StopAsked

@@ -1,4 +1,5 @@
 import { fieldsOf, listOf, type StoredObject } from "../model/api/object.ts";
+import type { ExpectedRun } from "./expected.ts";
 import type { ContainerLife, Event, FactOf } from "./history.ts";
 import type { Check, Inquiry } from "./oracle.ts";
 import { type EntryView, type StatusView, statusOf } from "./status-view.ts";
@@ -10,9 +11,10 @@ const boundedLoss: Check = {
   guards: "I4",
   says: "an attempt loses at most the interval and the save in flight, and nothing where its grace covers a save",
   begin: (inquiry) => {
-    const ended = new Map<string, ContainerLife["how"]>();
-    inquiry.on("ContainerEnded", ({ pod, container, how }) => {
-      if (container === "trainer") ended.set(pod, how);
+    const obeyed = new Set<string>();
+    inquiry.on("ContainerEnded", ({ pod, container, how, exitCode }) => {
+      const isObedient = how === "Terminated" || (how === "ByPeer" && exitCode === stoppedCode);
+      if (container === "trainer" && isObedient) obeyed.add(pod);
     });
     inquiry.on("Restored", ({ run, attempt, worker, resume, atMs }, world) => {
       const expected = inquiry.runOf(world, run);
@@ -20,8 +22,10 @@ const boundedLoss: Check = {
       const before = lastThatStepped(world, run, attempt);
       if (before === undefined) return;
       const grace = world.asked.get(before.pod)?.graceMs ?? -1;
-      const couldSave = expected.obeys && grace >= expected.saveMs && ended.get(before.pod) === "Terminated";
-      const bound = couldSave ? 0 : expected.intervalSteps + expected.stepsPerSave;
+      const gang = world.podsOf(run, before.attempt).filter(({ owner }) => owner === run);
+      const haveObeyed = gang.every(({ part }) => obeyed.has(part.pod));
+      const couldSave = expected.obeys && grace >= expected.saveMs && haveObeyed;
+      const bound = couldSave ? 0 : mostLost(expected);
       const lost = before.step - (resume?.step ?? 0);
       const what = `attempt ${attempt} of ${run} resumed ${lost} steps back, and ${bound} may be lost`;
       inquiry.expect(lost <= bound, atMs, () => what);
@@ -75,7 +79,9 @@ const noFalseEnd: Check = {
       if (old !== undefined) judgeRewriting(inquiry, { old, now, uid, atMs });
       const known = charges.get(uid) ?? new Map<number, string>();
       charges.set(uid, known);
-      for (const { number, endTime, charge } of now.attempts) if (endTime !== null) known.set(number, charge ?? "");
+      for (const { number, endTime, charge, isUndecided } of now.attempts) {
+        if (endTime !== null) known.set(number, isUndecided ? "Undecided" : (charge ?? ""));
+      }
       judgeTotals(inquiry, { now, known, uid, atMs });
       const own = [...faulty].filter((key) => key.startsWith(`${uid} `)).length;
       const words = `${now.totals.failures} failures are charged to ${uid}, and ${own} attempts ended by their own fault`;
@@ -157,11 +163,19 @@ const intentFirst: Check = {
 /** S4, S7, S8, S10, S11, S15: what is promised of runs. */
 export const runSafety: readonly Check[] = [boundedLoss, monotonic, noFalseEnd, oneWriter, quietUpgrades, intentFirst];
 
+/** What a trainer exits with that was asked to stop. */
+const stoppedCode = 143;
+
+/** Where a save takes longer than the interval, the next one begins at the first step of the interval after it. */
+function mostLost({ intervalSteps, stepsPerSave }: ExpectedRun): number {
+  return Math.ceil(stepsPerSave / intervalSteps) * intervalSteps + stepsPerSave;
+}
+
 function lastThatStepped(world: World, run: string, attempt: number) {
   for (let before = attempt - 1; before > 0; before -= 1) {
     for (const { part } of world.podsOf(run, before)) {
       const step = world.stepped.get(part.pod);
-      if (step !== undefined && part.worker === 0) return { pod: part.pod, step };
+      if (step !== undefined && part.worker === 0) return { pod: part.pod, attempt: before, step };
     }
   }
   return undefined;
@@ -196,8 +210,10 @@ function judgeRewriting(inquiry: Inquiry, { old, now, uid, atMs }: Rewriting): v
     const later = now.attempts.find(({ number }) => number === entry.number);
     if (entry.endTime === null || later === undefined) continue;
     const isSame = later.endTime === entry.endTime && later.cause === entry.cause && later.charge === entry.charge;
+    // What a gang's end costs is undecided for a while: it may turn out to be no failure, and never the other way.
+    const isTakenBack = entry.isUndecided && later.endTime === entry.endTime && later.charge !== "Failure";
     inquiry.expect(
-      isSame,
+      isSame || isTakenBack,
       atMs,
       () => `the end of attempt ${entry.number} of ${uid} was ${entry.cause}, now ${later.cause}`,
     );

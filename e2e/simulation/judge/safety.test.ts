@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { digestOf } from "../../../checkpoint/test/log-builder.ts";
+import type { Fields } from "../model/api/object.ts";
 import type { Expected } from "./expected.ts";
 import { judge } from "./oracle.ts";
 import { safety } from "./safety.ts";
@@ -9,6 +10,28 @@ type Bad = Readonly<{ check: string; title: string; tell: (story: Story) => unkn
 
 const own = { kind: "Request", by: operator, namespace: "team", version: 1, code: 200, demands: {} } as const;
 const second: Partial<Expected> = { runs: [expectedRun({ nodeLost: "Fence" })] };
+
+const ofTwo: Partial<Expected> = { runs: [expectedRun({ workers: 2 })] };
+const worker1 = { ...part(2), worker: 1 } as const;
+const ofStep13 = { store: volume, step: 13, digest: digestOf(13, 2) } as const;
+const gangSealed = {
+  kind: "Sealed",
+  ...part(2),
+  ...ofStep13,
+  content: "both",
+  shards: ["shard-0", "shard-1"],
+} as const;
+const committed = { kind: "Committed", run: "run-a", attempt: 2, ...ofStep13, workers: 2, lacking: [] } as const;
+
+function sealedBy(worker: number) {
+  return { kind: "ShardSealed", ...part(2), worker, store: volume, step: 13 } as const;
+}
+
+/** A status in which attempt 3 has crashed, and it is not known yet what that costs. */
+function undecided(totals: Fields) {
+  const ended = { endTime: "t3", cause: "Crashed", charge: "Failure", chargeDueTime: "t4" };
+  return { attempt: 3, attempts: [entry(3, ended)], totals: { attempts: 3, disruptions: 1, ...totals } };
+}
 
 /** Each goes on from a whole life, and does one thing that must not be. */
 const bad: readonly Bad[] = [
@@ -57,9 +80,30 @@ const bad: readonly Bad[] = [
         .note({ kind: "Loaded", ...part(2), step: 7, digest: digestOf(7, 1), content: "weights-7" }),
   },
   {
+    check: "S2",
+    title: "a hand-over of bytes that another pod has matched",
+    tell: (story) =>
+      story
+        .record(3, (log) => log.open(3, digestOf(12, 2)))
+        .note({ kind: "Restored", ...part(3), store: volume, resume: { step: 12, digest: digestOf(12, 2) } }),
+  },
+  {
     check: "S3",
     title: "bytes that are not what was saved",
     tell: (story) => story.note({ kind: "Loaded", ...part(2), step: 7, digest: digestOf(7, 1), content: "weights-6" }),
+  },
+  {
+    check: "S3",
+    title: "a worker that loads another one's shard",
+    tell: (story) =>
+      story
+        .note(gangSealed)
+        .note({ kind: "Loaded", ...worker1, step: 13, digest: digestOf(13, 2), content: "shard-0" }),
+  },
+  {
+    check: "S3",
+    title: "a commit of what a loss of power could take",
+    tell: (story) => story.record(2, (log) => log.commit(2, 13)).note({ ...committed, workers: 1, lacking: ["bytes"] }),
   },
   {
     check: "S3",
@@ -164,6 +208,24 @@ const bad: readonly Bad[] = [
     tell: (story) => story.run({ state: "Complete", attempt: 2, totals: { attempts: 3, disruptions: 2 } }),
   },
   {
+    check: "S8",
+    title: "a failure that is counted while its cost is undecided",
+    tell: (story) => story.trainer("ContainerEnded", 3, { how: "Planned" }).run(undecided({ failures: 1 })),
+  },
+  {
+    check: "S8",
+    title: "the end of a worker that another one's stop brought about, charged as a failure",
+    tell: (story) =>
+      story.trainer("ContainerEnded", 1, { run: "run-b", how: "ByPeer", exitCode: 143 }).run(
+        {
+          attempt: 1,
+          attempts: [{ ...entry(1, { endTime: "t", cause: "Crashed", charge: "Failure" }), pods: [] }],
+          totals: { attempts: 1, failures: 1 },
+        },
+        { uid: "run-b" },
+      ),
+  },
+  {
     check: "S9",
     title: "a beginning at step 0 after a checkpoint",
     tell: (story) => story.note({ kind: "BeganFresh", ...part(3) }),
@@ -253,6 +315,32 @@ const bad: readonly Bad[] = [
   },
   { check: "S15", title: "a pod before its attempt is on record", tell: (story) => story.pod(3) },
   {
+    check: "S16",
+    title: "a worker that is replaced alone",
+    tell: (story) => story.pod(2, { uid: "pod-new" }),
+  },
+  {
+    check: "S16",
+    title: "a worker that the run has no place for",
+    tell: (story) => story.pod(3, { worker: 1 }),
+  },
+  {
+    check: "S16",
+    title: "a gang's checkpoint that counts before each worker has sealed its shard",
+    given: ofTwo,
+    tell: (story) =>
+      story
+        .note(sealedBy(0))
+        .record(2, (log) => log.commit(2, 13))
+        .note(committed),
+  },
+  {
+    check: "S16",
+    title: "a checkpoint that fewer workers have saved than the gang has",
+    given: ofTwo,
+    tell: (story) => story.record(2, (log) => log.commit(2, 13)).note({ ...committed, workers: 1 }),
+  },
+  {
     check: "S15",
     title: "a pod that is deleted without a stop",
     tell: (story) =>
@@ -290,6 +378,46 @@ const good: readonly Bad[] = [
         attempts: [entry(3, { endTime: "t3", cause: "Crashed", charge: "Failure" })],
         totals: { attempts: 3, disruptions: 1, failures: 1 },
       }),
+  },
+  {
+    check: "S8",
+    title: "a gang's crash behind which a lost node is found",
+    tell: (story) =>
+      story.run(undecided({})).run({
+        attempt: 3,
+        attempts: [entry(3, { endTime: "t3", cause: "NodeLost", charge: "Disruption" })],
+        totals: { attempts: 3, disruptions: 2, failures: 0 },
+      }),
+  },
+  {
+    check: "S3",
+    title: "workers that load each its own shard",
+    tell: (story) =>
+      story
+        .note(gangSealed)
+        .note({ kind: "Loaded", ...part(2), step: 13, digest: digestOf(13, 2), content: "shard-0" })
+        .note({ kind: "Loaded", ...worker1, step: 13, digest: digestOf(13, 2), content: "shard-1" }),
+  },
+  {
+    check: "S16",
+    title: "a gang's checkpoint that counts once all have sealed their shards",
+    given: ofTwo,
+    tell: (story) =>
+      story
+        .note(sealedBy(0))
+        .note(sealedBy(1))
+        .record(2, (log) => log.commit(2, 13))
+        .note(committed),
+  },
+  {
+    check: "S16",
+    title: "a checkpoint of fewer shards that does not count, below a newer open",
+    given: ofTwo,
+    tell: (story) =>
+      story
+        .record(3, (log) => log.open(3, digestOf(12, 2)))
+        .record(2, (log) => log.commit(2, 13))
+        .note(committed),
   },
   {
     check: "S13",

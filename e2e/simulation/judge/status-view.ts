@@ -7,7 +7,9 @@ export type EntryView = Readonly<{
   pods: readonly string[];
   endTime: string | null;
   cause: string | null;
+  /** What its end costs; not counted yet where that may turn out otherwise. */
   charge: string | null;
+  isUndecided: boolean;
 }>;
 
 /** What the judge reads of a run's status. It is the judge's own reading: whatever the operator stored, it must not throw. */
@@ -80,6 +82,7 @@ function entryOf(entry: Fields): EntryView {
     endTime: textOf(entry.endTime),
     cause: textOf(entry.cause),
     charge: textOf(entry.charge),
+    isUndecided: textOf(entry.chargeDueTime) !== null,
   };
 }
 

@@ -22,14 +22,17 @@ export type Living = Event<Extract<ContainerLife, { kind: "ContainerStarted" }>>
 /** A checkpoint whose bytes somebody but its writer has read. */
 type Verified = Readonly<{ run: string; digest: string }>;
 
+/** What was in memory: of a gang, also by worker. */
+type Held = Pick<FactOf<"Sealed">, "content" | "shards">;
+
 /** What stands at one moment of a play: everything that was told up to it. */
 export class World {
   readonly runs = new Map<string, RunView>();
   readonly pods = new Map<string, PodView>();
   readonly living = new Set<Living>();
   readonly nodes = new Map<string, StoredObject>();
-  /** What a trainer had in memory as it saved, by run and digest of the manifest. */
-  readonly sealed = new Map<string, string>();
+  /** What was in memory as it was saved, by run and digest of the manifest. */
+  readonly sealed = new Map<string, Held>();
   readonly acknowledged = new Map<string, StoreName>();
   readonly stepped = new Map<string, number>();
   readonly asked = new Map<string, FactOf<"StopAsked">>();
@@ -38,6 +41,7 @@ export class World {
   readonly #logs = new Map<string, LogTruth>();
   readonly #storesOf = new Map<string, Set<StoreName>>();
   readonly #verified = new Set<string>();
+  readonly #matched = new Set<string>();
 
   /** Takes in what happened. */
   take(event: Event): void {
@@ -58,13 +62,14 @@ export class World {
         for (const living of this.living) if (isSameContainer(living, event)) this.living.delete(living);
         return;
       case "Sealed":
-        this.sealed.set(keyOf(event), event.content);
+        this.sealed.set(keyOf(event), event);
         return;
       case "Acknowledged":
         this.acknowledged.set(keyOf(event), event.store);
         return;
       case "Verified":
         this.#verified.add(keyOf(event));
+        this.#matched.add(`${event.pod} ${event.digest}`);
         return;
       case "Stepped":
         this.stepped.set(event.pod, Math.max(event.step, this.stepped.get(event.pod) ?? 0));
@@ -101,9 +106,20 @@ export class World {
     return this.#verified.has(keyOf(verified));
   }
 
-  /** What the trainer had in memory that saved this checkpoint; undefined where none did. */
+  /** Whether the agent of this pod itself has read the checkpoint. */
+  hasMatched(pod: string, digest: string): boolean {
+    return this.#matched.has(`${pod} ${digest}`);
+  }
+
+  /** What the trainer had in memory that saved this checkpoint, or all of a gang; undefined where none did. */
   contentOf(verified: Verified): string | undefined {
-    return this.sealed.get(keyOf(verified));
+    return this.sealed.get(keyOf(verified))?.content;
+  }
+
+  /** What a worker had in memory as it saved its shard of this checkpoint, or all of it where it trained alone. */
+  shareOf(verified: Verified, worker: number): string | undefined {
+    const held = this.sealed.get(keyOf(verified));
+    return held?.shards === undefined ? held?.content : held.shards[worker];
   }
 
   /** The run of a name as it stands; of several that had it, the one created last. */

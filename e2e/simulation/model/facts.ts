@@ -2,7 +2,7 @@ import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts"
 import { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { parseDirectoryName } from "@trainingrun/checkpoint/directory-name.ts";
 import { manifestName } from "@trainingrun/checkpoint/file-path.ts";
-import { parseRecord } from "@trainingrun/checkpoint/log/record.ts";
+import { type LogRecord, parseRecord } from "@trainingrun/checkpoint/log/record.ts";
 import { parseRecordName, recordName } from "@trainingrun/checkpoint/store/log-names.ts";
 import { agentName, claimVolumeName, restoreName, scratchVolumeName } from "@trainingrun/operator/api/template.ts";
 import type { FileWitness } from "../host/files-access.ts";
@@ -10,8 +10,11 @@ import type { History, PodPart, StoreName } from "../judge/history.ts";
 import { fieldsOf, isFields } from "./api/object.ts";
 import type { Onlooker } from "./cluster/kubelet-home.ts";
 import type { Volume } from "./cluster/volumes.ts";
+import { jsonOf } from "./disk/content.ts";
 import type { Disk } from "./disk/disk.ts";
-import type { Inode } from "./disk/inode.ts";
+import { lackingDurability } from "./disk/durability.ts";
+import type { DirectoryInode, Inode } from "./disk/inode.ts";
+import { ShardFacts } from "./shard-facts.ts";
 import type { BucketChange } from "./told-bucket.ts";
 
 const checkpoints = "/trainingrun/checkpoints/";
@@ -21,6 +24,8 @@ const own = "/trainingrun/";
 const changing: readonly string[] = ["link", "rename", "unlink", "mkdir", "symlink"];
 
 type Seen = Parameters<Onlooker>[0];
+type Commit = Extract<LogRecord, { kind: "commit" }>;
+
 /** Reads out of what the processes of pods do to their files, and say to operators, what the judge wants to know of it. */
 export class Facts {
   readonly #history: History;
@@ -30,6 +35,7 @@ export class Facts {
   readonly #read = new Map<string, Set<string>>();
   /** The file under each number of a log, as far as it has been told. */
   readonly #records = new Map<string, Inode>();
+  readonly #shards: ShardFacts;
   /** What a trainer had in memory as it began its save. */
   readonly #saving = new Map<string, Readonly<{ step: number; content: string }>>();
   readonly #doneListeners = new Set<(part: PodPart) => void>();
@@ -43,11 +49,13 @@ export class Facts {
 
   constructor(history: History) {
     this.#history = history;
+    this.#shards = new ShardFacts(history);
   }
 
   /** A trainer begins to save. */
   saving(part: PodPart, what: Readonly<{ step: number; content: string }>): void {
     this.#saving.set(part.pod, what);
+    this.#shards.saving(part, what);
   }
 
   /** Tells of every trainer that has left word that it is done, until the function returned is called. */
@@ -143,9 +151,10 @@ export class Facts {
   #opened(seen: Seen, name: string): void {
     const { store, part, container, volumes } = seen;
     const disk = volumes.get(claimVolumeName)?.disk;
-    const [directory = "", file] = name.split("/");
+    const [directory = "", ...path] = name.split("/");
     const isReader = container === agentName || container === restoreName;
-    if (!isReader || file === undefined || disk === undefined || parseDirectoryName(directory) === null) return;
+    if (!isReader || path.length === 0 || disk === undefined || parseDirectoryName(directory) === null) return;
+    const file = path.join("/");
     const inode = inodeAt(disk, `${seen.below}data/${directory}`);
     if (inode?.kind !== "directory") return;
     const key = `${part.pod} ${directory}`;
@@ -153,7 +162,7 @@ export class Facts {
     this.#read.set(key, read);
     const isNew = !read.has(file);
     read.add(file);
-    if (!isNew || [...inode.seen.keys()].some((each) => !read.has(each))) return;
+    if (!isNew || filesBelow(inode).some((each) => !read.has(each))) return;
     const manifest = inode.seen.get(manifestName);
     const { digest, step } = manifest?.kind === "file" ? fieldsOf(jsonOf(manifest.content.seen)) : {};
     if (typeof digest !== "string" || typeof step !== "number") return;
@@ -164,10 +173,13 @@ export class Facts {
     const { store, part } = seen;
     const disk = seen.volumes.get(claimVolumeName)?.disk;
     if (disk === undefined) return;
-    const [folder, first = "", second] = name.split("/");
+    const [folder, first = "", second, third] = name.split("/");
     const found = inodeAt(disk, `${seen.below}${name}`);
-    if (folder === "log" && second === undefined) this.#inLog({ store, part }, { call, name: first, found });
+    if (folder === "log" && second === undefined) this.#inLog(seen, { call, name: first, found });
     if (folder !== "data") return;
+    if (second !== undefined && call === "rename" && found !== null) {
+      this.#shards.named({ path: [first, second, ...(third === undefined ? [] : [third])], found, store, part });
+    }
     if (second === manifestName && call === "rename" && found !== null) this.#sealed({ store, part }, found);
     const removed = /^\.trash-(step-\d+-a\d+)-/.exec(first)?.[1] ?? (call === "unlink" ? first : undefined);
     // One that found nothing to rename is told as well.
@@ -179,12 +191,10 @@ export class Facts {
     if (!isReplaced) this.#history.note({ kind: "Removed", store, run: part.run, directory: removed, by: part });
   }
 
-  #inLog(
-    { store, part }: Readonly<{ store: StoreName; part: PodPart }>,
-    { call, name, found }: Readonly<{ call: string; name: string; found: Inode | null }>,
-  ): void {
+  #inLog(seen: Seen, { call, name, found }: Readonly<{ call: string; name: string; found: Inode | null }>): void {
     const number = parseRecordName(name);
     if (number === null) return;
+    const { store, part } = seen;
     const key = `${store} ${part.run} ${number}`;
     if (call === "unlink" && found === null && this.#records.delete(key)) {
       this.#history.note({ kind: "RecordsGone", store, run: part.run, numbers: [number], why: "Pruned" });
@@ -196,6 +206,20 @@ export class Facts {
     const read = parseRecord(number, found.content.seen.slice());
     if (!("record" in read)) return;
     this.#history.note({ kind: "Record", store, run: part.run, number, record: read.record, by: part });
+    if (read.record.kind === "commit") this.#committed(seen, read.record);
+  }
+
+  /** What stands on the disk of a checkpoint at the moment from which on readers take it for one. */
+  #committed({ volumes, below, store, part: { run } }: Seen, { directory, attempt, step, manifest }: Commit): void {
+    const disk = volumes.get(claimVolumeName)?.disk;
+    const parent = disk === undefined ? null : inodeAt(disk, `${below}data`);
+    const inode = parent?.kind === "directory" ? parent.seen.get(directory) : undefined;
+    if (parent?.kind !== "directory" || inode?.kind !== "directory") return;
+    const lacking = lackingDurability(directory, { inode, parent });
+    const file = inode.seen.get(manifestName);
+    const { workers } = file?.kind === "file" ? fieldsOf(jsonOf(file.content.seen)) : {};
+    const of = { store, run, attempt, step, digest: manifest, lacking };
+    this.#history.note({ kind: "Committed", ...of, workers: typeof workers === "number" ? workers : 1 });
   }
 
   #sealed({ store, part }: Readonly<{ store: StoreName; part: PodPart }>, manifest: Inode): void {
@@ -228,12 +252,9 @@ function isFor(name: string, directory: string): boolean {
   return name.startsWith(".settling-") && name.endsWith(`-${directory}`);
 }
 
-/** Undefined where it is no JSON: a fault may have got at it. */
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString("utf8"));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+/** The files of a directory and of those in it, by their paths. */
+function filesBelow({ seen }: DirectoryInode): string[] {
+  return [...seen].flatMap(([name, inode]) =>
+    inode.kind === "directory" ? filesBelow(inode).map((path) => `${name}/${path}`) : [name],
+  );
 }

@@ -27,6 +27,8 @@ import type { Volume } from "./cluster/volumes.ts";
 import { plantTree } from "./disk/cut.ts";
 import { Disk } from "./disk/disk.ts";
 import { Facts } from "./facts.ts";
+import { Meetings } from "./gang/meetings.ts";
+import { podAddress } from "./gang/pod-names.ts";
 import { leasePlace, Operators } from "./operators.ts";
 import { bucketPlace, missingImage } from "./run-spec.ts";
 import { ToldBucket } from "./told-bucket.ts";
@@ -69,6 +71,7 @@ export class PlayWorld {
   readonly #options: WorldOptions;
   readonly #delays: Delays;
   readonly #crashed = new Map<string, Set<number>>();
+  readonly #meetings: Meetings;
   readonly #admitters = new Set<(write: Admission) => void>();
   readonly #troubles = new Set<(part: PodPart) => ContainerTrouble | null>();
   readonly #fates = new Set<(journey: Journey) => Fate | null>();
@@ -86,6 +89,10 @@ export class PlayWorld {
     this.#delays = new Delays(scheduler.chance);
     this.network = new ToldNetwork((journey) => this.#fate(journey), { facts: this.facts, store: bucketPlace });
     this.api = this.#makeApi(runKind);
+    this.#meetings = new Meetings({
+      addressOf: (namespace, name) => podAddress(this.api.store, namespace, name),
+      isOpen: (from, to) => !this.#isCut(from, to),
+    });
     const { name, port, ip } = bucketPlace;
     this.bucket = new ToldBucket({ name, clock: () => this.clockOf("server") }, (change) =>
       this.facts.inBucket(`bucket/${name}`, change, this.network.asking),
@@ -220,7 +227,7 @@ export class PlayWorld {
     const run = this.scenarioOf(found?.object.metadata.name ?? "");
     const crashed = this.#crashed.get(runUid) ?? new Set();
     this.#crashed.set(runUid, crashed);
-    return trainerProgram({ run, crashed, history: this.history, facts: this.facts });
+    return trainerProgram({ run, crashed, history: this.history, facts: this.facts, meetings: this.#meetings });
   }
 
   /** A run as the scenario has it. */
@@ -247,10 +254,11 @@ export class PlayWorld {
       if (bent !== null) return bent;
     }
     const { clientIp, server } = journey;
-    const isLost = this.cluster.machines.some(
-      (machine) => !machine.isHeard && isOn(machine, clientIp) !== isOn(machine, server.ip),
-    );
-    return isLost ? { kind: "lost" } : { kind: "arrives", afterMs: wireMs };
+    return this.#isCut(clientIp, server.ip) ? { kind: "lost" } : { kind: "arrives", afterMs: wireMs };
+  }
+
+  #isCut(from: string, to: string): boolean {
+    return this.cluster.machines.some((machine) => !machine.isHeard && isOn(machine, from) !== isOn(machine, to));
   }
 }
 

@@ -1,5 +1,6 @@
 import { Chance, type Row } from "../host/chance.ts";
 import { aimedStates, type Fault, type FaultName, faultNames, kindOf, type Moment } from "./faults.ts";
+import { asGang } from "./gangs.ts";
 import { nodeName, operatorName, type Program, type RunScenario, type Scenario } from "./scenario.ts";
 
 /** A play before it is played: everything that is decided, as data. What is drawn during the play is keyed by the seed. */
@@ -46,7 +47,9 @@ function drawScenario(chance: Chance): Scenario {
     operatorName(1),
     "server",
   ];
-  const drawn = Array.from({ length: runs }, (_, index) => drawRun(chance.row("run", String(index)), index));
+  const drawn = Array.from({ length: runs }, (_, index) =>
+    asGang(drawRun(chance.row("run", String(index)), index), { chance, index }),
+  );
   const mostSkewMs = drawn.some(({ hasBucket }) => hasBucket) ? storeSkewMs : hourMs;
   const skews = clocks.map((who) => [who, Math.round((chance.draw("skew", who, 0) - 0.5) * 2 * mostSkewMs)] as const);
   return {

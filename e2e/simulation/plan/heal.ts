@@ -51,7 +51,7 @@ export function expectedOfPlan(
 }
 
 function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | null): ExpectedRun {
-  const { namespace, name, targetStep, intervalSteps, saveMs, stepMs, program, volume, hasBucket } = run;
+  const { namespace, name, workers, targetStep, intervalSteps, program, volume, hasBucket } = run;
   const own = faults.filter(({ kind, target }) => kindOf(kind).aim === "Run" && target === name);
   const harms = own.some(({ kind }) => kindOf(kind).harms !== undefined);
   const cutsPower = faults.some(
@@ -61,13 +61,13 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
   return {
     namespace,
     name,
+    workers,
     ...ends,
     ...(program.poison === null ? {} : { failure: poisoned }),
     targetStep,
     finalContent,
     intervalSteps,
-    stepsPerSave: Math.ceil(saveMs / stepMs) + 1,
-    saveMs,
+    ...saveOf(run, own),
     obeys: program.onStop === "Saves",
     hasHealthyStorage: !harms && !cutsPower,
     isDamaged: own.some(({ kind }) => damages.includes(kind)),
@@ -84,6 +84,20 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
     patienceMs: 120_000,
   };
 }
+
+/** A gang's save is over once worker 0's agent has committed it, and begins when all have come to the same step. */
+function saveOf(
+  { workers, saveMs, stepMs }: RunScenario,
+  own: readonly Fault[],
+): Pick<ExpectedRun, "stepsPerSave" | "saveMs"> {
+  if (workers === 1) return { stepsPerSave: Math.ceil(saveMs / stepMs) + 1, saveMs };
+  const isHeldUp = own.some(({ kind }) => kind.startsWith("Agent"));
+  const longestMs = saveMs + gatherMs + (isHeldUp ? agentAwayMs : 0);
+  return { stepsPerSave: Math.ceil(longestMs / stepMs) + 1, saveMs: 2 * (saveMs + stepMs) + gatherMs };
+}
+
+/** Until what all have saved is committed, and until an agent that was killed is there again. */
+const [gatherMs, agentAwayMs] = [5_000, 130_000];
 
 /** It crashes again and again, or was not to resume from its only checkpoint after that. */
 const poisoned = ["Crashed", "NoVerifiedCheckpoint"];

@@ -14,6 +14,7 @@ export function expectedRun(change: Partial<ExpectedRun> = {}): ExpectedRun {
   return {
     namespace: "team",
     name: "a",
+    workers: 1,
     end: "Complete",
     targetStep: 12,
     finalContent: "weights-12",
@@ -90,11 +91,13 @@ export class Story {
     return this.write("trainingruns", uid, { status }, by);
   }
 
-  /** Creates the pod of an attempt. */
-  pod(attempt: number, { run = "run-a", by = operator }: { run?: string; by?: Actor } = {}): this {
-    const uid = `pod-${attempt}`;
+  /** Creates the pod of an attempt, or of a worker of it. */
+  pod(
+    attempt: number,
+    { run = "run-a", by = operator, worker = 0, uid = `pod-${attempt}` }: Partial<MadePod> = {},
+  ): this {
     const owners = [{ apiVersion: "v1", kind: "TrainingRun", name: "a", uid: run, controller: true }];
-    const carried = { [labels.runUid]: run, [labels.attempt]: String(attempt), [labels.worker]: "0" };
+    const carried = { [labels.runUid]: run, [labels.attempt]: String(attempt), [labels.worker]: String(worker) };
     const metadata = { name: uid, namespace: "team", labels: carried, ownerReferences: owners };
     return this.write("pods", uid, { metadata }, by);
   }
@@ -136,6 +139,8 @@ export class Story {
     return this.note({ kind: "Acknowledged", ...saving }).note({ kind: "Verified", ...saving });
   }
 }
+
+type MadePod = Readonly<{ run: string; by: Actor; worker: number; uid: string }>;
 
 /** The pod of an attempt of the run `a`. */
 export function part(attempt: number): PodPart {
@@ -191,6 +196,7 @@ export function wholeLife(): Story {
     .record(2, (log) => log.open(2, digestOf(7, 1)))
     .read();
   const resume = { step: 7, digest: digestOf(7, 1) };
+  story.note({ kind: "Verified", ...part(2), store: volume, ...resume });
   story.note({ kind: "Restored", ...part(2), store: volume, resume }).trainer("ContainerStarted", 2);
   story.note({ kind: "Loaded", ...part(2), ...resume, content: "weights-7" });
   for (let step = 8; step <= 12; step += 1) story.at(4_000 + step * 1_000).note({ kind: "Stepped", ...part(2), step });

@@ -1,3 +1,4 @@
+import { labels } from "@trainingrun/operator/api/names.ts";
 import type { Fault } from "../../plan/faults.ts";
 import type { StoredObject } from "../api/object.ts";
 import type { ContainerLife } from "../cluster/container-life.ts";
@@ -31,9 +32,12 @@ export function onContainer(name: string, does: (container: ContainerLife, fault
   };
 }
 
-/** The newest pod of the fault's run that is not being deleted. */
-export function livingPod({ world }: FaultActs, { target }: Fault): StoredObject | undefined {
-  return world.podsOf(target).findLast(({ metadata }) => metadata.deletionTimestamp === undefined);
+/** The newest pod of the fault's run that is not being deleted; of a gang's, one that the fault has drawn. */
+export function livingPod({ world }: FaultActs, { id, target }: Fault): StoredObject | undefined {
+  const living = world.podsOf(target).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const attempt = living.at(-1)?.metadata.labels?.[labels.attempt];
+  const peers = living.filter(({ metadata }) => metadata.labels?.[labels.attempt] === attempt);
+  return peers[Math.floor(world.scheduler.chance.draw("worker", id, 0) * peers.length)];
 }
 
 function containerOf(acts: FaultActs, fault: Fault, name: string): ContainerLife | undefined {

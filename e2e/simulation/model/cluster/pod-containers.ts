@@ -85,9 +85,10 @@ function endOf(ending: Ending, { wasAsked, isOn }: { wasAsked: boolean; isOn: bo
   if (ending.kind === "killed") return { exitCode: 137, reason: "Error", how: isOn ? "Killed" : "NodeLost" };
   const value = ending.kind === "returned" ? ending.value : 1;
   if (value === "OutOfMemory") return outOfMemory;
-  const { planned } = fieldsOf(value);
-  const exitCode = typeof planned === "number" ? planned : typeof value === "number" ? value : 1;
-  const how = typeof planned === "number" ? "Planned" : wasAsked ? "Terminated" : "Returned";
+  const { planned, byPeer } = fieldsOf(value);
+  const exitCode = [planned, byPeer, value].find((code) => typeof code === "number") ?? 1;
+  const unasked = byPeer === undefined ? "Returned" : "ByPeer";
+  const how = planned !== undefined ? "Planned" : wasAsked ? "Terminated" : unasked;
   return { exitCode, reason: exitCode === 0 ? "Completed" : "Error", how };
 }
 

@@ -15,10 +15,10 @@ export type ContainerStart = Readonly<{
 }>;
 
 /**
- * How a program ends: by an exit code, because it asked for more memory than there is, or by a crash that it was made
- * to have.
+ * How a program ends: by an exit code, because it asked for more memory than there is, by a crash that it was made
+ * to have, or because of what became of another worker of its gang.
  */
-export type ProgramEnd = number | "OutOfMemory" | Readonly<{ planned: number }>;
+export type ProgramEnd = number | "OutOfMemory" | Readonly<{ planned: number }> | Readonly<{ byPeer: number }>;
 
 /** What an image and its arguments stand for. */
 export type ContainerProgram = (start: ContainerStart) => Promise<ProgramEnd>;

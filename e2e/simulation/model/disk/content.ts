@@ -118,6 +118,16 @@ export class Content {
   }
 }
 
+/** What bytes say in JSON; undefined where they are none: a fault may have got at them. */
+export function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString("utf8"));
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
 /** The bytes with the writes done, in their order. */
 function written(durable: Uint8Array, writes: readonly Write[]): Uint8Array {
   if (writes.length === 0) return durable;
