@@ -231,6 +231,16 @@ const bad: readonly Bad[] = [
     tell: (story) => story.note({ kind: "BeganFresh", ...part(3) }),
   },
   {
+    check: "S9",
+    title: "a beginning at step 0 of a run without a volume that has uploaded a checkpoint",
+    given: { runs: [expectedRun({ hasVolume: false })] },
+    tell: (story) =>
+      story
+        .record(3, (log) => log.open(3), "bucket/checkpoints")
+        .record(3, (log) => log.commit(3, 13), "bucket/checkpoints")
+        .note({ kind: "BeganFresh", ...part(4) }),
+  },
+  {
     check: "S10",
     title: "a trainer beside one that may still run",
     tell: (story) => story.trainer("ContainerStarted", 3).trainer("ContainerStarted", 4),
@@ -353,6 +363,12 @@ const bad: readonly Bad[] = [
 
 /** Each looks like one of the above, and is right. */
 const good: readonly Bad[] = [
+  {
+    check: "S9",
+    title: "a beginning at step 0 of a run without a volume that has uploaded nothing",
+    given: { runs: [expectedRun({ hasVolume: false })] },
+    tell: (story) => story.note({ kind: "BeganFresh", ...part(3) }),
+  },
   {
     check: "S10",
     title: "a trainer beside one whose node is deleted",

@@ -96,9 +96,10 @@ export class World {
     return made;
   }
 
-  /** What is true of a run in each store that has a log of it. */
-  logsOf(run: string): LogTruth[] {
-    return [...(this.#storesOf.get(run) ?? [])].map((store) => this.log(store, run));
+  /** What is true of a run in each store that has a log of it, or only in those of one kind. */
+  logsOf(run: string, kind: "volume" | "bucket" | "" = ""): LogTruth[] {
+    const stores = [...(this.#storesOf.get(run) ?? [])].filter((store) => store.startsWith(kind));
+    return stores.map((store) => this.log(store, run));
   }
 
   /** Whether another process than its writer has read the checkpoint back. */
