@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CanonicalJsonError, canonicalJson } from "./canonical-json.ts";
+import { canonicalJson } from "./canonical-json.ts";
 import {
   AttemptNumber,
   Digest,
@@ -13,7 +13,8 @@ import {
 import { brokenPathRule, brokenPathsRule } from "./file-path.ts";
 import { algorithmOf, createHasher, hashBytes, preferredAlgorithm } from "./hash.ts";
 import { chunkBytes, limits } from "./limits.ts";
-import { parseStrictJson, StrictJsonError } from "./strict-json.ts";
+import { readCanonicalJson } from "./read-canonical-json.ts";
+import { StrictJsonError } from "./strict-json.ts";
 
 /** The major version of the format that this program writes, and the only one that it reads. */
 export const formatVersion = 1;
@@ -150,12 +151,13 @@ function digestOf(unsealed: object, algorithm: HashAlgorithm): Digest {
 function parseCanonical(bytes: Uint8Array): Record<string, unknown> {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    const raw = parseStrictJson(text);
+    const read = readCanonicalJson(text);
+    if (read === null) throw invalid("its text must be canonical", text);
+    const raw = read.value;
     if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw invalid("it must be an object", text);
-    if (canonicalJson(raw) !== text) throw invalid("its text must be canonical", text);
     return { ...raw };
   } catch (error) {
-    if (error instanceof StrictJsonError || error instanceof CanonicalJsonError || error instanceof TypeError) {
+    if (error instanceof StrictJsonError || error instanceof TypeError) {
       throw new InvalidManifestError(`Cannot read the manifest because it must be canonical JSON: ${error.message}`, {
         cause: error,
       });

@@ -3,7 +3,7 @@ import { canonicalJson } from "../canonical-json.ts";
 import { AttemptNumber, Digest, Epoch, Metrics, Step, Time } from "../contract/digest.ts";
 import { algorithmOf, HashUnavailableError, hashBytes } from "../hash.ts";
 import { limits } from "../limits.ts";
-import { parseStrictJson } from "../strict-json.ts";
+import { readCanonicalJson } from "../read-canonical-json.ts";
 import { CarriedState, type Imported } from "./state.ts";
 
 /** The version of records that this program writes, and the only one that it reads. */
@@ -120,12 +120,15 @@ export function parseRecord(number: number, bytes: Uint8Array): NumberedRecord {
   return { number, record: parsed.data };
 }
 
+const Sealed = z.looseObject({ digest: Digest });
+
 /** The record's members once text and digest are found whole, else the damage in words. */
 function sealed(bytes: Uint8Array): Record<string, unknown> | string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    const { digest, ...raw } = z.looseObject({ digest: Digest }).parse(parseStrictJson(text));
-    if (canonicalJson({ ...raw, digest }) !== text) return "its text is not canonical";
+    const read = readCanonicalJson(text);
+    if (read === null) return "its text is not canonical";
+    const { digest, ...raw } = Sealed.parse(read.value);
     return hashBytes(textBytes(raw), algorithmOf(digest)) === digest ? raw : "its digest does not match its text";
   } catch (error) {
     // Nothing is known about the record then, and nothing may be concluded.

@@ -105,6 +105,8 @@ function parseEntry(name: string, value: unknown): TensorEntry {
   return { name, dtype, shape, begin, end };
 }
 
+const Members = z.record(z.string(), z.unknown());
+
 function parseObject(bytes: Uint8Array): Record<string, unknown> {
   if (bytes[0] !== 0x7b) throw invalid("a header begins with {", `byte ${bytes[0]}`);
   let raw: unknown;
@@ -115,7 +117,7 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> {
       cause: error,
     });
   }
-  const parsed = z.record(z.string(), z.unknown()).safeParse(raw);
+  const parsed = Members.safeParse(raw);
   if (!parsed.success) throw invalid("a header must be an object", String(raw));
   return parsed.data;
 }

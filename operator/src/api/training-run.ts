@@ -5,7 +5,7 @@ import { TrainingRunSpec } from "./spec.ts";
 import { TrainingRunStatus } from "./status.ts";
 import { readStatus } from "./stored-status.ts";
 
-const Fields = z.record(z.string(), z.unknown());
+const Fields = z.record(z.string(), z.unknown()).catch({});
 
 /** The part of an object's metadata that decisions rest on. */
 export const Metadata = z.looseObject({
@@ -63,7 +63,7 @@ export type ParsedTrainingRun =
 
 /** Reads a stored object, filling the defaults. Never throws. The spec is read strictly: a promise is kept whole or not made. */
 export function parseTrainingRun(raw: unknown): ParsedTrainingRun {
-  const { status, ...given } = Fields.catch({}).parse(raw);
+  const { status, ...given } = Fields.parse(raw);
   const stored = readStatus(status);
   const parsed = WithoutStatus.safeParse(given);
   const issues = [
