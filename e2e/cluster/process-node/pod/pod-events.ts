@@ -1,14 +1,20 @@
 import type { ApiClient } from "../../control-plane/api-client.ts";
 import type { Pod } from "./pod.ts";
 
+/**
+ * As a kubelet repeats what it still meets. Its times have no fractions: said once, a trouble may seem to lie before the
+ * scheduler's event of the same second, which says that all is well.
+ */
+const repeatMs = 5_000;
+
 /** Tells people what keeps a pod from running: Warning events, as `kubectl describe pod` shows them. */
 export class PodEvents {
   readonly #client: ApiClient;
   readonly #nodeName: string;
   readonly #signal: AbortSignal;
   readonly #onError: (error: unknown) => void;
-  /** By pod and reason; told again only in other words, since most troubles are met again at every try. */
-  readonly #lastMessages = new Map<string, string>();
+  /** By pod and reason; told again in other words or after a while, since most troubles are met again at every try. */
+  readonly #told = new Map<string, Readonly<{ message: string; atMs: number }>>();
 
   constructor(options: {
     client: ApiClient;
@@ -25,8 +31,10 @@ export class PodEvents {
   /** Records a trouble; returns at once, and an event that cannot be written is only reported. */
   warn(pod: Pod, reason: string, message: string): void {
     const key = `${pod.metadata.uid} ${reason}`;
-    if (this.#signal.aborted || this.#lastMessages.get(key) === message) return;
-    this.#lastMessages.set(key, message);
+    const atMs = performance.now();
+    const last = this.#told.get(key);
+    if (this.#signal.aborted || (last?.message === message && atMs - last.atMs < repeatMs)) return;
+    this.#told.set(key, { message, atMs });
     const path = `/api/v1/namespaces/${pod.metadata.namespace}/events`;
     const call = this.#client.call({
       method: "POST",
@@ -41,7 +49,7 @@ export class PodEvents {
 
   /** Forgets what was said about a pod that is gone. */
   forget(uid: string): void {
-    for (const key of this.#lastMessages.keys()) if (key.startsWith(`${uid} `)) this.#lastMessages.delete(key);
+    for (const key of this.#told.keys()) if (key.startsWith(`${uid} `)) this.#told.delete(key);
   }
 
   #event(pod: Pod, reason: string, message: string): Record<string, unknown> {
