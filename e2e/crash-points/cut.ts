@@ -1,17 +1,24 @@
-/** What becomes of one write, and of the operator that sends it. */
+/** What becomes of one write, and of the process that sends it. */
 export const hows = ["Before", "After", "Lost"] as const;
 
 /**
- * `Before`: the operator dies as it sends the write, which never arrives. `After`: the write is done, and the operator dies before it
- * hears of it. `Lost`: the write is done, the operator lives on, and its answer is lost.
+ * `Before`: the process dies as it sends the write, which never arrives. `After`: the write is done, and the process dies before
+ * it hears of it. `Lost`: the write is done, the process lives on, and its answer is lost.
  */
 export type How = (typeof hows)[number];
 
-/** Which write of a script is cut, counted from 1 over all operators, and how. */
+/** Which write of a script is cut, counted from 1 over all that send them, and how. */
 export type Cut = Readonly<{ ordinal: number; how: How }>;
 
-/** A write as an operator sends it: `patch trainingruns/status team-a/run-0 (metadata status)`. */
-export type Write = string;
+/** A write as it is sent. */
+export type Write = Readonly<{
+  /** Without what is drawn: `patch trainingruns/status team-a/run-0 (metadata status)`. */
+  words: string;
+  /** What it is counted as: `patch trainingruns/status`. */
+  kind: string;
+  /** Whether an answer comes back from somewhere else, so that it can be lost. A system call has none. */
+  isAnswered: boolean;
+}>;
 
 /** What a script came to, as far as no cut may change it. */
 export type ScriptEnd = Readonly<Record<string, unknown>>;
@@ -20,6 +27,8 @@ export type ScriptEnd = Readonly<Record<string, unknown>>;
 export type ScriptPlay = Readonly<{
   writes: readonly Write[];
   wasCut: boolean;
+  /** How many attempts of the run have ended. */
+  attempts: number;
   end: ScriptEnd;
   /** Promises that were broken on the way, by the judge or by what the play could see. */
   broken: readonly string[];
@@ -36,15 +45,22 @@ export type ScriptCuts = Readonly<{
   missed: readonly string[];
 }>;
 
-/** Every cut of so many writes. */
-export function cutsOf(writes: number): Cut[] {
-  return Array.from({ length: writes }, (_, index) => hows.map((how) => ({ ordinal: index + 1, how }))).flat();
+/** Every cut of these writes. */
+export function cutsOf(writes: readonly Write[]): Cut[] {
+  return writes.flatMap(({ isAnswered }, index) =>
+    hows.filter((how) => isAnswered || how !== "Lost").map((how) => ({ ordinal: index + 1, how })),
+  );
 }
 
-/** Why a cut play is not as good as the undisturbed one; null where it is. */
+/**
+ * Why a cut play is not as good as the undisturbed one; null where it is. A process that dies may cost an attempt, unless
+ * the end has the number of attempts in it.
+ */
 export function differenceOf(undisturbed: ScriptPlay, cut: Cut, play: ScriptPlay): string | null {
-  if (!play.wasCut) return `it never came to write ${cut.ordinal} (${undisturbed.writes[cut.ordinal - 1]})`;
+  if (!play.wasCut) return `it never came to write ${wordsOf(undisturbed, cut)}`;
   if (play.broken.length > 0) return play.broken.join("; ");
+  const more = play.attempts - undisturbed.attempts;
+  if (more > (cut.how === "Lost" ? 0 : 1)) return `it took ${more} attempts more than the ${undisturbed.attempts}`;
   const fields = [...new Set([...Object.keys(undisturbed.end), ...Object.keys(play.end)])];
   const differing = fields.filter((field) => textOf(undisturbed.end[field]) !== textOf(play.end[field]));
   if (differing.length === 0) return null;
@@ -55,9 +71,19 @@ export function differenceOf(undisturbed: ScriptPlay, cut: Cut, play: ScriptPlay
 
 /** Why a play was not the undisturbed one up to its cut; null where it was. */
 export function strayingOf(undisturbed: ScriptPlay, { ordinal }: Cut, play: ScriptPlay): string | null {
-  const strayed = undisturbed.writes.slice(0, ordinal).findIndex((write, index) => play.writes[index] !== write);
+  const expected = undisturbed.writes.slice(0, ordinal);
+  const strayed = expected.findIndex(({ words }, index) => play.writes[index]?.words !== words);
   if (strayed < 0) return null;
-  return `write ${strayed + 1} was ${play.writes[strayed]}, undisturbed ${undisturbed.writes[strayed]}`;
+  return `write ${strayed + 1} was ${play.writes[strayed]?.words}, undisturbed ${expected[strayed]?.words}`;
+}
+
+/** A cut in words: `After 7 (create pods team-a/run-0-1-0)`. */
+export function describeCut(undisturbed: ScriptPlay, cut: Cut): string {
+  return `${cut.how} ${wordsOf(undisturbed, cut)}`;
+}
+
+function wordsOf({ writes }: ScriptPlay, { ordinal }: Cut): string {
+  return `${ordinal} (${writes[ordinal - 1]?.words})`;
 }
 
 function textOf(value: unknown): string {

@@ -2,7 +2,12 @@ import { checkpoint, digest, served } from "../../operator/test/records.ts";
 import type { RealStage } from "./real-stage.ts";
 
 /** A life of one run on a real API server: what its pods do is said by a kubelet that is played. */
-export type RealScript = Readonly<{ name: string; says: string; play: (stage: RealStage) => Promise<void> }>;
+export type RealScript = Readonly<{
+  name: string;
+  says: string;
+  operators: 1 | 2;
+  play: (stage: RealStage) => Promise<void>;
+}>;
 
 const volume = (accessMode: string) => ({
   volume: { claimTemplate: { accessModes: [accessMode], resources: { requests: { storage: "1Gi" } } } },
@@ -17,6 +22,7 @@ export const realScripts: readonly RealScript[] = [
   {
     name: "plain",
     says: "a run trains to its end",
+    operators: 1,
     play: async (stage) => {
       await stage.createRun(spec);
       await stage.kubelet.start(await stage.podOf(1));
@@ -26,6 +32,7 @@ export const realScripts: readonly RealScript[] = [
   {
     name: "setbacks",
     says: "a run is evicted, then its program crashes",
+    operators: 1,
     play: async (stage) => {
       await stage.createRun(spec);
       const first = await stage.podOf(1);
@@ -34,11 +41,7 @@ export const realScripts: readonly RealScript[] = [
       await stopped(stage, first);
       const second = await stage.podOf(2);
       await stage.kubelet.start(second);
-      const agent = { attempt: 2, resumedFrom, lastStep: 80, latestVerified: checkpoint(savedStep, 1, "a") };
-      await stage.kubelet.end(second, {
-        trainer: { exitCode: 1 },
-        agent: { exitCode: 0, record: served(agent) },
-      });
+      await crashed(stage, second);
       await stage.kubelet.start(await stage.podOf(3));
       await finish(stage, 3);
       await stage.isGone(first);
@@ -47,6 +50,7 @@ export const realScripts: readonly RealScript[] = [
   {
     name: "edits",
     says: "a run is suspended, edited, and set going again",
+    operators: 1,
     play: async (stage) => {
       await stage.createRun(spec);
       const first = await stage.podOf(1);
@@ -64,6 +68,7 @@ export const realScripts: readonly RealScript[] = [
   {
     name: "lost-node",
     says: "nothing is heard of a run's node any more, so that its attempt is given up",
+    operators: 1,
     play: async (stage) => {
       await stage.createRun({
         ...spec,
@@ -81,6 +86,7 @@ export const realScripts: readonly RealScript[] = [
   {
     name: "deleted",
     says: "a run is deleted in the middle, with its claim and its objects",
+    operators: 1,
     play: async (stage) => {
       await stage.createRun({ ...spec, checkpoint: { ...spec.checkpoint, objectStore }, deletionPolicy: "Delete" });
       const first = await stage.podOf(1);
@@ -92,6 +98,43 @@ export const realScripts: readonly RealScript[] = [
       await stage.kubelet.bind(removal);
       await stage.kubelet.endAlone(removal, "delete", { kind: "deleted", seconds: 1 });
       await stage.stateIs("Deleted");
+    },
+  },
+  {
+    name: "gang",
+    says: "one of two workers is evicted, so that both stop, begin anew together, and end with worker 0",
+    operators: 1,
+    play: async (stage) => {
+      await stage.createRun({ ...spec, workers: 2, checkpoint: volume("ReadWriteMany") });
+      const first = await stage.gangOf(1, 2);
+      for (const pod of first) await stage.kubelet.start(pod);
+      await stage.kubelet.evict(first[1] ?? "");
+      for (const pod of first) await stage.isStopped(pod);
+      for (const pod of first) await stopped(stage, pod);
+      const second = await stage.gangOf(2, 2);
+      for (const pod of second) await stage.kubelet.start(pod);
+      const agent = { exitCode: 0, record: served({ attempt: 2, resumedFrom, lastStep: 100 }) };
+      await stage.kubelet.end(second[1] ?? "", { trainer: { exitCode: 0 }, agent });
+      await finish(stage, 2);
+    },
+  },
+  {
+    name: "leader-change",
+    says: "of two operators the one that leads is asked to end as a pod is evicted, and the next one dies before the program crashes",
+    operators: 2,
+    play: async (stage) => {
+      await stage.createRun(spec);
+      const first = await stage.podOf(1);
+      await stage.kubelet.start(first);
+      await stage.kubelet.evict(first);
+      await stage.operators.stopLeader();
+      await stopped(stage, first);
+      const second = await stage.podOf(2);
+      await stage.kubelet.start(second);
+      await stage.operators.killLeader();
+      await crashed(stage, second);
+      await stage.kubelet.start(await stage.podOf(3));
+      await finish(stage, 3);
     },
   },
 ];
@@ -119,6 +162,12 @@ async function stopped({ kubelet }: RealStage, pod: string): Promise<void> {
     },
   });
   await kubelet.release(pod);
+}
+
+/** The program of the second attempt's pod has crashed. */
+async function crashed({ kubelet }: RealStage, pod: string): Promise<void> {
+  const agent = { attempt: 2, resumedFrom, lastStep: 80, latestVerified: checkpoint(savedStep, 1, "a") };
+  await kubelet.end(pod, { trainer: { exitCode: 1 }, agent: { exitCode: 0, record: served(agent) } });
 }
 
 /** The pod of an attempt has come to the last step, and the run is complete. */

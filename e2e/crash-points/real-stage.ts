@@ -8,7 +8,7 @@ import { claims, nodes, pods, type Resource, type Target } from "@trainingrun/op
 import { FakeKubelet } from "../../operator/test/fake-kubelet.ts";
 import { until } from "../../operator/test/until.ts";
 import type { Cut, ScriptEnd } from "./cut.ts";
-import { RealOperator } from "./real-operator.ts";
+import { RealOperators } from "./real-operators.ts";
 
 const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
 const forever = { signal: new AbortController().signal };
@@ -20,9 +20,12 @@ export type Access = Readonly<{ client: ApiClient; credentials: Credentials }>;
 
 type Run = KubeObject & Readonly<{ status?: TrainingRunStatus }>;
 
-/** A namespace on a real API server with two nodes, a run, and an operator that serves it; kubelets are played. */
+/** What a stage is for: how many operators serve it, and which of their writes is cut. */
+export type StageOptions = Readonly<{ namespace: string; cut: Cut | null; operators: 1 | 2 }>;
+
+/** A namespace on a real API server with two nodes, a run, and operators that serve it; kubelets are played. */
 export class RealStage {
-  readonly operator: RealOperator;
+  readonly operators: RealOperators;
   /** The kubelet of the node that the first pods are bound to, and that of another one. */
   readonly kubelet: FakeKubelet;
   readonly other: FakeKubelet;
@@ -30,7 +33,7 @@ export class RealStage {
   readonly #namespace: string;
   readonly #nodes: readonly [string, string];
 
-  private constructor({ client, credentials }: Access, { namespace, cut }: { namespace: string; cut: Cut | null }) {
+  private constructor({ client, credentials }: Access, { namespace, cut, operators }: StageOptions) {
     this.#client = client;
     this.#namespace = namespace;
     this.#nodes = [`${namespace}-node-a`, `${namespace}-node-b`];
@@ -38,22 +41,22 @@ export class RealStage {
     if (first === undefined || second === undefined) throw new RangeError("Cannot play without two nodes");
     this.kubelet = first;
     this.other = second;
-    this.operator = new RealOperator(credentials, { namespace, cut });
+    this.operators = new RealOperators(credentials, { namespace, cut, count: operators });
   }
 
-  /** Makes it all; returns once the operator runs. */
-  static async begin(access: Access, options: { namespace: string; cut: Cut | null }): Promise<RealStage> {
+  /** Makes it all; returns once the operators run. */
+  static async begin(access: Access, options: StageOptions): Promise<RealStage> {
     const stage = new RealStage(access, options);
     await access.client.create({ resource: namespaces }, { metadata: { name: options.namespace } }, forever);
     await stage.kubelet.register();
     await stage.other.register();
-    await stage.operator.begin();
+    await stage.operators.begin();
     return stage;
   }
 
-  /** Ends the operator, and removes what is not the namespace's. */
+  /** Ends the operators, and removes what is not the namespace's. */
   async leave(): Promise<void> {
-    await this.operator.end();
+    await this.operators.end();
     for (const name of this.#nodes) await this.#remove({ resource: nodes, name });
   }
 
@@ -78,15 +81,22 @@ export class RealStage {
     await this.#remove(this.#target(trainingRuns, runName));
   }
 
-  /** The name of the pod of an attempt, once it is there and on record. */
+  /** The name of the pod of an attempt, or of its worker 0, once it is there and on record. */
   async podOf(attempt: number): Promise<string> {
-    const name = `${runName}-${attempt}-0`;
-    await this.#until(`the pod of attempt ${attempt} is on record`, async () => {
-      const newest = (await this.#status()).attempts?.[0];
-      const isRecorded = newest?.number === attempt && newest.pods.length > 0;
-      return (isRecorded && (await this.#pods()).has(name)) || undefined;
-    });
+    const [name = ""] = await this.gangOf(attempt, 1);
     return name;
+  }
+
+  /** The names of the pods of an attempt with so many workers, in their order, once all are there and on record. */
+  async gangOf(attempt: number, workers: number): Promise<readonly string[]> {
+    const names = Array.from({ length: workers }, (_, worker) => `${runName}-${attempt}-${worker}`);
+    await this.#until(`${names} are on record`, async () => {
+      const newest = (await this.#status()).attempts?.[0];
+      const isRecorded = newest?.number === attempt && newest.pods.length >= workers;
+      const there = isRecorded ? await this.#pods() : new Map();
+      return names.every((name) => there.has(name)) || undefined;
+    });
+    return names;
   }
 
   /** The name of the pod that removes the objects of the run. */
@@ -119,10 +129,10 @@ export class RealStage {
   }
 
   /** State, ledger, counts and objects, as far as no cut may change them. */
-  async look(): Promise<ScriptEnd> {
+  async look(): Promise<Readonly<{ attempts: number; end: ScriptEnd }>> {
     const { attempt, attempts, retry, totals, latestVerified, observedGeneration } = await this.#status();
     const found = await this.#client.list<KubeObject>({ resource: claims, namespace: this.#namespace }, {}, forever);
-    return {
+    const end = {
       state: await this.#state(),
       attempt,
       ledger: attempts?.map(({ number, cause, charge, reason, exitCode, resumedFrom, lastStep, finalCheckpoint }) => {
@@ -135,9 +145,10 @@ export class RealStage {
       // Its protection is taken off by a controller that does not run here.
       claims: found.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined).length,
       pods: [...(await this.#pods()).keys()].map((name) => name.replace(/-delete-.*/, "-delete")).toSorted(),
-      created: this.operator.created,
-      deleted: this.operator.deleted,
+      created: this.operators.created,
+      deleted: this.operators.deleted,
     };
+    return { attempts: totals?.attempts ?? 0, end };
   }
 
   async #state(): Promise<string> {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Cut, cutsOf, differenceOf, type ScriptCuts, type ScriptPlay } from "./cut.ts";
+import { type Cut, cutsOf, describeCut, differenceOf, type ScriptCuts, type ScriptPlay } from "./cut.ts";
 import { type RealScript, realScripts } from "./real-scripts.ts";
 import { type Access, RealStage } from "./real-stage.ts";
 
@@ -30,7 +30,7 @@ export async function cutOnServer(
     if (undisturbed.broken.length > 0) {
       throw new Error(`Cannot cut the script ${script.name} because, undisturbed, ${undisturbed.broken.join("; ")}`);
     }
-    const cuts = cutsOf(undisturbed.writes.length).filter(chosen);
+    const cuts = cutsOf(undisturbed.writes).filter(chosen);
     recorded.push({ script, undisturbed, cuts, missed: [] });
     told(`${script.name}: ${undisturbed.writes.length} writes on a real API server`);
   });
@@ -39,7 +39,7 @@ export async function cutOnServer(
     const why = await whyNotSame(access, cutting, signal);
     if (why === null) return;
     const { cut, script, undisturbed } = cutting;
-    missed.push(`${cut.how} ${cut.ordinal} (${undisturbed.writes[cut.ordinal - 1]}): ${why}`);
+    missed.push(`${describeCut(undisturbed, cut)}: ${why}`);
     told(`${script.name}: ${missed.at(-1)}`);
   });
   return recorded.map(({ script: { name }, undisturbed: { writes }, cuts, missed }) => {
@@ -74,21 +74,25 @@ async function playOnServer(access: Access, asked: Asked, signal: AbortSignal): 
   const { script, cut, isDone } = asked;
   signal.throwIfAborted();
   drawn += 1;
-  const stage = await RealStage.begin(access, { namespace: `cut-${process.pid}-${drawn}`, cut });
+  const stage = await RealStage.begin(access, {
+    namespace: `cut-${process.pid}-${drawn}`,
+    cut,
+    operators: script.operators,
+  });
   try {
-    const { operator } = stage;
+    const { operators } = stage;
     const seen = async (): Promise<ScriptPlay> => ({
-      writes: operator.writes,
-      wasCut: operator.wasCut,
-      end: await stage.look(),
-      broken: cut === null ? operator.errors : [],
+      writes: operators.writes,
+      wasCut: operators.wasCut,
+      ...(await stage.look()),
+      broken: cut === null ? operators.errors : [],
     });
     const failure = await script.play(stage).then(
       () => null,
       (error: unknown) => String(error),
     );
     if (failure !== null) return { ...(await seen()), broken: [failure] };
-    await comesToRest(operator);
+    await comesToRest(operators);
     const endsAt = performance.now() + patienceMs;
     for (;;) {
       signal.throwIfAborted();

@@ -1,17 +1,18 @@
+import { leases } from "@trainingrun/operator/kubernetes/lease-record.ts";
 import { fieldsOf, type StoredObject } from "../simulation/model/api/object.ts";
 import type { Machine } from "../simulation/model/cluster/machine.ts";
+import { leasePlace, type PlayedOperator } from "../simulation/model/operators.ts";
 import type { PlayWorld } from "../simulation/model/play-world.ts";
-import type { Cue, Deed, Script } from "./scripts.ts";
+import type { Cue, Deed, Script } from "./script.ts";
 
-const user = { role: "User", name: "somebody" } as const;
 const pollMs = 100;
 
-/** Does the deeds of a script in a simulated world, each at its cue. */
+/** Does the deeds of a script in a simulated world, each at its cue, and as soon as there is what it is done to. */
 export class SimDeeds {
   readonly #world: PlayWorld;
   readonly #script: Script;
   readonly #left: Script["deeds"][number][];
-  /** The last step that the trainer of each attempt has done. */
+  /** The last step that a trainer of each attempt has done. */
   readonly #steps = new Map<number, number>();
   #looked = 0;
   #state = { is: "", sinceMs: 0 };
@@ -39,10 +40,7 @@ export class SimDeeds {
     this.#look();
     const [next] = this.#left;
     if (next === undefined) return;
-    if (this.#isCue(next.cue)) {
-      this.#left.shift();
-      this.#do(next.deed);
-    }
+    if (this.#isCue(next.cue) && this.#do(next.deed)) this.#left.shift();
     scheduler.after(scheduler.world, pollMs, () => this.begin());
   }
 
@@ -57,46 +55,74 @@ export class SimDeeds {
   }
 
   #isCue(cue: Cue): boolean {
-    if ("step" in cue) return (this.#steps.get(cue.attempt) ?? -1) >= cue.step;
+    if ("step" in cue) return [...this.#steps].some(([attempt, step]) => attempt >= cue.attempt && step >= cue.step);
     return this.#state.is === cue.state && this.#world.scheduler.now - this.#state.sinceMs >= cue.forMs;
   }
 
-  #do(deed: Deed): void {
-    const world = this.#world;
-    const { name, namespace, intervalSteps } = this.#script.run;
+  /** Whether it could be done. */
+  #do(deed: Deed): boolean {
+    const { user } = this.#world;
+    const { name, intervalSteps } = this.#script.run;
     switch (deed) {
       case "Preempt":
-        world.cluster.preempt(this.#pod());
-        break;
+        return this.#toPod((pod) => this.#world.cluster.preempt(pod));
       case "Suspend":
-        world.editRun(name, { suspend: true });
-        break;
+        user.edit(name, { suspend: true });
+        return true;
       case "Resume":
-        world.editRun(name, { suspend: false });
-        break;
+        user.edit(name, { suspend: false });
+        return true;
       case "Edit":
         this.#edits += 1;
-        world.editRun(name, { checkpoint: { interval: { steps: intervalSteps + this.#edits } } });
-        break;
+        user.edit(name, { checkpoint: { interval: { steps: intervalSteps + this.#edits } } });
+        return true;
       case "CutNodeOff":
-        this.#cutOff = world.cluster.machine(String(fieldsOf(this.#pod().spec).nodeName));
-        world.cluster.cutOff(this.#cutOff);
-        break;
+        return this.#toPod((pod) => this.#cutOffNodeOf(pod));
       case "BringNodeBack":
         if (this.#cutOff === null) throw new Error("Cannot bring a node back because none is cut off");
-        world.cluster.bringBack(this.#cutOff);
-        break;
+        this.#world.cluster.bringBack(this.#cutOff);
+        return true;
       case "Delete":
-        world.acting.by(user, () => void world.api.remove({ resource: world.runs, namespace, name }));
-        break;
+        user.deleteRun(name);
+        return true;
+      case "StopLeader":
+        return this.#toLeader((process) => process.terminate());
+      case "KillLeader":
+        return this.#toLeader((process) => process.kill("by the script"));
+      default:
+        return deed satisfies never;
     }
   }
 
-  /** The newest pod of the run that nobody has asked to stop. */
-  #pod(): StoredObject {
-    const { name } = this.#script.run;
-    const pod = this.#world.podsOf(name).findLast(({ metadata }) => metadata.deletionTimestamp === undefined);
-    if (pod === undefined) throw new Error(`Cannot do anything to the pod of ${name} because it has none`);
-    return pod;
+  #cutOffNodeOf({ spec }: StoredObject): void {
+    const { cluster } = this.#world;
+    this.#cutOff = cluster.machine(String(fieldsOf(spec).nodeName));
+    cluster.cutOff(this.#cutOff);
+  }
+
+  /** Does something to the newest pod that runs and that nobody has asked to stop; false where there is none. */
+  #toPod(does: (pod: StoredObject) => void): boolean {
+    const { cluster } = this.#world;
+    const pod = this.#world.podsOf(this.#script.run.name).findLast((each) => {
+      const isRunning = cluster.life(each)?.containers.some(({ process }) => process !== null) ?? false;
+      return each.metadata.deletionTimestamp === undefined && isRunning;
+    });
+    if (pod === undefined) return false;
+    does(pod);
+    return true;
+  }
+
+  /** Does something to the operator that holds the Lease; false where it is gone, and no other has taken it yet. */
+  #toLeader(does: (process: PlayedOperator["process"]) => void): boolean {
+    const { api, operators, scheduler } = this.#world;
+    const lease = api.store.get(leases, `${leasePlace.namespace}/${leasePlace.name}`)?.object;
+    const { holderIdentity, renewTime } = fieldsOf(lease?.spec);
+    const holder = String(holderIdentity ?? "");
+    const process = operators.running(holder.slice(0, Math.max(0, holder.lastIndexOf("_"))))?.process;
+    // One that was started again under the name has renewed nothing yet.
+    const renewedMs = Date.parse(String(renewTime ?? "")) - scheduler.epochMs;
+    if (process === undefined || !(renewedMs >= process.madeAt)) return false;
+    does(process);
+    return true;
   }
 }

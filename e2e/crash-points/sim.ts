@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { NodeLostError, Player } from "../simulation/player.ts";
-import { type Cut, cutsOf, differenceOf, type ScriptCuts, type ScriptPlay, strayingOf } from "./cut.ts";
+import { type Cut, cutsOf, describeCut, differenceOf, type ScriptCuts, type ScriptPlay, strayingOf } from "./cut.ts";
 import type { Answer, Asked } from "./sim-worker.ts";
 
 const worker = join(import.meta.dirname, "sim-worker.ts");
@@ -23,14 +23,14 @@ export async function cutInSimulation(script: string, options: CutOptions): Prom
     if (undisturbed.broken.length > 0) {
       throw new Error(`Cannot cut the script ${script} because, undisturbed, ${undisturbed.broken.join("; ")}`);
     }
-    const cuts = cutsOf(undisturbed.writes.length).filter(chosen);
+    const cuts = cutsOf(undisturbed.writes).filter(chosen);
     const left = cuts.values();
     const missed: string[] = [];
     const lane = async (player: Player<Asked, Answer>) => {
       for (const cut of left) {
         const why = await whyNotSame(player, { script, cut, undisturbed });
         signal?.throwIfAborted();
-        if (why !== null) missed.push(`${cut.how} ${cut.ordinal} (${undisturbed.writes[cut.ordinal - 1]}): ${why}`);
+        if (why !== null) missed.push(`${describeCut(undisturbed, cut)}: ${why}`);
       }
     };
     await Promise.all(players.map(lane));

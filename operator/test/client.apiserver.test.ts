@@ -43,7 +43,7 @@ describe("the client, through a proxy that breaks things, to a real API server",
     proxy = new FaultProxy(api.credentials);
     proxied = credentialsOf(await proxy.start());
     codes = [];
-    client = testClient(proxied, ({ method, code }) => codes.push(`${method} ${code}`));
+    client = testClient(proxied, { observe: ({ method, code }) => codes.push(`${method} ${code}`) });
   });
 
   afterEach(async () => {

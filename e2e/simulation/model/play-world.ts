@@ -2,6 +2,7 @@ import { labels } from "@trainingrun/operator/api/names.ts";
 import { trainerName } from "@trainingrun/operator/api/template.ts";
 import type { Resource } from "@trainingrun/operator/kubernetes/resource.ts";
 import { claims, pods } from "@trainingrun/operator/kubernetes/resource.ts";
+import type { FileWitness } from "../host/files-access.ts";
 import type { Fate, Journey } from "../host/network.ts";
 import { SimProcess } from "../host/process.ts";
 import { Scheduler } from "../host/scheduler.ts";
@@ -20,7 +21,7 @@ import { serveBucketFrom } from "./bucket/store-process.ts";
 import { Acting } from "./cluster/acting.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { Delays } from "./cluster/delays.ts";
-import type { ContainerTrouble } from "./cluster/kubelet-home.ts";
+import type { ContainerTrouble, Onlooker } from "./cluster/kubelet-home.ts";
 import type { Machine } from "./cluster/machine.ts";
 import type { ContainerProgram } from "./cluster/program.ts";
 import type { Volume } from "./cluster/volumes.ts";
@@ -66,6 +67,8 @@ export class PlayWorld {
   readonly user = new User(this);
   /** What is done to the requests of operators on their way; the first that strikes counts. */
   readonly strikes = new Set<(operator: string, seen: Seen) => Fault | undefined>();
+  /** Who looks on, beside the facts, at what processes of pods do to their files; it may kill them over it. */
+  readonly onlookers = new Set<Onlooker>();
   /** The resource of runs. */
   readonly runs: Resource;
   readonly #options: WorldOptions;
@@ -205,11 +208,19 @@ export class PlayWorld {
         skewMs: this.skewOf(name),
       })),
       programOf: ({ image }, { run }) => (isAgent(image) ? agentProgram : this.#trainer(run)),
-      onlooker: (seen) => this.facts.watch(seen),
+      onlooker: (seen) => this.#watch(seen),
       onPowerCut: (volume) => this.facts.powerCut(volume),
       troubleOf: ({ name, image }, part) => (name === trainerName ? this.#troubleOf(image, part) : null),
       secretDisk: (name) => (name === bucketPlace.secret ? keys : undefined),
     });
+  }
+
+  #watch(seen: Parameters<Onlooker>[0]): FileWitness {
+    if (this.onlookers.size === 0) return this.facts.watch(seen);
+    const witnesses = [this.facts.watch(seen), ...[...this.onlookers].map((onlooker) => onlooker(seen))];
+    return (phase, access) => {
+      for (const witness of witnesses) witness(phase, access);
+    };
   }
 
   #troubleOf(image: string, part: PodPart): ContainerTrouble | null {

@@ -38,6 +38,8 @@ export type StandingFault = { readonly fault: BucketFault; readonly fired: numbe
 
 /** The faults of one bucket. None of them is there at the beginning. */
 export class BucketFaults {
+  /** Who looks on at every request, and may say what becomes of it before any fault does. */
+  readonly onlookers = new Set<(request: S3Request, key: string) => BucketFault | null>();
   readonly #standing = new Set<StandingFault & { met: number; fired: number }>();
 
   add(fault: BucketFault): StandingFault {
@@ -48,6 +50,10 @@ export class BucketFaults {
 
   /** What meets this request, the oldest first; null where nothing does. */
   meet(request: S3Request, key: string): BucketFault | null {
+    for (const onlooker of this.onlookers) {
+      const fault = onlooker(request, key);
+      if (fault !== null) return fault;
+    }
     for (const standing of this.#standing) {
       const { requests, key: part, after = 0, times = Number.POSITIVE_INFINITY } = standing.fault;
       if (requests !== undefined && !requests.includes(request)) continue;
