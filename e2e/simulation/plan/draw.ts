@@ -12,21 +12,31 @@ export type Plan = Readonly<{
   chaosMs: number;
 }>;
 
-/** So many faults has a plan at most. */
-const mostFaults = 8;
+/** From `least` on: up to `usually` in the smallest plans, up to `most` in the largest. */
+type Span = Readonly<{ least: number; usually: number; most: number }>;
+
+/** Of what a plan has few or many. */
+const spans = {
+  runs: { least: 1, usually: 1, most: 3 },
+  faults: { least: 1, usually: 3, most: 8 },
+  saves: { least: 2, usually: 3, most: 6 },
+  intervalSteps: { least: 2, usually: 4, most: 10 },
+} as const satisfies Record<string, Span>;
 
 /**
- * Draws the plan of a seed. Swarm: first each kind of fault is switched on or off, so that a seed has few kinds and tries
- * them with each other; then faults are drawn from those that are on. No draw depends on another fault's. `kinds` are those
- * that can be played.
+ * Draws the plan of a seed. Most are small, since many small plans find more than a few large ones do; few are large, for
+ * what takes many runs, faults or checkpoints. Swarm: each kind of fault is switched on or off, so that a seed has few
+ * kinds and tries them with each other; then faults are drawn from those that are on. No draw depends on another fault's.
+ * `kinds` are those that can be played.
  */
 export function drawPlan(seed: number, kinds: readonly FaultName[] = faultNames): Plan {
   const chance = new Chance(seed);
   const row = chance.row("plan", "shape");
-  const scenario = drawScenario(chance);
-  const chaosMs = 30_000 + row.below(150_000);
+  const size = drawSize(row);
+  const scenario = drawScenario(chance, size);
+  const chaosMs = drawChaos(row, scenario);
   const on = kinds.filter((kind) => chance.draw("swarm", kind, 0) < 0.5);
-  const count = on.length === 0 ? 0 : row.below(mostFaults + 1);
+  const count = on.length === 0 ? 0 : amount(row, size, spans.faults);
   const faults = Array.from({ length: count }, (_, index) =>
     drawFault(chance.row("fault", String(index)), { id: `f${index}`, scenario, on, chaosMs }),
   );
@@ -34,10 +44,37 @@ export function drawPlan(seed: number, kinds: readonly FaultName[] = faultNames)
   return { seed, scenario: bearing(scenario, drawn), faults: drawn, chaosMs };
 }
 
-function drawScenario(chance: Chance): Scenario {
+/** From 0 to 1: half of the plans have less than an eighth, one in thirty more than nine tenths. */
+function drawSize(row: Row): number {
+  return row.next() ** 3;
+}
+
+function amount(row: Row, size: number, { least, usually, most }: Span): number {
+  const top = Math.round(usually + size * (most - usually));
+  return least + row.below(top - least + 1);
+}
+
+/** Faults begin while the runs are about; in a fourth of the plans they may as well find nothing but what has ended. */
+function drawChaos(row: Row, { runs }: Scenario): number {
+  const anyMs = 30_000 + row.below(longestChaosMs - 30_000);
+  const livesMs = Math.max(...runs.map(lifeMs)) * (0.75 + row.next());
+  return row.hits(1 / 4) ? anyMs : Math.min(Math.round(livesMs), longestChaosMs);
+}
+
+const longestChaosMs = 180_000;
+
+/** About how long a run takes that nothing happens to. */
+function lifeMs({ appearsAtMs, targetStep, stepMs, intervalSteps, saveMs }: RunScenario): number {
+  return appearsAtMs + beginningMs + targetStep * stepMs + (targetStep / intervalSteps) * saveMs;
+}
+
+/** From the creation of a run to its first step, and from its last to its end. */
+const beginningMs = 6_000;
+
+function drawScenario(chance: Chance, size: number): Scenario {
   const row = chance.row("plan", "scenario");
-  const [runs, nodes] = [oneOf(row, [1, 1, 1, 2, 3]), oneOf(row, [2, 3])];
-  const operators = oneOf(row, [1, 1, 2] as const);
+  const [runs, nodes] = [amount(row, size, spans.runs), oneOf(row, [2, 3])];
+  const operators = oneOf(row, [1, 1, 1, 2] as const);
   const noise = drawNoise(row);
   const isSkewed = row.hits(1 / 3);
   const hasDecoys = row.hits(1 / 3);
@@ -48,7 +85,7 @@ function drawScenario(chance: Chance): Scenario {
     "server",
   ];
   const drawn = Array.from({ length: runs }, (_, index) =>
-    asGang(drawRun(chance.row("run", String(index)), index), { chance, index }),
+    asGang(drawRun(chance.row("run", String(index)), { index, size }), { chance, index }),
   );
   const mostSkewMs = drawn.some(({ hasBucket }) => hasBucket) ? storeSkewMs : hourMs;
   const skews = clocks.map((who) => [who, Math.round((chance.draw("skew", who, 0) - 0.5) * 2 * mostSkewMs)] as const);
@@ -74,12 +111,12 @@ function drawNoise(row: Row): Scenario["noise"] {
   return share === 0 ? { share, longestMs: 0 } : { share, longestMs: Math.min(longestMs, mostNoiseMs / share) };
 }
 
-function drawRun(row: Row, index: number): RunScenario {
+function drawRun(row: Row, { index, size }: { index: number; size: number }): RunScenario {
   const volume = oneOf(row, ["ReadWriteOnce", "ReadWriteOnce", "ReadWriteMany", "None"] as const);
   const hasBucket = volume === "None" || row.hits(0.35);
   const policy = oneOf(row, ["Wait", "Wait", "Fence"] as const);
-  const intervalSteps = oneOf(row, [3, 5, 10]);
-  const targetStep = intervalSteps * (3 + row.below(4));
+  const intervalSteps = amount(row, size, spans.intervalSteps);
+  const targetStep = intervalSteps * amount(row, size, spans.saves);
   const saveMs = oneOf(row, [200, 1_000, 4_000, 15_000]);
   return {
     namespace: oneOf(row, ["team-a", "team-a", "team-b"]),

@@ -1,0 +1,97 @@
+import type { Plan } from "../draw.ts";
+import { type Fault, type FaultName, kindOf, type Moment } from "../faults.ts";
+import { nodeName, operatorName, type RunScenario } from "../scenario.ts";
+
+/** A plan of one small run in which a fault of this kind has something to meet, and no other is there. */
+export function planOfKind(kind: FaultName): Plan {
+  const hasBucket = kindOf(kind).needs === "Bucket";
+  return {
+    seed: 1,
+    // One node, so that whatever is aimed at it finds the run's pod there.
+    scenario: { ...quiet, runs: [{ ...run, hasBucket }] },
+    faults: [faultOf(kind)],
+    chaosMs: 40_000,
+  };
+}
+
+const run: RunScenario = {
+  namespace: "team-a",
+  name: "run-0",
+  appearsAtMs: 100,
+  workers: 1,
+  volume: "ReadWriteOnce",
+  hasBucket: false,
+  targetStep: 12,
+  stepMs: 500,
+  intervalSteps: 3,
+  saveMs: 500,
+  graceSeconds: 10,
+  program: { onStop: "Saves", crashesAt: [], poison: null },
+  failures: 50,
+  nodeLost: { policy: "Wait" },
+  deletionPolicy: "Retain",
+  keptLast: 2,
+  noneVerified: "StartOver",
+};
+
+const quiet = { nodes: 1, operators: 1, noise: { share: 0, longestMs: 0 }, skewsMs: {} } as const;
+
+const fromTheBeginning: Moment = { atMs: 0 };
+const asItRuns: Moment = { run: run.name, state: "Running", delayMs: 0 };
+/** By then there is a checkpoint, and another one to come. */
+const amidst: Moment = { run: run.name, state: "Running", delayMs: 3_000 };
+
+/** When a fault has to begin to meet something. */
+function momentOf(kind: FaultName): Moment {
+  switch (kind) {
+    // What stands in the way of a pod, or of a write, has to be there before.
+    case "ImageMissing":
+    case "Unschedulable":
+    case "QuotaSpent":
+    case "AdmissionRefuses":
+    case "OperatorKilled":
+    case "OperatorCutOff":
+    case "AnswerLost":
+    case "ReadsStale":
+    case "ServerDown":
+    case "ServerBusy":
+    case "ServerFails":
+      return fromTheBeginning;
+    case "ListingLags":
+      return { run: run.name, state: "Pending", delayMs: 0 };
+    case "AgentKilledAtEnd":
+    case "AgentKilledUploading":
+      return asItRuns;
+    default:
+      return kindOf(kind).lasts && kindOf(kind).needs !== undefined ? asItRuns : amidst;
+  }
+}
+
+function faultOf(kind: FaultName): Fault {
+  const ranges = Object.entries(kindOf(kind).args ?? {});
+  const args = Object.fromEntries(ranges.map(([name, [least]]) => [name, least]));
+  return {
+    id: "f0",
+    kind,
+    moment: momentOf(kind),
+    target: targetOf(kind),
+    forMs: 15_000,
+    args,
+  };
+}
+
+function targetOf(kind: FaultName): string {
+  const { aim } = kindOf(kind);
+  switch (aim) {
+    case "Run":
+      return run.name;
+    case "Node":
+      return nodeName(0);
+    case "Operator":
+      return operatorName(0);
+    case "Server":
+      return "server";
+    default:
+      return aim satisfies never;
+  }
+}
