@@ -126,6 +126,11 @@ describe("a pod that is held back from the scheduler", () => {
       `The pod mnist-1-0 waits in the queue gpus to be admitted. ${full}.`,
     ],
     [
+      "by its queue, by all gates that Kueue makes",
+      gatedBy([kueue, "kueue.x-k8s.io/topology"]),
+      "The pod mnist-1-0 waits in the queue gpus to be admitted.",
+    ],
+    [
       "by its queue and by somebody else",
       gatedBy([kueue, "example.com/data"]),
       "The pod mnist-1-0 waits in the queue gpus to be admitted. It is held back by example.com/data as well.",

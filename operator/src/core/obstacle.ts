@@ -115,6 +115,8 @@ function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
 
 /** What Kueue holds a pod back by until its queue has room for it. */
 const queueGate = "kueue.x-k8s.io/admission";
+/** Kueue puts this one beside it and takes it off by itself: nobody has to be told of it while the pod waits. */
+const topologyGate = "kueue.x-k8s.io/topology";
 
 /** A pod that its queue has not let go yet. */
 export function isQueued({ gates, node, deletionRequestedAt }: ObservedPod): boolean {
@@ -123,7 +125,8 @@ export function isQueued({ gates, node, deletionRequestedAt }: ObservedPod): boo
 
 function gated(pod: ObservedPod): Obstacle {
   const reason = "SchedulingGated";
-  const others = pod.gates.filter((gate) => gate !== queueGate).join(", ");
+  const isItsOwn = (gate: string) => gate === queueGate || (gate === topologyGate && isQueued(pod));
+  const others = pod.gates.filter((gate) => !isItsOwn(gate)).join(", ");
   const also = others === "" ? "" : ` It is held back by ${others} as well.`;
   if (!isQueued(pod)) {
     return {
