@@ -37,12 +37,12 @@ export const testRows: readonly TestRow[] = [
     why: "A container node cannot be started again with its containers.",
   },
   {
-    where: "RecordedShape",
+    where: "ClusterTest",
     way: "Kueue takes the room back",
     says: ended("Preempted", "Nothing", ["WorkloadEvictedDueToPreempted"]),
-    file: shapes,
-    title: "costs nothing: one %s",
-    why: "There is no Kueue on this cluster.",
+    file: "e2e/measure/kueue.ts",
+    title: "Kueue's preemption is the cause, and is charged to nobody",
+    why: "It takes Kueue, and three runs.",
   },
   {
     where: "RecordedShape",
