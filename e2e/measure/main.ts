@@ -5,6 +5,7 @@ import { crashGrid } from "./crash-grid.ts";
 import { crashPoints } from "./crash-points.ts";
 import { exactness } from "./exactness.ts";
 import { failover } from "./failover.ts";
+import { kueue } from "./kueue.ts";
 import { mirror } from "./mirror.ts";
 import { nodeLoss } from "./node-loss.ts";
 import { planted } from "./planted.ts";
@@ -15,6 +16,7 @@ import { restoreThroughput } from "./restore-throughput.ts";
 import { brokenResult, holds, lineOf, type Measurement } from "./result.ts";
 import { saveStall } from "./save-stall.ts";
 import { saveThroughput } from "./save-throughput.ts";
+import { scale } from "./scale.ts";
 import { simulation } from "./simulation.ts";
 
 const measurements: readonly Measurement[] = [
@@ -35,6 +37,8 @@ const measurements: readonly Measurement[] = [
   simulation,
   crashPoints,
   failover,
+  kueue,
+  scale,
 ];
 
 /**

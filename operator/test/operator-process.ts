@@ -46,6 +46,10 @@ export class OperatorProcess {
     return new OperatorProcess(child, directory, port);
   }
 
+  get pid(): number {
+    return this.#child.identity.pid;
+  }
+
   /** How it ended; undefined while it runs. */
   get ending(): string | undefined {
     return this.#child.ending();

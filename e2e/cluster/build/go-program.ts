@@ -5,7 +5,7 @@ import { availableParallelism, totalmem } from "node:os";
 import { basename, join } from "node:path";
 import { run } from "../processes/command.ts";
 import type { LockOptions } from "../processes/lock.ts";
-import { cached } from "./cache.ts";
+import { cacheDirectory, cached } from "./cache.ts";
 
 /** A program that is built with Go from a module that is pinned here. */
 export interface GoProgram {
@@ -25,7 +25,7 @@ const timeoutMs = 40 * 60_000;
 
 /** The path of the program, which is built where the cache has none. What is kept beside it lies in the same directory. */
 export async function ensureGoProgram(program: GoProgram, { report, signal }: Asked): Promise<string> {
-  const name = `${program.name}-${await contentHash(program)}`;
+  const name = await entryName(program);
   const what = `Building ${program.name} with Go: usually ${program.usualMinutes} minutes on 2 cores`;
   const directory = await cached({ name, what, timeoutMs, report, signal }, async (unfinished) => {
     const flags = ["-ldflags", program.ldflags, "-o", join(unfinished, program.name)];
@@ -33,6 +33,12 @@ export async function ensureGoProgram(program: GoProgram, { report, signal }: As
     await keepManifests(program, unfinished, signal);
   });
   return join(directory, program.name);
+}
+
+/** Downloads what the program is built from, where the cache lacks it. What cannot be had is left to the build to say. */
+export async function fetchGoSources(program: GoProgram, signal: AbortSignal): Promise<void> {
+  if (existsSync(join(cacheDirectory(), await entryName(program)))) return;
+  await go(["list", "-deps", program.package], program, signal).catch(() => {});
 }
 
 async function keepManifests(program: GoProgram, into: string, signal: AbortSignal | undefined): Promise<void> {
@@ -55,6 +61,10 @@ const goEnvironment = {
   GOGC: "400",
   GOMEMLIMIT: String(Math.floor(totalmem() / (availableParallelism() + 1))),
 };
+
+async function entryName(program: GoProgram): Promise<string> {
+  return `${program.name}-${await contentHash(program)}`;
+}
 
 async function contentHash(program: GoProgram): Promise<string> {
   const hash = createHash("sha256");

@@ -12,6 +12,9 @@ import { writeKubeconfig } from "./kubeconfig.ts";
 export interface ControlPlaneOptions extends ApiServerOptions {
   /** How long a node may be silent before it counts as lost. Default 20; Kubernetes' own default is 50. */
   readonly nodeMonitorGraceSeconds?: number;
+  /** Flags for kube-controller-manager and kube-scheduler beyond ours. */
+  readonly controllerManagerArgs?: readonly string[];
+  readonly schedulerArgs?: readonly string[];
 }
 
 /**
@@ -34,7 +37,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
       managerOf({
         name: "kube-controller-manager",
         port: managerPort,
-        flags: controllerManagerFlags(api, options),
+        flags: [...controllerManagerFlags(api, options), ...(options.controllerManagerArgs ?? [])],
         ready: { what: "the default service account", probe: () => hasDefaultAccount(api) },
         api,
         program,
@@ -42,7 +45,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<A
       managerOf({
         name: "kube-scheduler",
         port: schedulerPort,
-        flags: [],
+        flags: options.schedulerArgs ?? [],
         ready: { what: "its port", probe: () => isListening(`https://127.0.0.1:${schedulerPort}`) },
         api,
         program,

@@ -1,0 +1,136 @@
+import { jobContender } from "../scale/jobs.ts";
+import { jobSetContender } from "../scale/jobsets.ts";
+import { runContender } from "../scale/runs.ts";
+import { type Phase, playScale, type Seen } from "../scale/scale-phases.ts";
+import { type Goal, type Measurement, median, quantile, type Result, rounded } from "./result.ts";
+
+const [few, many] = [1_000, 5_000] as const;
+const contenders = [runContender, jobContender, jobSetContender];
+const recoveryGoalSeconds = 3;
+const createdGoalWrites = 10;
+const replacedGoalWrites = 14;
+const memoryGoalMiB = 512;
+/** Seconds of each run, where there are five times as many, beside those where there are few. */
+const linearGoal = 1.5;
+
+/**
+ * Objects of one pod each, all applied at once, on a control plane of their own with nodes that are played: a pod runs as
+ * soon as it is bound, and ends as soon as it is deleted. Then a tenth of the pods is preempted, and for TrainingRuns
+ * another tenth while the leader ends. Every controller may ask the API server 500 times a second.
+ */
+export const scale: Measurement = {
+  name: "scale",
+  what: `${few} and ${many} runs of one pod, the same as Jobs and as JobSets`,
+  seconds: 1_800,
+  limitMs: 90 * 60_000,
+  run: async (signal) => {
+    const report = (line: string) => console.log(`  ${line}`);
+    const seen: Seen[] = [];
+    for (const count of [few, many]) {
+      for (const contender of contenders) seen.push(await playScale(contender, { count, signal, report }));
+    }
+    return scaleResult(seen);
+  },
+};
+
+/** What the plays come to. */
+export function scaleResult(seen: readonly Seen[]): Result {
+  const of = (contender: string, count: number) =>
+    seen.find((each) => each.contender === contender && each.count === count);
+  const [ours, ourMany] = [of("trainingrun", few), of("trainingrun", many)];
+  const others = ["job", "jobset"].map((name) => of(name, few));
+  const runs = [ours, ourMany];
+  return {
+    name: "scale",
+    figures: Object.fromEntries(seen.map((each) => [`${each.contender}${each.count}`, figuresOf(each)])),
+    goals: {
+      recoverySeconds: atMost(`the tenth of ${few} runs again`, [ours?.recovery.seconds], recoveryGoalSeconds, "s"),
+      recoveryBeside: {
+        goal: `the tenth of ${few} runs again before those of Job and JobSet`,
+        met: others.every((other) => isBelow(ours?.recovery.seconds, other?.recovery.seconds)),
+      },
+      creationSeconds: {
+        goal: "all run no later than Jobs",
+        met: [few, many].every((count) =>
+          isBelow(of("trainingrun", count)?.creation.seconds, of("job", count)?.creation.seconds),
+        ),
+      },
+      linear: {
+        goal: `a run of ${many} takes at most ${linearGoal} times as long to come to run as one of ${few}`,
+        met: isBelow(perObject(ourMany?.creation), linearGoal * perObject(ours?.creation)),
+      },
+      writesAtCreation: atMost(
+        "writes for each run",
+        runs.map((each) => writesOf(each?.creation)),
+        createdGoalWrites,
+      ),
+      writesAtReplacement: atMost(
+        "writes for each replaced pod",
+        runs.map((each) => writesOf(each?.recovery)),
+        replacedGoalWrites,
+      ),
+      peakRssMiB: atMost(
+        `each operator, at ${many} runs`,
+        [ourMany?.peakRssMiB.operator, ourMany?.peakRssMiB["second operator"]],
+        memoryGoalMiB,
+        "MiB",
+      ),
+      extraPods: {
+        goal: "0, whoever led",
+        met: runs.every((each) => each?.extraPods === 0 && each.leaderChange !== null),
+      },
+    },
+  };
+}
+
+/** What was never measured meets no goal. */
+function atMost(what: string, values: readonly (number | undefined)[], limit: number, unit = ""): Goal {
+  const met = values.length > 0 && values.every((value) => isBelow(value, limit));
+  return { goal: `${what}: at most ${limit} ${unit}`.trim(), met };
+}
+
+function isBelow(value: number | undefined, limit: number | undefined): boolean {
+  return (value ?? Number.NaN) <= (limit ?? Number.NaN);
+}
+
+function perObject(phase: Phase | undefined): number {
+  return phase === undefined ? Number.NaN : phase.seconds / phase.objects;
+}
+
+function writesOf(phase: Phase | undefined): number {
+  if (phase === undefined) return Number.NaN;
+  return Object.values(phase.writes).reduce((sum, count) => sum + count, 0) / phase.objects;
+}
+
+function figuresOf({
+  creation,
+  recovery,
+  leaderChange,
+  peakRssMiB,
+  extraPods,
+}: Seen): Readonly<Record<string, unknown>> {
+  return {
+    creation: phaseFigures(creation),
+    recovery: phaseFigures(recovery),
+    ...(leaderChange === null ? {} : { leaderChange: phaseFigures(leaderChange) }),
+    peakRssMiB: mapped(peakRssMiB, Math.round),
+    extraPods,
+  };
+}
+
+function phaseFigures(phase: Phase): Readonly<Record<string, unknown>> {
+  const { objects, seconds, each, writes, cpuSeconds } = phase;
+  return {
+    objects,
+    seconds: rounded(seconds),
+    medianSeconds: rounded(median(each)),
+    p95Seconds: rounded(quantile(each, 0.95)),
+    writesPerObject: rounded(writesOf(phase)),
+    writesBy: mapped(writes, (count) => rounded(count / objects)),
+    cpuSeconds: mapped(cpuSeconds, rounded),
+  };
+}
+
+function mapped(values: Readonly<Record<string, number>>, change: (value: number) => number): Record<string, number> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+}

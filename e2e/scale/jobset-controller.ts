@@ -1,0 +1,37 @@
+import { dirname, join } from "node:path";
+import { ensureJobSet } from "../cluster/build/batch.ts";
+import {
+  type ControllerPlace,
+  type Endpoints,
+  type RunningController,
+  startForeignController,
+} from "../harness/foreign-controller.ts";
+
+/** Where JobSet is brought to, and how much it may ask of the API server. */
+export type JobSetOptions = ControllerPlace & Readonly<{ requestsPerSecond: number; burst: number }>;
+
+/** JobSet's controller as a process on this machine. */
+export async function startJobSet(options: JobSetOptions): Promise<RunningController> {
+  const { requestsPerSecond, burst, signal } = options;
+  const program = await ensureJobSet(console.error, signal);
+  const manifests = dirname(program);
+  const controller = {
+    name: "jobset",
+    program,
+    definitions: [join(manifests, "jobset.x-k8s.io_jobsets.yaml")],
+    webhooks: join(manifests, "manifests.yaml"),
+    // Pods that are none of JobSet's go past its webhooks, as in what the project ships.
+    objectSelectors: { pods: { matchExpressions: [{ key: "jobset.sigs.k8s.io/jobset-name", operator: "Exists" }] } },
+    configuration: ({ host, port, healthPort, certDir }: Endpoints) => ({
+      apiVersion: "config.jobset.x-k8s.io/v1alpha1",
+      kind: "Configuration",
+      leaderElection: { leaderElect: false },
+      internalCertManagement: { enable: false },
+      webhook: { host, port, certDir },
+      health: { healthProbeBindAddress: `${host}:${healthPort}` },
+      metrics: { bindAddress: "0" },
+      clientConnection: { qps: requestsPerSecond, burst },
+    }),
+  };
+  return await startForeignController(controller, options);
+}
