@@ -4,7 +4,7 @@ import type { BackOffBounds, WorkQueue } from "../kubernetes/work-queue.ts";
 /** What a pass over one run came to. */
 export type PassOutcome =
   | Readonly<{ kind: "Settled"; requeueAfterMs?: number | undefined }>
-  /** Nothing was decided, because the picture is not whole yet. It ends no row of failures, and is none. */
+  /** Nothing was written, because the picture is not whole yet or more is to come. It ends no row of failures, and is none. */
   | Readonly<{ kind: "Held"; requeueAfterMs: number }>
   /** Not a failure, and not to be repeated at once: a refusal, a conflict. */
   | Readonly<{ kind: "Again"; why: string }>;

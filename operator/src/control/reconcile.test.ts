@@ -99,22 +99,38 @@ describe("a pass", () => {
   it("writes what only tells half a second later, or with what cannot wait", async () => {
     answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "7" } }) });
     decision = { ...decision, status: { state: "Restoring" }, requeueAfterMs: 60_000 };
-    expect([await pass(), asked]).toEqual([{ kind: "Settled", requeueAfterMs: 500 }, []]);
+    expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 500 }, []]);
     elapsedMs = 100;
-    expect([await pass(), asked]).toEqual([{ kind: "Settled", requeueAfterMs: 400 }, []]);
+    expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 400 }, []]);
     decision = { ...decision, status: { state: "Running", attempt: 1 } };
     await pass();
     expect(asked).toEqual(["PATCH status"]);
     decision = { ...decision, status: { state: "Restoring" } };
-    expect(await pass()).toEqual({ kind: "Settled", requeueAfterMs: 500 });
+    expect(await pass()).toEqual({ kind: "Held", requeueAfterMs: 500 });
     elapsedMs = 600;
     await pass();
     expect(asked).toEqual(["PATCH status", "PATCH status"]);
   });
 
+  it("is not settled while it waits to tell: a refused one tries ever more rarely, though it waits before each try", async () => {
+    answerTo = refuse(403, 'trainingruns is forbidden: User "operator" cannot patch resource "trainingruns/status"');
+    decision = { ...decision, status: { state: "Restoring" } };
+    const outcomes: string[] = [];
+    for (const at of [0, 500, 1_000, 1_500]) {
+      elapsedMs = at;
+      outcomes.push(
+        await pass().then(
+          ({ kind }) => kind,
+          () => "thrown",
+        ),
+      );
+    }
+    expect(outcomes).toEqual(["Held", "thrown", "Held", "thrown"]);
+  });
+
   it("comes back before that where the decision asks for it", async () => {
     decision = { ...decision, status: { state: "Restoring" }, requeueAfterMs: 20 };
-    expect(await pass()).toEqual({ kind: "Settled", requeueAfterMs: 20 });
+    expect(await pass()).toEqual({ kind: "Held", requeueAfterMs: 20 });
   });
 
   it("fails, and tells nobody, where we may not write at all: a server that starts says so too", async () => {

@@ -90,7 +90,8 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
   const { run } = observed;
   const { client, refusals, now } = place.sources;
   const leftMs = place.held.leftMs(run.metadata.uid, { stored: run.status, decision });
-  if (leftMs > 0) return { kind: "Settled", requeueAfterMs: Math.min(leftMs, decision.requeueAfterMs ?? leftMs) };
+  // Not settled: a status that was refused would begin its back-off anew each time it has waited.
+  if (leftMs > 0) return { kind: "Held", requeueAfterMs: Math.min(leftMs, decision.requeueAfterMs ?? leftMs) };
   const writers = {
     client,
     now,
