@@ -1,5 +1,6 @@
 import { kill } from "node:process";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
+import { ApiRefused } from "../cluster/control-plane/api-error.ts";
 import { attemptOf, type RunAccess, until } from "./run-access.ts";
 import type { PodView, RunView } from "./run-view.ts";
 import { flipOneBit, type RunVolume, saveInFlight, wipe } from "./run-volume.ts";
@@ -86,8 +87,17 @@ async function preempt(victim: Victim): Promise<Deed> {
     value: 1_000_000,
   });
   const path = `/api/v1/namespaces/${metadata.namespace}/pods`;
+  // Admission hears of a class a moment after it stands, and refuses its pods until then.
+  await until(`pod ${name} to be admitted with priority class ${priorityClass}`, victim.signal, async () => {
+    try {
+      await victim.api.expect("POST", path, urgentPod(name, spec.nodeName));
+      return true;
+    } catch (error) {
+      if (error instanceof ApiRefused && error.message.includes("no PriorityClass")) return false;
+      throw error;
+    }
+  });
   const atMs = Date.now();
-  await victim.api.expect("POST", path, urgentPod(name, spec.nodeName));
   const gone = async () => {
     const live = (await victim.run.pods()).find((found) => found.metadata.uid === metadata.uid);
     return live === undefined || live.metadata.deletionTimestamp !== undefined;

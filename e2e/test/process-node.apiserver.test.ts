@@ -423,7 +423,8 @@ describe("a process node", () => {
     const containers = [script("main", `echo $$$$ > ${pidFile}; ${patient}`)];
     await cluster.createPod("frozen", { restartPolicy: "Never", terminationGracePeriodSeconds: 1, containers });
     await cluster.pod("frozen", isRunning);
-    await until(() => existsSync(pidFile));
+    // The shell makes the file before it writes into it.
+    await until(() => existsSync(pidFile) && readFileSync(pidFile, "utf8").endsWith("\n"));
     const pid = Number(readFileSync(pidFile, "utf8"));
     node.freeze();
     await until(() => stateOf(pid) === "T");
