@@ -33,6 +33,8 @@ export type RestoreRequest = Readonly<{
   objectStore?: Store | null;
   /** Opens the tiers of the run that `expected` names as a source, to be read alone: asked only while that is to be taken. */
   openSource?: (source: ForkSource) => Promise<readonly Store[]>;
+  /** Asked before a log is written to: why this attempt must not begin with that checkpoint, or null where it may. */
+  mayTake?: (checkpoint: NonNullable<Restored["resume"]>) => Promise<string | null>;
   signal?: AbortSignal;
 }>;
 
@@ -148,8 +150,12 @@ class Restore {
   }
 
   failed(failure: RestoreFailure, because: string, problem: string | null = null): RestoreOutcome {
-    const message = `Cannot restore attempt ${this.#request.attempt} because ${because}`.slice(0, 1024);
+    return this.#ended(failure, `Cannot restore attempt ${this.#request.attempt} because ${because}`, problem);
+  }
+
+  #ended(failure: RestoreFailure, words: string, problem: string | null = null): RestoreOutcome {
     const named = problem === null ? {} : { problem };
+    const message = words.slice(0, 1024);
     return { kind: "failed", failure, ...named, message, refused: this.#refused(), warnings: [...this.#warnings] };
   }
 
@@ -253,6 +259,9 @@ class Restore {
   }
 
   async #open(views: readonly View[], { chosen, failures, imported }: Choice): Promise<RestoreOutcome | "moved"> {
+    // An attempt that cannot begin must leave the history as it is: an `open` would make a rollback of the choice.
+    const refusal = chosen === null ? null : ((await this.#request.mayTake?.(this.#resume(chosen))) ?? null);
+    if (refusal !== null) return this.#ended("Incompatible", refusal);
     for (const view of views) {
       const fence = await this.#refuse(view, failures);
       if (fence !== null) return this.#fenced(fence);
@@ -344,7 +353,7 @@ class Restore {
     return { kind: "restored", restored, warnings: [...this.#warnings] };
   }
 
-  #resume({ step, attempt, digest, directory }: CheckpointRef): Restored["resume"] {
+  #resume({ step, attempt, digest, directory }: CheckpointRef): NonNullable<Restored["resume"]> {
     const { location } = this.#volume.checkpoint(directory);
     return { step, attempt, digest, tier: this.#forkedFrom ?? this.#copies.tierOf(directory), directory: location };
   }
