@@ -1,4 +1,5 @@
-import { plainRun, type Script } from "./script.ts";
+import { plainRun } from "../simulation/plan/plain-run.ts";
+import type { Script } from "./script.ts";
 
 const ofOperators = { writers: "Operators", operators: 1, end: "Complete" } as const;
 

@@ -1,5 +1,6 @@
+import { plainRun } from "../simulation/plan/plain-run.ts";
 import type { RunScenario } from "../simulation/plan/scenario.ts";
-import { plainRun, type Script } from "./script.ts";
+import type { Script } from "./script.ts";
 
 /** Short, as what is written follows from saves and restores, and not from how long they are apart. */
 const shortRun: RunScenario = { ...plainRun, targetStep: 15, intervalSteps: 4 };

@@ -1,12 +1,10 @@
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
-import { z } from "zod";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { issue, makeAuthority } from "../cluster/control-plane/certificates.ts";
 import { freePorts, isListening } from "../cluster/host/ports.ts";
 import { Components } from "../cluster/processes/components.ts";
-import { until } from "./run-access.ts";
+import { type Choice, installDefinition, installWebhooks } from "./local-webhooks.ts";
 
 /** Where a controller of somebody else's is brought to. */
 export type ControllerPlace = Readonly<{
@@ -28,8 +26,11 @@ export type ForeignController = Readonly<{
   definitions: readonly string[];
   /** The file of its webhooks. */
   webhooks: string;
-  /** What an object must be like for a webhook about its resource to be asked; the resource's every object without. */
-  objectSelectors: Readonly<Record<string, unknown>>;
+  choose: Choice;
+  /** Where below the directory it looks for its certificates; where controller-runtime does, without. */
+  certificates?: string;
+  /** What its command becomes, where it cannot be run as it is. */
+  wrapped?: (command: readonly [string, ...string[]]) => readonly [string, ...string[]];
   configuration: (endpoints: Endpoints) => unknown;
 }>;
 
@@ -37,7 +38,8 @@ export type ForeignController = Readonly<{
 export type RunningController = Readonly<{ pid: number; stop: () => Promise<void> }>;
 
 const host = "127.0.0.1";
-const definitionsPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+/** Below its temporary directory. */
+const usualCertificates = join("k8s-webhook-server", "serving-certs");
 
 /**
  * A controller as a process on this machine, as its own manifests install it but for two things: its webhooks are found
@@ -47,20 +49,23 @@ export async function startForeignController(
   controller: ForeignController,
   { api, kubeconfigPath, directory, signal }: ControllerPlace,
 ): Promise<RunningController> {
-  const { name, program, definitions, webhooks, objectSelectors } = controller;
+  const { name, program, definitions, webhooks, choose, certificates = usualCertificates } = controller;
   const [port = 0, healthPort = 0] = await freePorts(2, host);
-  const { certDir, caBundle } = await makeCertificates(name, directory);
+  const certDir = join(directory, certificates);
+  const caBundle = await makeCertificates(name, { directory, certDir });
   const config = join(directory, `${name}.json`);
   await writeFile(config, JSON.stringify(controller.configuration({ host, port, healthPort, certDir })));
   for (const definition of definitions) await installDefinition(api, definition, signal);
   const components = new Components(directory);
+  const { wrapped = (given) => given } = controller;
+  const [command, ...args] = wrapped([program, `--config=${config}`]);
   // The temporary directory leads those to their certificates whose configuration names no place for them.
   const env = { KUBECONFIG: kubeconfigPath, TMPDIR: directory };
-  const probe = async () => (await isListening(`https://${host}:${port}`)) && (await isReady(healthPort));
-  const ready = { what: "its webhooks", probe };
-  await components.start({ name, command: program, args: [`--config=${config}`], env, ready }, signal);
+  const address = `https://${host}:${port}`;
+  const probe = async () => (await isListening(address)) && (await isReady(healthPort));
   try {
-    await installWebhooks(api, webhooks, { prefix: name, port, caBundle, objectSelectors });
+    await components.start({ name, command, args, env, ready: { what: "its webhooks", probe } }, signal);
+    await installWebhooks(api, webhooks, { prefix: name, server: { address, caBundle }, choose });
   } catch (error) {
     await components.stop();
     throw error;
@@ -68,15 +73,17 @@ export async function startForeignController(
   return { pid: components.children()[0]?.identity.pid ?? 0, stop: () => components.stop() };
 }
 
-/** They lie where controller-runtime looks for them by itself, below the temporary directory. */
-async function makeCertificates(name: string, directory: string): Promise<{ certDir: string; caBundle: string }> {
+/** Returns who vouches for them, as a webhook names it. */
+async function makeCertificates(
+  name: string,
+  { directory, certDir }: Readonly<{ directory: string; certDir: string }>,
+): Promise<string> {
   const authority = await makeAuthority(join(directory, "authority"));
   const serving = await issue(authority, { name: "webhook", commonName: `${name}-webhook`, hosts: [host] });
-  const certDir = join(directory, "k8s-webhook-server", "serving-certs");
   await mkdir(certDir, { recursive: true });
   await copyFile(serving.certificatePath, join(certDir, "tls.crt"));
   await copyFile(serving.keyPath, join(certDir, "tls.key"));
-  return { certDir, caBundle: (await readFile(authority.certificatePath)).toString("base64") };
+  return (await readFile(authority.certificatePath)).toString("base64");
 }
 
 async function isReady(port: number): Promise<boolean> {
@@ -84,64 +91,3 @@ async function isReady(port: number): Promise<boolean> {
   await answer?.body?.cancel();
   return answer?.status === 200;
 }
-
-async function installDefinition(api: ApiClient, path: string, signal: AbortSignal): Promise<void> {
-  const [definition] = await documentsOf(path);
-  await api.expect("POST", definitionsPath, definition);
-  const { metadata } = Named.parse(definition);
-  await until(`${metadata.name} to be served`, signal, async () => {
-    const found = Established.parse(await api.expect("GET", `${definitionsPath}/${metadata.name}`));
-    const conditions = found.status?.conditions ?? [];
-    return conditions.some(({ type, status }) => type === "Established" && status === "True");
-  });
-}
-
-type WebhookPlace = Pick<ForeignController, "objectSelectors"> &
-  Readonly<{ prefix: string; port: number; caBundle: string }>;
-
-async function installWebhooks(
-  api: ApiClient,
-  path: string,
-  { prefix, port, caBundle, objectSelectors }: WebhookPlace,
-): Promise<void> {
-  for (const document of await documentsOf(path)) {
-    const { kind, metadata, webhooks, ...rest } = Webhooks.parse(document);
-    const local = webhooks.map(({ clientConfig: { service }, rules, ...webhook }) => {
-      const objectSelector = rules
-        .flatMap(({ resources }) => resources.map((name) => objectSelectors[name]))
-        .find(Boolean);
-      return {
-        ...webhook,
-        rules,
-        clientConfig: { url: `https://${host}:${port}${service.path}`, caBundle },
-        ...(objectSelector === undefined ? {} : { objectSelector }),
-      };
-    });
-    const body = { ...rest, kind, metadata: { name: `${prefix}-${metadata.name}` }, webhooks: local };
-    await api.expect("POST", `/apis/admissionregistration.k8s.io/v1/${kind.toLowerCase()}s`, body);
-  }
-}
-
-async function documentsOf(path: string): Promise<readonly unknown[]> {
-  const documents = parseAllDocuments(await readFile(path, "utf8"));
-  if (!Array.isArray(documents)) throw new Error(`Cannot use ${path}: it is empty`);
-  return documents.map((document) => document.toJS() as unknown);
-}
-
-const Named = z.looseObject({ metadata: z.looseObject({ name: z.string() }) });
-/** The API server has not looked at a new one yet: no status, or a list that is null. */
-const Established = z.looseObject({
-  status: z
-    .looseObject({ conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish() })
-    .optional(),
-});
-const Webhooks = z.looseObject({
-  kind: z.string(),
-  metadata: z.looseObject({ name: z.string() }),
-  webhooks: z.array(
-    z.looseObject({
-      clientConfig: z.looseObject({ service: z.looseObject({ path: z.string() }) }),
-      rules: z.array(z.looseObject({ resources: z.array(z.string()) })),
-    }),
-  ),
-});

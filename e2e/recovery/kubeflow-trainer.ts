@@ -19,7 +19,7 @@ export async function startKubeflowTrainer(place: ControllerPlace): Promise<Runn
     program,
     definitions: resources.map((resource) => join(manifests, `${group}_${resource}.yaml`)),
     webhooks: join(manifests, "manifests.yaml"),
-    objectSelectors: {},
+    choose: () => ({}),
     // Its certificates it finds by itself.
     configuration: ({ host, port, healthPort }: Endpoints) => ({
       apiVersion: `config.${group}/v1alpha1`,

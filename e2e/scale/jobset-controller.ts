@@ -6,9 +6,12 @@ import {
   type RunningController,
   startForeignController,
 } from "../harness/foreign-controller.ts";
+import type { WebhookRules } from "../harness/local-webhooks.ts";
 
 /** Where JobSet is brought to, and how much it may ask of the API server. */
 export type JobSetOptions = ControllerPlace & Readonly<{ requestsPerSecond: number; burst: number }>;
+
+const objectSelector = { matchExpressions: [{ key: "jobset.sigs.k8s.io/jobset-name", operator: "Exists" }] };
 
 /** JobSet's controller as a process on this machine. */
 export async function startJobSet(options: JobSetOptions): Promise<RunningController> {
@@ -21,7 +24,8 @@ export async function startJobSet(options: JobSetOptions): Promise<RunningContro
     definitions: [join(manifests, "jobset.x-k8s.io_jobsets.yaml")],
     webhooks: join(manifests, "manifests.yaml"),
     // Pods that are none of JobSet's go past its webhooks, as in what the project ships.
-    objectSelectors: { pods: { matchExpressions: [{ key: "jobset.sigs.k8s.io/jobset-name", operator: "Exists" }] } },
+    choose: (rules: WebhookRules) =>
+      rules.some(({ resources }) => resources.includes("pods")) ? { objectSelector } : {},
     configuration: ({ host, port, healthPort, certDir }: Endpoints) => ({
       apiVersion: "config.jobset.x-k8s.io/v1alpha1",
       kind: "Configuration",

@@ -1,28 +1,18 @@
 import { describe, expect, test } from "vitest";
 import type { Plan } from "../../plan/draw.ts";
 import type { Fault } from "../../plan/faults.ts";
+import { plainRun } from "../../plan/plain-run.ts";
 import type { RunScenario } from "../../plan/scenario.ts";
 import { playMany } from "../../pool.ts";
 import type { Answer } from "../../worker.ts";
 
 const run: RunScenario = {
-  namespace: "team-a",
-  name: "run-0",
-  appearsAtMs: 0,
+  ...plainRun,
   workers: 3,
   volume: "ReadWriteMany",
-  hasBucket: false,
   targetStep: 12,
-  stepMs: 1_000,
   intervalSteps: 3,
-  saveMs: 200,
-  graceSeconds: 30,
-  program: { onStop: "Saves", crashesAt: [], poison: null },
   failures: 5,
-  nodeLost: { policy: "Wait" },
-  deletionPolicy: "Retain",
-  keptLast: 2,
-  noneVerified: "Fail",
 };
 
 type Story = Readonly<{ faults?: readonly Partial<Fault>[]; change?: Partial<RunScenario> }>;

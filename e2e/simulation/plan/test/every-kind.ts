@@ -1,5 +1,6 @@
 import type { Plan } from "../draw.ts";
 import { type Fault, type FaultName, kindOf, type Moment } from "../faults.ts";
+import { plainRun } from "../plain-run.ts";
 import { nodeName, operatorName, type RunScenario } from "../scenario.ts";
 
 /** A plan of one small run in which a fault of this kind has something to meet, and no other is there. */
@@ -15,22 +16,14 @@ export function planOfKind(kind: FaultName): Plan {
 }
 
 const run: RunScenario = {
-  namespace: "team-a",
-  name: "run-0",
+  ...plainRun,
   appearsAtMs: 100,
-  workers: 1,
-  volume: "ReadWriteOnce",
-  hasBucket: false,
   targetStep: 12,
   stepMs: 500,
   intervalSteps: 3,
   saveMs: 500,
   graceSeconds: 10,
-  program: { onStop: "Saves", crashesAt: [], poison: null },
   failures: 50,
-  nodeLost: { policy: "Wait" },
-  deletionPolicy: "Retain",
-  keptLast: 2,
   noneVerified: "StartOver",
 };
 

@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import { SimProcess } from "../../../host/process.ts";
 import { type Event, eventsOf, type Fact, type FactOf } from "../../../judge/history.ts";
 import type { Fault, FaultName } from "../../../plan/faults.ts";
+import { plainRun } from "../../../plan/plain-run.ts";
 import type { RunScenario, Scenario } from "../../../plan/scenario.ts";
 import { namespaces } from "../../api/built-in-kinds.ts";
 import type { ModelRequest } from "../../api/dispatcher.ts";
@@ -18,34 +19,17 @@ import { PlayWorld } from "../../play-world.ts";
 import { bucketPlace } from "../../run-spec.ts";
 
 /** The run of a scene, and the operator that is there. */
-export const runName = "run-0";
+export const runName = plainRun.name;
 export const operatorName = "operator-0";
-export const team = "team-a";
+export const team = plainRun.namespace;
 
 const definitionPath = join(import.meta.dirname, "../../../../../crds/trainingrun.dev_trainingruns.yaml");
 const runKind = trainingRunKind(fieldsOf(parse(readFileSync(definitionPath, "utf8"))));
 const probeIp = "10.7.0.1";
 let devices = 0;
 
-const plainRun: RunScenario = {
-  namespace: team,
-  name: runName,
-  appearsAtMs: 0,
-  workers: 1,
-  volume: "ReadWriteOnce",
-  hasBucket: false,
-  targetStep: 200,
-  stepMs: 1_000,
-  intervalSteps: 5,
-  saveMs: 100,
-  graceSeconds: 30,
-  program: { onStop: "Saves", crashesAt: [], poison: null },
-  failures: 3,
-  nodeLost: { policy: "Wait" },
-  deletionPolicy: "Retain",
-  keptLast: 2,
-  noneVerified: "Fail",
-};
+/** Long enough for every fault to come and to go. */
+const longRun: RunScenario = { ...plainRun, targetStep: 200, saveMs: 100 };
 
 /** What a scene begins with: a run that differs so from a plain one, or none. */
 export type Beginning = Partial<RunScenario> | "NoRun";
@@ -72,7 +56,7 @@ export class Scene {
 
   /** A world whose operator has come to itself, and whose run, where there is one, trains; with a checkpoint if it saves each step. */
   static async begin(beginning: Beginning = {}): Promise<Scene> {
-    const scene = new Scene({ ...plainRun, ...(beginning === "NoRun" ? {} : beginning) });
+    const scene = new Scene({ ...longRun, ...(beginning === "NoRun" ? {} : beginning) });
     scene.act(() => {
       if (beginning !== "NoRun") scene.world.createRun(runName);
       scene.world.operators.keep(0);

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { parseAllDocuments } from "yaml";
 import { z } from "zod";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
-import { until } from "../harness/run-access.ts";
+import { until } from "./run-access.ts";
 
 /** Where the webhooks of a process on this machine are, and who vouches for its certificate. */
 export type WebhookServer = Readonly<{ address: string; caBundle: string }>;
@@ -16,10 +16,11 @@ const Configuration = z.looseObject({
   metadata: z.looseObject({ name: z.string() }),
   webhooks: z.array(Webhook),
 });
-type Webhook = z.infer<typeof Webhook>;
+/** What a webhook is asked about. */
+export type WebhookRules = z.infer<typeof Webhook>["rules"];
 
 /** What of the webhooks that a project ships is installed: null leaves one out, fields are added to it. */
-export type Choice = (rules: Webhook["rules"]) => Readonly<Record<string, unknown>> | null;
+export type Choice = (rules: WebhookRules) => Readonly<Record<string, unknown>> | null;
 
 /** Installs webhooks as their project ships them, but found by address: no service leads to a process of this machine. */
 export async function installWebhooks(
