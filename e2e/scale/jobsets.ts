@@ -26,11 +26,9 @@ export const jobSetContender: ContenderStart = {
     return {
       processes: [{ name: "jobset", pid: controller.pid }],
       create: async (name, signal) => {
-        await client.create(
-          { resource: jobSets, namespace },
-          { metadata: { name }, spec: jobSetSpec(plainTemplate) },
-          { signal },
-        );
+        const { group, version, kind } = jobSets;
+        const jobSet = { apiVersion: `${group}/${version}`, kind, metadata: { name }, spec: jobSetSpec(plainTemplate) };
+        await client.create({ resource: jobSets, namespace }, jobSet, { signal });
       },
       objectOf: ({ metadata }) => metadata.labels?.["jobset.sigs.k8s.io/jobset-name"],
       lastWords: () => "",
