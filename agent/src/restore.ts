@@ -28,6 +28,9 @@ export type RestoreResult =
   | Readonly<{ kind: "failed"; record: RestoreFailed }>
   | Readonly<{ kind: "stopped" }>;
 
+/** What an attempt resumes from. */
+type Base = NonNullable<Restored["resume"]>;
+
 /** Hears in words what a restore waits for. */
 type OnWait = (message: string) => void;
 
@@ -38,10 +41,11 @@ const withoutFence =
 /**
  * Chooses the newest checkpoint whose bytes this process has matched (I2), opens the attempt in the log, and hands over:
  *
- *     verify candidates ─► `open` in the log ─► resume link ─► control/restored ─► the trainer may start
+ *     verify candidates ─► it fits? ─► `open` in the log ─► resume link ─► control/restored ─► the trainer may start
  *
- * Before `open` nothing has changed. After it, a restart in the same pod finds its own `open` and does the rest. A
- * failed verdict is kept in the control directory, so that a restarted container repeats it instead of judging again.
+ * Before `open` nothing has changed: an attempt that cannot begin leaves no trace in the history. After it, a restart in
+ * the same pod finds its own `open` and does the rest. A failed verdict is kept in the control directory, so that a
+ * restarted container repeats it instead of judging again.
  * The other workers of a gang wait for worker 0's `open`, and match its base in their own pods.
  */
 export async function restore(
@@ -98,13 +102,10 @@ async function judge(environment: AgentEnvironment, { stop, onWait }: Judging): 
   const { outcome, fences } =
     environment.TRAININGRUN_WORKER === 0
       ? await chooseAndOpen(environment, store, stop)
-      : { outcome: await followRun(store, { ...whoIs(environment), onWait, signal: stop }), fences: undefined };
+      : { outcome: await follow(environment, store, { stop, onWait }), fences: undefined };
   for (const warning of outcome.warnings) console.warn(warning);
   if (outcome.kind === "failed") return fail(environment, outcome);
   const { restored } = outcome;
-  const refusal = await refusalOf(environment, restored);
-  if (refusal !== null)
-    return fail(environment, { failure: "Incompatible", message: refusal, refused: restored.refused });
   await pointResumeAt(environment.TRAININGRUN_RESUME, restored.resume?.directory ?? null);
   await writeAtomically(handoverPath(environment), JSON.stringify(restored));
   return { kind: "restored", restored, store, fences };
@@ -125,9 +126,21 @@ async function chooseAndOpen(environment: AgentEnvironment, store: DirectoryStor
     expected: environment.TRAININGRUN_EXPECTED,
     objectStore,
     openSource: (fork) => source.open(fork),
+    mayTake: (chosen) => refusalOf(environment, chosen),
     signal: stop,
   }).finally(() => objectStore?.close());
   return { outcome, fences: objectStore?.fences };
+}
+
+/** What the other workers of a gang do: each has its own part of the checkpoint, and its own environment. */
+async function follow(environment: AgentEnvironment, store: DirectoryStore, judging: Judging): Promise<RestoreOutcome> {
+  const { stop, onWait } = judging;
+  const outcome = await followRun(store, { ...whoIs(environment), onWait, signal: stop });
+  if (outcome.kind === "failed" || outcome.restored.resume === null) return outcome;
+  const message = await refusalOf(environment, outcome.restored.resume);
+  if (message === null) return outcome;
+  const { restored, warnings } = outcome;
+  return { kind: "failed", failure: "Incompatible", message, refused: restored.refused, warnings };
 }
 
 function whoIs(environment: AgentEnvironment) {
@@ -139,10 +152,9 @@ function whoIs(environment: AgentEnvironment) {
   };
 }
 
-/** Why the attempt must not begin with what was restored, or null where it may. */
-async function refusalOf(environment: AgentEnvironment, { resume }: Restored): Promise<string | null> {
-  if (resume === null) return null;
-  const loaded = await loadBase(resume);
+/** Why the attempt must not begin with that checkpoint, or null where it may. */
+async function refusalOf(environment: AgentEnvironment, chosen: Base): Promise<string | null> {
+  const loaded = await loadBase(chosen);
   if (loaded === null) return null;
   return otherGangSize(environment, loaded.manifest) ?? (await environmentRefusal(environment, loaded));
 }

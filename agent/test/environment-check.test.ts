@@ -5,12 +5,14 @@ import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environme
 import { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { bytesFile, jsonFile } from "@trainingrun/checkpoint/file-source.ts";
 import { healthy } from "@trainingrun/checkpoint/health.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { saveCheckpoint } from "@trainingrun/checkpoint/save.ts";
 import { commitShards } from "@trainingrun/checkpoint/shards/commit-shards.ts";
 import { saveShard } from "@trainingrun/checkpoint/shards/save-shard.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { readEnvironment } from "../src/environment.ts";
+import { exitCodes } from "../src/exit-codes.ts";
 import { restoreCommand } from "../src/restore-command.ts";
 import { nothingRecorded, podVariables } from "./sample.ts";
 
@@ -50,10 +52,13 @@ async function resumed(saved: object | string | null, { image, policy }: { image
   const producer = { name: "test", version: "1" };
   const place = { runUid: "run-uid", attempt: 1, step: 10, parent: null };
   await saveCheckpoint(store, { ...place, files, metrics: [], health: healthy, producer });
+  const { last } = (await readLog(store)).state;
   const code = await restore(2);
   const log = join(root, "termination-log");
   const record = existsSync(log) ? AgentRecord.parse(JSON.parse(readFileSync(log, "utf8"))) : null;
-  return { code, record, isHandedOver: existsSync(join(root, "control-2", "restored")), again: () => restore(2) };
+  const appended = (await readLog(store)).state.last - last;
+  const isHandedOver = existsSync(join(root, "control-2", "restored"));
+  return { code, record, isHandedOver, appended, again: () => restore(2) };
 }
 
 test.each([
@@ -83,16 +88,20 @@ test("another image or another kind of node is refused before the trainer starts
     "Block): image is example.com/mnist@sha256:aa in the checkpoint, example.com/mnist@sha256:bb here; " +
     `runtime.platform is linux-riscv64 in the checkpoint, ${platform} here`;
   const record = { kind: "restore-failed", attempt: 2, failure: "Incompatible", message, refused: [] };
-  expect(end).toEqual({ code: 1, record, isHandedOver: false });
+  // Nor does the log say that it began: the history is what it was.
+  expect(end).toEqual({ code: 1, record, isHandedOver: false, appended: 0 });
   // The container is restarted: the verdict stands.
   expect(await again()).toBe(1);
 });
 
-/** Two workers save in these environments, undefined for none; then each is restored in a pod of `image`. */
+/**
+ * Two workers save in these environments, undefined for none; then each is restored in a pod of `image`, the second for
+ * no longer than it has to wait where worker 0 does not open. Null is a restore that handed over.
+ */
 async function gangResumed(saved: readonly (object | undefined)[], image: string) {
   const root = mkdtempSync(join(tmpdir(), "agent-environment-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
-  const restore = (attempt: number, worker: number) => {
+  const restore = (attempt: number, worker: number, stop = new AbortController().signal) => {
     const variables = podVariables(root, {
       TRAININGRUN_CONTROL: join(root, `control-${attempt}-${worker}`),
       TRAININGRUN_RESUME: join(root, `resume-${attempt}-${worker}`),
@@ -104,7 +113,7 @@ async function gangResumed(saved: readonly (object | undefined)[], image: string
       TRAININGRUN_IMAGE: image,
       TRAININGRUN_EXPECTED: JSON.stringify({ ...nothingRecorded, environmentMismatch: "Block" }),
     });
-    return restoreCommand(readEnvironment(AgentEnvironment, variables), new AbortController().signal);
+    return restoreCommand(readEnvironment(AgentEnvironment, variables), stop);
   };
   expect(await restore(1, 0)).toBe(0);
   const store = await openDirectoryStore(join(root, "checkpoints"), { runUid: "run-uid" });
@@ -119,9 +128,11 @@ async function gangResumed(saved: readonly (object | undefined)[], image: string
     });
   }
   await commitShards(store, { step: 10, attempt: 1 });
-  const codes = [await restore(2, 0), await restore(2, 1)];
+  const first = await restore(2, 0);
+  const codes = [first, await restore(2, 1, first === 0 ? undefined : AbortSignal.abort())];
   return codes.map((code, worker) => {
     if (code === 0) return null;
+    if (code === exitCodes.stopped) return "waited";
     const record = AgentRecord.parse(JSON.parse(readFileSync(join(root, `termination-log-${worker}`), "utf8")));
     return record.kind === "restore-failed" ? record.message : record.kind;
   });
@@ -132,9 +143,9 @@ const refusal = expect.stringContaining(`image is ${another.image} in the checkp
 
 test.each<[string, (object | undefined)[], unknown[]]>([
   ["go on where it is the same", [mine, mine], [null, null]],
-  ["are all refused where none has it any more", [another, another], [refusal, refusal]],
+  ["do not begin where worker 0 cannot", [another, another], [refusal, "waited"]],
   ["are compared each with its own shard", [mine, another], [null, refusal]],
-  ["of which one records none leave that one alone", [another, undefined], [refusal, null]],
+  ["of which one records none leave that one alone", [undefined, another], [null, refusal]],
 ])("the workers of a gang %s", async (_, saved, expected) => {
   expect(await gangResumed(saved, mine.image)).toEqual(expected);
 });

@@ -154,6 +154,7 @@ test.each<[string, Record<string, string>, RegExp]>([
   const agent = volume.pod(0, { TRAININGRUN_ATTEMPT: "2", ...over }).start("serve");
   expect(await agent.exit()).toBe(1);
   expect(agent.record()).toMatchObject({ failure: "Incompatible", message: expect.stringMatching(words) });
+  expect((await readLog(await volume.store())).state.opened?.attempt).toBe(1);
 });
 
 test("shards that do not belong together are a problem that is told until another step is committed", async () => {

@@ -73,8 +73,12 @@ describe("A restore with a volume and an object store", () => {
     expect(outcome).toMatchObject({
       kind: "restored",
       restored: { resume: { step: 20, tier: "Volume" }, refused: [{ step: 30, reason: "Missing" }] },
-      warnings: [expect.stringMatching(/^Repaired step-000000000020-a0001 from the object store/)],
+      warnings: [
+        expect.stringMatching(/^Passed over step 30, which is not refused for that: .* the object store does not help/),
+        expect.stringMatching(/^Repaired step-000000000020-a0001 from the object store/),
+      ],
     });
+    expect((await readLog(volume)).state.refused).toEqual([]);
     const ref = (await readLog(volume)).state.checkpoints.find(({ step }) => step === 20);
     expect(ref && (await verifyCheckpoint(volume, ref))).toMatchObject({ ok: true });
   });
@@ -104,6 +108,20 @@ describe("A restore with a volume and an object store", () => {
       expect(state.refused.map(({ reason }) => reason)).toEqual(["BytesDiffer"]);
       expect(await openedBase(store)).toBe("attempt 2 on step 20");
     }
+  });
+
+  test("is asked whether the attempt may begin with the chosen one before a word of it is in either log", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await damage(volume, 30);
+    const lengths = () => Promise.all([volume, objectStore].map(async (store) => (await readLog(store)).state.last));
+    const before = await lengths();
+    const mayTake = async ({ step }: { step: number }) => `This attempt cannot begin with step ${step}`;
+    expect(await restore(volume, 2, { objectStore, mayTake })).toMatchObject({
+      ...{ kind: "failed", failure: "Incompatible", message: "This attempt cannot begin with step 20" },
+      refused: [{ step: 30, reason: "BytesDiffer" }],
+    });
+    expect(await lengths()).toEqual(before);
+    expect(resumedAt(await restore(volume, 3, { objectStore, mayTake: async () => null }))).toBe(20);
   });
 
   test("goes back with a rollback in both, so that the abandoned steps count in neither", async () => {

@@ -1,8 +1,7 @@
 import type { Digest, Tier } from "../contract/digest.ts";
-import { parseSettlingName } from "../directory-name.ts";
 import type { Store } from "../store/store.ts";
 import { type Verdict, verifyCheckpoint } from "../verify.ts";
-import { assembleCheckpoint } from "./assemble.ts";
+import { type FailedVerdict, mendCheckpoint } from "./mend.ts";
 
 type Options = Readonly<{
   volume: Store;
@@ -15,7 +14,7 @@ type Options = Readonly<{
 /**
  * Looks for a checkpoint whose every byte matches and puts it on the volume, where the trainer reads it: the volume's
  * copy where that is whole, one repaired with chunks of what a repair left aside or of the object store's, or one
- * downloaded. Each is looked at once.
+ * downloaded. Each is looked at once, unless it is asked for again.
  */
 export class VerifiedCopies {
   readonly #options: Options;
@@ -44,6 +43,12 @@ export class VerifiedCopies {
     return verdict;
   }
 
+  /** The verdict on the volume's copy as it is by now, where an earlier one has to be forgotten. */
+  async lookAgain(checkpoint: { directory: string; digest: Digest }): Promise<Verdict> {
+    this.#verdicts.delete(checkpoint.directory);
+    return this.look(checkpoint);
+  }
+
   /** Whether the volume's copy was found whole, as it was or in the end. */
   isWhole({ directory, digest }: { directory: string; digest: Digest }): boolean {
     const known = this.#verdicts.get(directory);
@@ -60,38 +65,13 @@ export class VerifiedCopies {
     return [...this.#verdicts.values()].reduce((sum, verdict) => sum + (verdict.ok ? verdict.bytes : 0), 0);
   }
 
-  async #mend(
-    checkpoint: { directory: string; digest: Digest },
-    found: Extract<Verdict, { ok: false }>,
-  ): Promise<Verdict> {
+  async #mend(checkpoint: { directory: string; digest: Digest }, found: FailedVerdict): Promise<Verdict> {
     const { volume, objectStore, warn } = this.#options;
-    const isMissing = found.reason === "Missing";
-    const aside = (await volume.names()).filter((name) => parseSettlingName(name) === checkpoint.directory);
-    if (objectStore === null && aside.length === 0) return found;
-    const source = [
-      ...(aside.length === 0 ? [] : ["what a repair left aside"]),
-      ...(objectStore === null ? [] : ["the object store"]),
-    ].join(" and ");
-    const assembled = await assembleCheckpoint({
-      to: volume,
-      from: [...(isMissing ? [] : [volume]), ...(objectStore === null ? [] : [objectStore])],
-      aside: aside.map((name) => volume.checkpoint(name)),
-      checkpoint,
-      ...this.#signal(),
-    });
-    // Its own words stand first: they tell what is wrong with the copy that a person will look at.
-    if (assembled.kind === "impossible") {
-      return {
-        ...found,
-        message: `${found.message}; ${source} does not help: ${assembled.message}`.slice(0, 512),
-      };
-    }
-    const isDownload = isMissing && aside.length === 0;
-    if (isDownload) this.#downloaded.add(checkpoint.directory);
-    const what = isDownload ? "Downloaded" : "Repaired";
-    const why = isDownload ? "" : `: ${found.message}`;
-    warn(`${what} ${checkpoint.directory} from ${source}${why}`);
-    return verifyCheckpoint(volume, checkpoint, this.#signal());
+    const mending = await mendCheckpoint({ volume, objectStore, checkpoint, found, ...this.#signal() });
+    if (mending.kind === "Impossible") return mending.verdict;
+    if (mending.kind === "Downloaded") this.#downloaded.add(checkpoint.directory);
+    warn(mending.message);
+    return mending.verdict;
   }
 
   #signal(): { signal?: AbortSignal } {
