@@ -1,133 +1,24 @@
 import { describe, type ExpectStatic, it } from "vitest";
-import type { RunState, TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
-import { isNotFound } from "../src/kubernetes/api-error.ts";
-import type { KubeObject } from "../src/kubernetes/kube-object.ts";
-import { claims, pods, type Resource } from "../src/kubernetes/resource.ts";
+import { claims, pods, services } from "../src/kubernetes/resource.ts";
 import { until, useApiServer } from "./api-server.ts";
 import { installTrainingRuns } from "./custom-resource.ts";
-import { type End, FakeKubelet } from "./fake-kubelet.ts";
-import { OperatorLife } from "./operator-life.ts";
-import { checkpoint, digest, served } from "./records.ts";
-import { type Fields, specWith } from "./run-builder.ts";
+import type { End } from "./fake-kubelet.ts";
+import { digest } from "./records.ts";
+import type { Fields } from "./run-builder.ts";
+import { RunPlace, unlessGone } from "./run-place.ts";
+import { sharedVolume } from "./world.ts";
 
-const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Namespace", scope: "Cluster" } as const;
-const forever = { signal: new AbortController().signal };
 const api = useApiServer(installTrainingRuns);
-let drawn = 0;
-
-/* Nothing but the API server runs here: what a garbage collector would take lies there still, and must be free to go. */
-
-/** One namespace with one run, an operator of its own, and a kubelet that is played. */
-class Place {
-  readonly namespace = `deletion-${process.pid}-${++drawn}`;
-  readonly kubelet = new FakeKubelet(api.direct, { namespace: this.namespace, node: `${this.namespace}-node` });
-  readonly life = new OperatorLife(api.credentials, { watchNodes: false });
-
-  async begin(): Promise<void> {
-    await api.direct.create({ resource: namespaces }, { metadata: { name: this.namespace } }, forever);
-    await this.life.begin(this.namespace);
-  }
-
-  async create(spec: Fields = {}): Promise<void> {
-    const container = { name: "trainer", image: "trainer:1", command: ["train"] };
-    const template = { spec: { schedulerName: "the-test", containers: [container] } };
-    const object = {
-      apiVersion: "trainingrun.dev/v1alpha1",
-      kind: "TrainingRun",
-      metadata: { name: "mnist" },
-      spec: { ...specWith({ template, ...spec }) },
-    };
-    await api.direct.create({ resource: trainingRuns, namespace: this.namespace }, object, forever);
-  }
-
-  async edit(spec: Fields): Promise<void> {
-    await api.direct.mergePatch(this.#target(trainingRuns, "mnist"), { spec }, forever);
-  }
-
-  async delete(): Promise<void> {
-    const { metadata } = await this.#get(trainingRuns, "mnist");
-    await api.direct.remove(this.#target(trainingRuns, "mnist"), { preconditions: { uid: metadata.uid } }, forever);
-  }
-
-  async status(): Promise<TrainingRunStatus> {
-    return ((await this.#get(trainingRuns, "mnist")).status ?? {}) as TrainingRunStatus;
-  }
-
-  isIn(state: RunState): Promise<unknown> {
-    return until(`the run is ${state}`, async () => (await this.status()).state === state || undefined);
-  }
-
-  /** The pod stands, and the ledger knows it. */
-  async recorded(attempt = 1): Promise<string> {
-    await until(`the pod of attempt ${attempt} is on record`, async () => {
-      const [entry] = (await this.status()).attempts ?? [];
-      return (entry?.number === attempt && entry.pods.length > 0) || undefined;
-    });
-    return `mnist-${attempt}-0`;
-  }
-
-  asked(name: string): Promise<unknown> {
-    return until(`${name} is asked to stop`, async () => (await this.#get(pods, name)).metadata.deletionTimestamp);
-  }
-
-  async end(name: string, trainer: End, last: Parameters<typeof served>[0] = {}): Promise<void> {
-    const record = served({ resumedFrom: null, lastStep: 7, latestVerified: checkpoint(7, 1, "a"), ...last });
-    await this.kubelet.end(name, { trainer, agent: { exitCode: 0, record } });
-  }
-
-  async isGone(): Promise<void> {
-    const target = this.#target(trainingRuns, "mnist");
-    await until("the run is gone", async () => {
-      return (await api.direct.get(target, forever).catch(isNotFound)) === true || undefined;
-    });
-  }
-
-  async list(resource: Resource): Promise<readonly KubeObject[]> {
-    return (await api.direct.list<KubeObject>({ resource, namespace: this.namespace }, {}, forever)).items;
-  }
-
-  /** As the namespace's controller does: the object is deleted, whoever holds it still. */
-  async sweep(resource: Resource): Promise<void> {
-    for (const { metadata } of await this.list(resource)) {
-      const exactly = { preconditions: { uid: metadata.uid } };
-      await api.direct.remove(this.#target(resource, metadata.name), exactly, forever).catch(unlessGone);
-    }
-  }
-
-  async terminate(): Promise<void> {
-    const target = { resource: namespaces, name: this.namespace };
-    const { metadata } = await api.direct.get<KubeObject>(target, forever);
-    await api.direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
-  }
-
-  #get(resource: Resource, name: string): Promise<KubeObject> {
-    return api.direct.get<KubeObject>(this.#target(resource, name), forever);
-  }
-
-  #target(resource: Resource, name: string) {
-    return { resource, namespace: this.namespace, name };
-  }
-}
 
 /** What the garbage collector finds: the claim, and ended pods that nobody holds. */
-async function expectFree(expect: ExpectStatic, place: Place, claimsLeft: number): Promise<void> {
+async function expectFree(expect: ExpectStatic, place: RunPlace, claimsLeft: number): Promise<void> {
   for (const { metadata } of await place.list(pods)) {
     expect([metadata.name, metadata.finalizers ?? []]).toEqual([metadata.name, []]);
     expect(metadata.ownerReferences).toMatchObject([{ kind: "TrainingRun", name: "mnist", controller: true }]);
   }
-  expect(await keptClaims(place)).toHaveLength(claimsLeft);
+  expect(await place.keptClaims()).toHaveLength(claimsLeft);
   expect(place.life.errors).toEqual([]);
-}
-
-/** A claim that is being deleted is held by a finalizer that the cluster's own controller takes off. */
-async function keptClaims(place: Place): Promise<readonly KubeObject[]> {
-  return (await place.list(claims)).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-}
-
-/** Another may have been quicker. */
-function unlessGone(error: unknown): void {
-  if (!isNotFound(error)) throw error;
 }
 
 const crashed: End = { exitCode: 1 };
@@ -146,21 +37,37 @@ const done: End = {
   exitCode: 0,
   record: { kind: "done", attempt: 1, step: 100, checkpoint: digest("a"), metrics: [] },
 };
+const untrained = {
+  schedulerName: "the-test",
+  containers: [{ name: "trainer", image: "trainer:1", command: ["train"] }],
+};
+const queueGate = "kueue.x-k8s.io/admission";
 const slowly = { retry: { failures: 3, backoff: { initialSeconds: 3600, maxSeconds: 3600 } } };
 
 /** A phase of a run's life, how it comes to it, and whether a pod has to end before it goes. */
 type Phase = Readonly<{
   name: string;
-  reach: (place: Place) => Promise<void>;
+  reach: (place: RunPlace) => Promise<void>;
   podsToEnd: readonly string[];
   claimsLeft: number;
+  /** Whether the operator reads nodes there. */
+  watchNodes?: boolean;
 }>;
 
-async function running(place: Place, spec: Fields = {}): Promise<string> {
+async function running(place: RunPlace, spec: Fields = {}): Promise<string> {
   await place.create(spec);
   const name = await place.recorded();
   await place.kubelet.start(name);
   return name;
+}
+
+const gang = { workers: 2, checkpoint: { volume: sharedVolume } };
+const both = ["mnist-1-0", "mnist-1-1"] as const;
+
+async function runningGang(place: RunPlace): Promise<void> {
+  await place.create(gang);
+  await place.recorded(1, both.length);
+  for (const name of both) await place.kubelet.start(name);
 }
 
 const phases: readonly Phase[] = [
@@ -178,10 +85,7 @@ const phases: readonly Phase[] = [
     name: "Blocked, for want of its claim",
     reach: async (place) => {
       await place.create({ checkpoint: { volume: { claimName: "not-there" } } });
-      await until("the run says what it waits for", async () => {
-        const { conditions } = await place.status();
-        return conditions?.some(({ reason }) => reason === "ClaimMissing") || undefined;
-      });
+      await place.says("ClaimMissing");
     },
     podsToEnd: [],
     claimsLeft: 0,
@@ -194,6 +98,44 @@ const phases: readonly Phase[] = [
     },
     podsToEnd: ["mnist-1-0"],
     claimsLeft: 1,
+  },
+  {
+    name: "Restoring, as a gang",
+    reach: runningGang,
+    podsToEnd: both,
+    claimsLeft: 1,
+  },
+  {
+    name: "Saving, because one of its gang was evicted",
+    reach: async (place) => {
+      await runningGang(place);
+      await place.kubelet.evict("mnist-1-1");
+      for (const name of both) await place.asked(name);
+    },
+    podsToEnd: both,
+    claimsLeft: 1,
+  },
+  {
+    name: "waiting in a queue, its pod not let go yet",
+    reach: async (place) => {
+      // Kueue's webhook puts this gate on; here the user's own template does.
+      await place.create({ template: { spec: { ...untrained, schedulingGates: [{ name: queueGate }] } } });
+      await place.recorded();
+      await place.says("SchedulingGated");
+    },
+    podsToEnd: [],
+    claimsLeft: 1,
+  },
+  {
+    name: "on a node that went silent, and the policy counts (Fence)",
+    reach: async (place) => {
+      await running(place, { checkpoint: { volume: sharedVolume }, nodeLost: { policy: "Fence", afterSeconds: 600 } });
+      await place.kubelet.fallSilent();
+      await until("the silence is counted", async () => (await place.status()).silence);
+    },
+    podsToEnd: ["mnist-1-0"],
+    claimsLeft: 1,
+    watchNodes: true,
   },
   {
     name: "Saving, because it was suspended",
@@ -212,7 +154,7 @@ const phases: readonly Phase[] = [
       const name = await running(place);
       await place.edit({ suspend: true });
       await place.asked(name);
-      await place.end(name, preempted);
+      await place.finish(name, preempted);
       await place.kubelet.release(name);
       await place.isIn("Suspended");
     },
@@ -222,7 +164,7 @@ const phases: readonly Phase[] = [
   {
     name: "Backoff",
     reach: async (place) => {
-      await place.end(await running(place, slowly), crashed);
+      await place.finish(await running(place, slowly), crashed);
       await place.isIn("Backoff");
     },
     podsToEnd: [],
@@ -231,7 +173,7 @@ const phases: readonly Phase[] = [
   {
     name: "Complete",
     reach: async (place) => {
-      await place.end(await running(place), done, { done: digest("a") });
+      await place.finish(await running(place), done, { done: digest("a") });
       await place.isIn("Complete");
     },
     podsToEnd: [],
@@ -240,7 +182,7 @@ const phases: readonly Phase[] = [
   {
     name: "Failed",
     reach: async (place) => {
-      await place.end(await running(place, { retry: { failures: 0 } }), crashed);
+      await place.finish(await running(place, { retry: { failures: 0 } }), crashed);
       await place.isIn("Failed");
     },
     podsToEnd: [],
@@ -249,17 +191,18 @@ const phases: readonly Phase[] = [
 ];
 
 describe.concurrent("a run that is deleted while it is", () => {
-  it.for(phases)("$name goes, and holds nothing back (L5)", async ({ reach, podsToEnd, claimsLeft }, context) => {
+  it.for(phases)("$name goes, and holds nothing back (L5)", async (phase, context) => {
+    const { reach, podsToEnd, claimsLeft, watchNodes = false } = phase;
     const { expect, onTestFinished } = context;
-    const place = new Place();
+    const place = new RunPlace(api, { watchNodes });
     await place.begin();
-    onTestFinished(() => place.life.kill());
+    onTestFinished(() => place.end());
     await reach(place);
     await place.delete();
+    for (const name of podsToEnd) await place.asked(name);
     for (const name of podsToEnd) {
-      await place.asked(name);
       expect((await place.list(trainingRuns)).map(({ metadata }) => metadata.name)).toEqual(["mnist"]);
-      await place.end(name, preempted);
+      await place.finish(name, preempted);
       await place.kubelet.release(name);
     }
     await place.isGone();
@@ -272,23 +215,30 @@ describe.concurrent("a namespace that is deleted under a living run", () => {
     { first: trainingRuns, second: pods },
     { first: pods, second: trainingRuns },
   ] as const;
-  it.for(orders)("is emptied, $first.plural first: nobody waits for what cannot come", async (order, context) => {
-    const { first, second } = order;
+  const kinds = [
+    { what: "one pod", names: ["mnist-1-0"], begin: running },
+    { what: "a gang", names: both, begin: runningGang },
+  ] as const;
+  const rows = orders.flatMap((order) => kinds.map((kind) => ({ ...order, ...kind })));
+  it.for(rows)("of $what is emptied, $first.plural first: nobody waits for what cannot come", async (row, context) => {
+    const { first, second, names, begin } = row;
     const { expect, onTestFinished } = context;
-    const place = new Place();
+    const place = new RunPlace(api);
     await place.begin();
-    onTestFinished(() => place.life.kill());
-    const name = await running(place);
+    onTestFinished(() => place.end());
+    await begin(place);
     await place.terminate();
     await place.sweep(first);
-    await place.asked(name);
-    await place.end(name, preempted);
+    for (const name of names) await place.asked(name);
+    for (const name of names) await place.finish(name, preempted);
     await place.sweep(second);
-    await place.kubelet.release(name).catch(unlessGone);
-    await place.sweep(claims);
+    for (const name of names) await place.kubelet.release(name).catch(unlessGone);
+    for (const left of [claims, services]) await place.sweep(left);
     await place.isGone();
-    await until("no pod is left", async () => (await place.list(pods)).length === 0 || undefined);
-    expect(await keptClaims(place)).toEqual([]);
+    for (const left of [pods, services]) {
+      await until(`no ${left.plural} are left`, async () => (await place.list(left)).length === 0 || undefined);
+    }
+    expect(await place.keptClaims()).toEqual([]);
   });
 });
 
@@ -298,10 +248,12 @@ describe.concurrent("a run that has ended with ttlSecondsAfterFinished", () => {
     ["takes", "Delete", 0],
   ] as const)("is deleted by itself, and %s its claim", async ([_, deletionPolicy, left], context) => {
     const { expect, onTestFinished } = context;
-    const place = new Place();
+    const place = new RunPlace(api);
     await place.begin();
-    onTestFinished(() => place.life.kill());
-    await place.end(await running(place, { ttlSecondsAfterFinished: 1, deletionPolicy }), done, { done: digest("a") });
+    onTestFinished(() => place.end());
+    await place.finish(await running(place, { ttlSecondsAfterFinished: 1, deletionPolicy }), done, {
+      done: digest("a"),
+    });
     await place.isGone();
     await expectFree(expect, place, left);
   });

@@ -28,12 +28,12 @@ export class FakeKubelet {
   /** A node that is ready. */
   async register(): Promise<void> {
     await this.#client.create({ resource: nodes }, { metadata: { name: this.#node } }, forever);
-    const conditions = [{ type: "Ready", status: "True", reason: "KubeletReady", lastTransitionTime: time() }];
-    await this.#client.mergePatch(
-      { resource: nodes, name: this.#node, subresource: "status" },
-      { status: { conditions } },
-      forever,
-    );
+    await this.#say({ status: "True", reason: "KubeletReady" });
+  }
+
+  /** As the node's controller says of one that it has heard nothing of. */
+  fallSilent(): Promise<void> {
+    return this.#say({ status: "Unknown", reason: "NodeStatusUnknown" });
   }
 
   /** Binds the pod to the node, a minute ago by the node's clock, and says nothing of its containers. */
@@ -121,6 +121,15 @@ export class FakeKubelet {
     const { metadata } = await this.#client.get<KubeObject>(this.#target(name), forever);
     const options = { preconditions: { uid: metadata.uid }, gracePeriodSeconds: 0 };
     await this.#client.remove(this.#target(name), options, forever);
+  }
+
+  async #say(ready: Readonly<{ status: string; reason: string }>): Promise<void> {
+    const conditions = [{ type: "Ready", ...ready, lastTransitionTime: time() }];
+    await this.#client.mergePatch(
+      { resource: nodes, name: this.#node, subresource: "status" },
+      { status: { conditions } },
+      forever,
+    );
   }
 
   #target(name: string) {
