@@ -1,5 +1,15 @@
 import { atLeastAsNew, type KubeObject, keyOf } from "./kube-object.ts";
 
+// What one name can be, and what is told as it changes.
+//
+//               put, listed: Added
+//   ┌────────┐ ───────────────────────────► ┌──────────────┐ ──┐ put of the same uid that is newer, or listed with
+//   │ Absent │                              │ Held: a uid, │   │ another version: Updated
+//   └────────┘ ◄─────────────────────────── │  a version   │ ◄─┘ put of what is not newer: nothing
+//               remove of that uid, or      └──────────────┘ ──┐ put or listed under another uid: Deleted, then Added
+//               not in its scope's list:                   ▲   │
+//               Deleted                                    └───┘ remove of another uid: nothing
+
 /** What became of one object. A deletion and a creation under one name are always two changes. */
 export type Change<T extends KubeObject> =
   | Readonly<{ kind: "Added"; object: T }>

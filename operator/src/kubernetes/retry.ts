@@ -2,6 +2,19 @@ import { ApiError, NoAnswerError } from "./api-error.ts";
 import { type BackoffOptions, backoffMs } from "./backoff.ts";
 import { sleep } from "./sleep.ts";
 
+// One request of the client. Its place in the limit is held while it is under way, and not while it pauses.
+//
+//   ┌─────────┐ a place   ┌───────────┐ an answer to pass on
+//   │ Waiting │ ────────► │ Under way │ ──────────────────────► Answered
+//   └─────────┘           └───────────┘
+//        ▲                      │ no answer in time, connection lost, 401, 429, 5xx
+//        │ pause over:          ▼
+//        │ Retry-After     may it be sent again? ── no, or tries used up, or the pause too long ──► Failed
+//        │ or back-off          │ yes
+//        └──────────────── ┌────────┐
+//                          │ Paused │        whoever leaves meanwhile ends any of these at once: Failed
+//                          └────────┘
+
 /**
  * What a repeat of a request may do. A `Repeatable` one may be sent again whatever became of the first: reads,
  * and writes that name the outcome. A `Once` one is sent again only where the server said, or the missing
