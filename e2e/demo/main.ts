@@ -6,6 +6,7 @@ import { z } from "zod";
 import { down } from "../cluster/cluster.ts";
 import { projectDirectory } from "../cluster/images/project-images.ts";
 import { tryHold } from "../cluster/processes/lock.ts";
+import { startClusterStore } from "../harness/cluster-store.ts";
 import { type Installation, install } from "../harness/installation.ts";
 import { LiveView } from "../harness/live-view.ts";
 import { RunAccess } from "../harness/run-access.ts";
@@ -14,7 +15,6 @@ import { type WatchedRun, watchRun } from "../harness/watched-run.ts";
 import { commitOfTree } from "../measure/commit.ts";
 import { checksOf } from "./checks.ts";
 import { printLedger } from "./ledger.ts";
-import { startDemoStore } from "./object-store.ts";
 import { type DemoReport, renderReport } from "./report.ts";
 import { describeReport } from "./report-data.ts";
 import { scrapeProducts } from "./scrape.ts";
@@ -71,7 +71,7 @@ async function show(installation: Installation, stages: Stages, settings: Settin
   const manifestPath = join("examples", "mnist.yaml");
   const plan = planOf(settings);
   const where = { directory: storeDirectory, namespace, signal };
-  const store = objectStore ? await startDemoStore(installation, where) : undefined;
+  const store = objectStore ? await startClusterStore(installation, where) : undefined;
   const scraping = await scrapeProducts({ installation, directory: scrapeDirectory, objectStore, signal });
   try {
     const example = parse(await readFile(join(projectDirectory, manifestPath), "utf8"));

@@ -3,11 +3,13 @@ import { fold, voidReason } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { type LogRecord, recordBytes, recordVersion } from "@trainingrun/checkpoint/log/record.ts";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { z } from "zod";
 import { type LostNode, loseNode } from "../cluster/container-node/lost-node.ts";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
 import { isAlive, type ProcessIdentity, signalIfAlive } from "../cluster/processes/process-identity.ts";
 import { mnistManifest } from "../measure/trained-run.ts";
+import type { ClusterStore } from "./cluster-store.ts";
 import { type Installation, systemNamespace } from "./installation.ts";
 import { RunAccess, until } from "./run-access.ts";
 import type { RunView } from "./run-view.ts";
@@ -21,17 +23,29 @@ const env = { MNIST_STEPS: "1000000", MNIST_STEP_MS: "50", MNIST_EVALUATE_EVERY:
 const intervalSteps = 20;
 
 /** A run under `nodeLost: Fence` whose first attempt trains, and what it takes to lose that attempt's node. */
-export type FencedRun = Readonly<{ access: RunAccess; node: string; log: DirectoryStore; uid: string }>;
+export type FencedRun = Readonly<{ access: RunAccess; node: string; log: Store; uid: string }>;
 
-/** Starts a run on a volume that both nodes may mount, away from the operator that leads, and waits until it has saved. */
-export async function startFencedRun({ api }: Installation, name: string, signal: AbortSignal): Promise<FencedRun> {
+/** `store`: where its checkpoints are kept alone, with a directory of each pod's own beside it. */
+type Start = Readonly<{ name: string; signal: AbortSignal; store?: ClusterStore }>;
+
+/**
+ * Starts a run away from the operator that leads, on a volume that both nodes may mount or on an object store alone, and
+ * waits until it has saved.
+ */
+export async function startFencedRun({ api }: Installation, { name, signal, store }: Start): Promise<FencedRun> {
   const access = new RunAccess(api, { namespace: "default", name });
-  await access.create(fenced(await mnistManifest({ env, intervalSteps }), await nodeOfLeader(api)));
+  const manifest = fenced(await mnistManifest({ env, intervalSteps }), await nodeOfLeader(api));
+  await access.create(store === undefined ? onSharedVolume(manifest) : store.withStore(onNoVolume(manifest)));
   const run = await access.waitFor("a verified checkpoint", signal, isSaving);
   const node = run.status.attempts[0]?.pods[0]?.node;
   if (node === undefined) throw new Error(`Cannot lose the node of ${name}: its pod is on none`);
-  const { directory } = await findRunVolume(api, run);
-  return { access, node, log: new DirectoryStore(directory, run.metadata.uid), uid: run.metadata.uid };
+  const { uid } = run.metadata;
+  const log = store === undefined ? await logOnVolume(api, run) : await store.open(uid);
+  return { access, node, log, uid };
+}
+
+async function logOnVolume(api: ApiClient, run: RunView): Promise<Store> {
+  return new DirectoryStore((await findRunVolume(api, run)).directory, run.metadata.uid);
 }
 
 /** What an attempt still runs on a node that is lost. */
@@ -114,7 +128,7 @@ function lateCommit(after: number): LogRecord {
 }
 
 /** Records of attempts that a newer one had shut out when they were appended: how many there are, and how many count. */
-export async function recordsOfZombies(log: DirectoryStore): Promise<Readonly<{ late: number; counted: number }>> {
+export async function recordsOfZombies(log: Store): Promise<Readonly<{ late: number; counted: number }>> {
   const { records } = await readLog(log);
   const seen = { late: 0, counted: 0 };
   for (const [index, entry] of records.entries()) {
@@ -141,7 +155,6 @@ function isSaving({ status }: RunView): boolean {
 type Manifest = Awaited<ReturnType<typeof mnistManifest>>;
 
 function fenced({ spec, ...manifest }: Manifest, avoided: string | undefined): Manifest {
-  const claimTemplate = { accessModes: ["ReadWriteMany"], resources: { requests: { storage: "1Gi" } } };
   const elsewhere = { key: "kubernetes.io/hostname", operator: "NotIn", values: [avoided ?? "none"] };
   const preference = { weight: 100, preference: { matchExpressions: [elsewhere] } };
   const affinity = { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [preference] } };
@@ -150,10 +163,19 @@ function fenced({ spec, ...manifest }: Manifest, avoided: string | undefined): M
     spec: {
       ...spec,
       template: { ...spec.template, spec: { ...spec.template.spec, affinity } },
-      checkpoint: { ...spec.checkpoint, volume: { claimTemplate } },
       nodeLost: { policy: "Fence", afterSeconds: fenceAfterSeconds },
     },
   };
+}
+
+function onSharedVolume({ spec, ...manifest }: Manifest): Manifest {
+  const claimTemplate = { accessModes: ["ReadWriteMany"], resources: { requests: { storage: "1Gi" } } };
+  return { ...manifest, spec: { ...spec, checkpoint: { ...spec.checkpoint, volume: { claimTemplate } } } };
+}
+
+function onNoVolume({ spec, ...manifest }: Manifest): Manifest {
+  const { volume: _, ...checkpoint } = spec.checkpoint;
+  return { ...manifest, spec: { ...spec, checkpoint } };
 }
 
 const Leases = z.object({ items: z.array(z.object({ spec: z.object({ holderIdentity: z.string().nullish() }) })) });

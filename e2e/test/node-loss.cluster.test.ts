@@ -35,7 +35,7 @@ describe.skipIf(!isRootOnLinux)("a node lost under nodeLost: Fence", () => {
   });
 
   test("is left behind: nothing that its pod writes later counts, and it is cleared up when it comes back", async () => {
-    const run = await startFencedRun(installation, "fenced", limit());
+    const run = await startFencedRun(installation, { name: "fenced", signal: limit() });
     const [lostPod] = await run.access.pods();
     const zombie = await Zombie.make(installation, run);
     await zombie.hasWrittenOn(limit());

@@ -7,6 +7,8 @@ export interface LostNode {
   readonly name: string;
   /** Epoch milliseconds from which on nothing came from it. */
   readonly silentAtMs: number;
+  /** What runs on it reaches others again, as on a machine that was cut off; its kubelet still stands still. */
+  reconnect(): Promise<void>;
   /** It stood still and goes on: its kubelet first learns then what became of its pods. */
   comeBack(): Promise<void>;
 }
@@ -28,6 +30,7 @@ export async function loseNode({ nodes, processes, way }: ClusterState, name: st
   return {
     name,
     silentAtMs,
+    reconnect: () => link(fabric, index, "up"),
     comeBack: async () => {
       await link(fabric, index, "up");
       signalIfAlive(kubelet, "SIGCONT");
