@@ -4,6 +4,7 @@ import {
   type Contender,
   job,
   jobSet,
+  jobSetWithSidecar,
   restartingTrainJob,
   shortBackoff,
   trainingRun,
@@ -25,6 +26,7 @@ const prompt: readonly Named[] = [
   { name: "trainingRun", contender: trainingRun("training-run", shortBackoff) },
   { name: "trainingRunWithInit", contender: trainingRunWithInit("training-run-with-init", shortBackoff) },
   { name: "jobSet", contender: jobSet("job-set") },
+  { name: "jobSetWithSidecar", contender: jobSetWithSidecar("job-set-with-sidecar") },
   { name: "restartingTrainJob", contender: restartingTrainJob("restarting-train-job") },
 ];
 

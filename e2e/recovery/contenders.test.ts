@@ -4,6 +4,7 @@ import {
   type Contender,
   job,
   jobSet,
+  jobSetWithSidecar,
   restartingTrainJob,
   shortBackoff,
   trainingRun,
@@ -16,6 +17,7 @@ const contenders: readonly (readonly [string, Contender])[] = [
   ["a TrainingRun with an init container", trainingRunWithInit("x", {})],
   ["a Job", job("x")],
   ["a JobSet", jobSet("x")],
+  ["a JobSet with a sidecar", jobSetWithSidecar("x")],
   ["a TrainJob", trainJob("x")],
   ["a TrainJob that restarts", restartingTrainJob("x")],
 ];
@@ -54,7 +56,7 @@ describe.each(contenders)("%s", (_what, contender) => {
   });
 });
 
-test.each([job("x"), jobSet("x"), restartingTrainJob("x")])(
+test.each([job("x"), jobSet("x"), jobSetWithSidecar("x"), restartingTrainJob("x")])(
   "who restarts by rules leaves nothing to the kubelet",
   (it) => {
     expect(templateOf(it).spec).toMatchObject({ restartPolicy: "Never" });

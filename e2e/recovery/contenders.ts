@@ -1,5 +1,5 @@
 import { jobSetSpec } from "../scale/jobset-spec.ts";
-import { claimName, passingInitContainer, plainPod } from "./plain-pod.ts";
+import { claimName, idleSidecar, passingInitContainer, plainPod } from "./plain-pod.ts";
 
 /** An object as it is posted. */
 export type Posted = Readonly<{ path: string; body: Readonly<Record<string, unknown>> }>;
@@ -48,9 +48,13 @@ export function job(name: string): Contender {
 /** A JobSet with restart rules: a disruption restarts it for free, a crash counts. */
 export function jobSet(name: string): Contender {
   const { metadata, spec } = plainPod(name);
-  const template = { metadata, spec: { ...spec, restartPolicy: "Never" } };
-  const kind = { group: "jobset.x-k8s.io", version: "v1alpha2", kind: "JobSet" };
-  return { name, saves: "Nothing", objects: [posted(kind, name, jobSetSpec(template))] };
+  return asJobSet(name, { metadata, spec: { ...spec, restartPolicy: "Never" } });
+}
+
+/** The same with a sidecar that does nothing: what the kubelet takes for the second container of a TrainingRun's pod. */
+export function jobSetWithSidecar(name: string): Contender {
+  const { metadata, spec } = plainPod(name);
+  return asJobSet(name, { metadata, spec: { ...spec, restartPolicy: "Never", initContainers: [idleSidecar] } });
 }
 
 /** A TrainJob whose runtime says nothing of restarts, as those do that come with Kubeflow Trainer. */
@@ -71,6 +75,11 @@ function asRun(name: string, { template, retry }: { template: unknown; retry: un
   // Saved is what the program saves by itself.
   const checkpoint = { volume: { claimName }, interval: { steps: 1_000_000 } };
   return { name, saves: "Checkpoints", objects: [posted(kind, name, { template, checkpoint, retry })] };
+}
+
+function asJobSet(name: string, template: Readonly<Record<string, unknown>>): Contender {
+  const kind = { group: "jobset.x-k8s.io", version: "v1alpha2", kind: "JobSet" };
+  return { name, saves: "Nothing", objects: [posted(kind, name, jobSetSpec(template))] };
 }
 
 function asTrainJob(name: string, template: unknown): Contender {

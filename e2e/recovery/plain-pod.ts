@@ -57,6 +57,13 @@ export function plainPod(name: string, container: ContainerName = "trainer") {
 /** An init container that ends as soon as it has begun. */
 export const passingInitContainer = { name: "passing", ...nodeProgram(["--eval", "0"]) };
 
+/** A sidecar that does nothing until it is asked to stop: a pod of a TrainingRun has one, whatever it does. */
+export const idleSidecar = {
+  name: "idle",
+  restartPolicy: "Always",
+  ...nodeProgram(["--eval", "process.once('SIGTERM', () => process.exit()); setInterval(() => undefined, 60_000)"]),
+};
+
 function nodeProgram(args: readonly string[]) {
   return {
     image: projectImageTag("trainer"),
