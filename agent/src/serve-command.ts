@@ -10,13 +10,15 @@ import { gatherShards } from "./serve/gather.ts";
 import { listen } from "./serve/http.ts";
 import { keep } from "./serve/keep.ts";
 import { Keeper } from "./serve/keeper.ts";
+import type { OpenMirror } from "./serve/keeper-verdict.ts";
 import { nothingKnown } from "./serve/knowledge.ts";
 import type { Mirror } from "./serve/mirror.ts";
 import { servedRecord } from "./serve/report.ts";
 import { Reporter } from "./serve/reporter.ts";
+import { VerifiedDigests } from "./serve/verified-digests.ts";
 import { VolumeCare } from "./serve/volume-care.ts";
 import { watchForStalls } from "./serve/watch-stalls.ts";
-import { openObjectStore } from "./stores.ts";
+import { openObjectStore, readOnlyObjectStore } from "./stores.ts";
 import { TerminationLog } from "./termination-log.ts";
 
 /**
@@ -95,7 +97,9 @@ async function keepAll(
   serving: Serving & Readonly<{ result: Extract<RestoreResult, { kind: "restored" }> }>,
 ): Promise<"served" | "fenced"> {
   const { lookMs, reporter, result } = serving;
-  const keeper = new Keeper({ ...result, environment, metrics: await reporter.counters() });
+  const verified = await VerifiedDigests.known(environment, result.restored);
+  const openMirror = mirrorReader(environment);
+  const keeper = new Keeper({ ...result, environment, verified, openMirror, metrics: await reporter.counters() });
   const mirror = await startMirror(environment, { keeper, volume: result.store, reporter, lookMs });
   reporter.fences = () => mirror?.fences ?? result.fences;
   const care = new VolumeCare(environment, result.store);
@@ -108,6 +112,13 @@ async function keepAll(
     over.abort();
     await gathering;
   }
+}
+
+/** How the keeper asks the object store for bytes: beside the mirror, whose requests may be broken off at any time. */
+function mirrorReader(environment: AgentEnvironment): OpenMirror | null {
+  const settings = environment.TRAININGRUN_OBJECT_STORE;
+  if (settings === undefined) return null;
+  return (signal) => readOnlyObjectStore({ ...environment, TRAININGRUN_OBJECT_STORE: settings }, signal);
 }
 
 /** The mirror of a run that has an object store; it has not begun yet. */

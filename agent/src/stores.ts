@@ -21,7 +21,7 @@ export async function openObjectStore(place: ObjectStorePlace, signal: AbortSign
   return openObjectStore(objectStoreOptions(place, signal));
 }
 
-/** Opens another run's part of an object store, to be read alone. `signal` ends every request of it. */
+/** Opens a run's part of an object store, this one's or another's, to be read alone. `signal` ends every request of it. */
 export async function readOnlyObjectStore(place: ObjectStorePlace, signal: AbortSignal): Promise<ObjectStore> {
   const { readObjectStore } = await import("@trainingrun/checkpoint/store/object/object-store.ts");
   return readObjectStore(objectStoreOptions(place, signal));

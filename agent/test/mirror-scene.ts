@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AgentEnvironment, type Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { LogRecord } from "@trainingrun/checkpoint/log/record.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
@@ -16,6 +17,7 @@ import { AgentMetrics } from "../src/serve/metrics.ts";
 import { Mirror } from "../src/serve/mirror.ts";
 import type { OpenedStore } from "../src/serve/mirror-store.ts";
 import { agentState } from "../src/serve/report.ts";
+import { VerifiedDigests } from "../src/serve/verified-digests.ts";
 import { keepTwo, nothingRecorded, podVariables } from "./sample.ts";
 import { TrainerRole } from "./trainer-role.ts";
 
@@ -102,16 +104,18 @@ export class ServingPod {
   readonly #never = new AbortController().signal;
   readonly #stop = new AbortController();
   readonly #volume: DirectoryStore;
+  readonly #restored: Restored;
   readonly #waiting = new Set<() => void>();
   keeper: Keeper;
   mirror: Mirror;
   nowMs = 0;
   uploadedBytes = 0;
 
-  private constructor(tiers: Tiers, parts: { environment: AgentEnvironment; volume: DirectoryStore; keeper: Keeper }) {
+  private constructor(tiers: Tiers, parts: Omit<KeeperParts, "tiers"> & { keeper: Keeper }) {
     this.#tiers = tiers;
     this.environment = parts.environment;
     this.#volume = parts.volume;
+    this.#restored = parts.restored;
     this.keeper = parts.keeper;
     this.trainer = new TrainerRole({ ...podVariables(tiers.root), TRAININGRUN_ATTEMPT: `${this.#attempt}` });
     const source = async () => ({
@@ -141,9 +145,9 @@ export class ServingPod {
     const request = { ...who, expected: { ...nothingRecorded, ...expected }, objectStore: tiers.remote };
     const outcome = await restoreRun(volume, request);
     if (outcome.kind === "failed") throw new Error(outcome.message);
-    const metrics = new AgentMetrics(() => Promise.reject(new Error("not asked")), { run: "", run_namespace: "" });
-    const keeper = new Keeper({ environment, store: volume, restored: outcome.restored, metrics });
-    return new ServingPod(tiers, { environment, volume, keeper });
+    const { restored } = outcome;
+    const keeper = await newKeeper({ tiers, environment, volume, restored });
+    return new ServingPod(tiers, { environment, volume, restored, keeper });
   }
 
   get #attempt(): number {
@@ -206,9 +210,16 @@ export class ServingPod {
     await running;
   }
 
-  /** Another life of the agent in the same pod: what the last one had in memory is gone. */
+  /** Another life of the mirror in the same pod: what the last one had in memory is gone. */
   restart(): void {
     this.mirror = this.#makeMirror();
+  }
+
+  /** Another life of the whole agent in the same pod. */
+  async restartAgent(): Promise<void> {
+    const [tiers, volume, restored] = [this.#tiers, this.#volume, this.#restored];
+    this.keeper = await newKeeper({ tiers, environment: this.environment, volume, restored });
+    this.restart();
   }
 
   #makeMirror(): Mirror {
@@ -223,6 +234,20 @@ export class ServingPod {
       now: () => this.nowMs,
     });
   }
+}
+
+type KeeperParts = {
+  tiers: Tiers;
+  environment: AgentEnvironment;
+  volume: DirectoryStore;
+  restored: Restored;
+};
+
+/** As `serve` makes it. */
+async function newKeeper({ tiers, environment, volume, restored }: KeeperParts): Promise<Keeper> {
+  const metrics = new AgentMetrics(() => Promise.reject(new Error("not asked")), { run: "", run_namespace: "" });
+  const verified = await VerifiedDigests.known(environment, restored);
+  return new Keeper({ environment, store: volume, restored, verified, openMirror: tiers.open, metrics });
 }
 
 /** Retention that removes nothing. */

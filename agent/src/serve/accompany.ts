@@ -48,7 +48,7 @@ export async function accompany(environment: AgentEnvironment, serving: Accompan
       verified: new Set(verifiedBefore(environment, restored)),
       restored,
       problems: operations.problems,
-      ...{ plan: null, beforeMirror: null, mirror: null },
+      ...{ suspected: [], plan: null, beforeMirror: null, mirror: null },
     });
     log.write(servedRecord(environment, reporter.knowledge, await reporter.progress.read()));
     if (last) return "served";

@@ -15,19 +15,26 @@ import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/chec
 import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
 import { commitShards, pendingShards } from "@trainingrun/checkpoint/shards/commit-shards.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
+import type { FailedVerdict } from "@trainingrun/checkpoint/tiers/mend.ts";
 import { readControlFile } from "../control-directory.ts";
 import { holderOf } from "./holder.ts";
 import { pruneVolume } from "./keeper-retention.ts";
+import type { Unmatched } from "./keeper-unmatched.ts";
+import { CheckpointJudge, type OpenMirror } from "./keeper-verdict.ts";
 import type { Problem, VolumeFindings } from "./knowledge.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import type { MirrorSource } from "./mirror.ts";
 import { Operations } from "./operations.ts";
+import type { VerifiedDigests } from "./verified-digests.ts";
 
 type Options = Readonly<{
   environment: AgentEnvironment;
   store: Store;
   restored: Restored;
+  /** What this process and the agents before it have matched. */
+  verified: VerifiedDigests;
+  /** Null for a run without an object store. */
+  openMirror: OpenMirror | null;
   metrics: AgentMetrics;
 }>;
 
@@ -37,11 +44,12 @@ const maxVerificationsPerLook = 100;
 const pruneAgainMs = 60_000;
 
 /**
- * Keeps one attempt's checkpoints: reads each commit back in this process, refuses what does not match, appends `done`
- * for the final checkpoint and prunes by policy, until a higher attempt opens the log. From then on it appends nothing.
+ * Keeps one attempt's checkpoints: reads each commit back in this process, refuses what this attempt saved and does not
+ * match, appends `done` for the final checkpoint and prunes by policy, until a higher attempt opens the log. From then on
+ * it appends nothing. What had been whole before is mended, if it can be, and else treated as {@link Unmatched} says.
  *
  *     log ─► newest unverified commit ─► every byte matches ─► verified ─► `done`, if it is the final one ─► prune
- *      ▲                                └ does not, twice ─► `refuse`                                         │
+ *      ▲                                └ does not, twice ─► `refuse`, or held back                           │
  *      └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
  */
 export class Keeper {
@@ -50,8 +58,8 @@ export class Keeper {
   readonly #restored: Restored;
   readonly #metrics: AgentMetrics;
   readonly #operations: Operations;
-  /** What this process or an earlier agent has matched: the operator's record, the restore's, and our own. */
-  readonly #verified: Set<Digest>;
+  readonly #verified: VerifiedDigests;
+  readonly #judge: CheckpointJudge;
   #state: RunState = emptyState;
   #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
   #plan: RetentionPlan | null = null;
@@ -61,15 +69,14 @@ export class Keeper {
   #compactedOn: number | null = null;
   #fenced = false;
 
-  constructor({ environment, store, restored, metrics }: Options) {
+  constructor({ environment, store, restored, verified, openMirror, metrics }: Options) {
     this.#environment = environment;
     this.#store = store;
     this.#restored = restored;
     this.#metrics = metrics;
+    this.#verified = verified;
+    this.#judge = new CheckpointJudge({ environment, store, verified, openMirror });
     this.#operations = new Operations((operation) => metrics.countError(operation));
-    const { recorded, latestVerified } = environment.TRAININGRUN_EXPECTED;
-    const earlier = [...recorded, latestVerified, restored.resume];
-    this.#verified = new Set(earlier.flatMap((one) => one?.digest ?? []));
   }
 
   /**
@@ -82,9 +89,10 @@ export class Keeper {
         if (!(await this.#refresh(signal))) return;
         await this.#recordDone(signal);
         await learned();
-        const next = this.#nextToVerify();
-        if (next === undefined) break;
-        await this.#verify(next, signal);
+        const next = this.#unread().find(({ digest }) => !this.#isPausing(digest));
+        if (next !== undefined) await this.#verify(next, signal);
+        else if (!(await this.#refuseHeld(signal))) break;
+        await this.#verified.keep(this.#state);
       }
     } catch (error) {
       this.#endIfFenced(error);
@@ -118,11 +126,11 @@ export class Keeper {
   /** Removes what retention lets go of, when log or verdicts have changed since it last did, and once a minute. */
   async prune(signal: AbortSignal, mirrored: ReadonlySet<Digest> | null): Promise<void> {
     const minute = Math.floor(Date.now() / pruneAgainMs);
-    const basisOf = (last: number) => `${last} ${this.#verified.size} ${mirrored?.size} ${minute}`;
+    const basisOf = (last: number) => `${last} ${this.#verified.now.size} ${mirrored?.size} ${minute}`;
     if (this.#fenced || this.#state.opened === null || this.#prunedOn === basisOf(this.#state.last)) return;
     if (this.#operations.pausing("prune", "volume")) return;
     try {
-      const [store, environment, verified] = [this.#store, this.#environment, this.#verified];
+      const [store, environment, verified] = [this.#store, this.#environment, this.#verified.now];
       const request = { store, environment, verified, mirrored, beforeMirror: this.#beforeMirror, signal };
       const pruned = await this.#operations.attempt("prune", "volume", () => pruneVolume(request));
       if (pruned === null) return;
@@ -164,21 +172,22 @@ export class Keeper {
       policy: this.#environment.TRAININGRUN_RETENTION,
       fenced: this.#fenced,
       state: this.#state,
-      verified: this.#verified,
+      verified: this.#verified.now,
+      suspected: this.#unmatched.suspected,
       plan: this.#plan,
       beforeMirror: this.#beforeMirror,
       restored: this.#restored,
-      problems: this.#operations.problems,
+      problems: [...this.#unmatched.problems, ...this.#operations.problems],
     };
   }
 
   /** What a mirror goes by. */
   get source(): MirrorSource {
     const manifest = this.#final?.checkpoint;
-    const isFinal = manifest !== undefined && this.#finalIsDue() && this.#verified.has(manifest);
+    const isFinal = manifest !== undefined && this.#finalIsDue() && this.#verified.now.has(manifest);
     return {
       state: this.#state,
-      verified: this.#verified,
+      verified: this.#verified.now,
       final: isFinal ? manifest : null,
       fenced: this.#fenced,
     };
@@ -186,7 +195,7 @@ export class Keeper {
 
   /** Takes a verdict back: the copy on the volume was found to be another than it was, and is to be read again. */
   doubt(digest: Digest): void {
-    this.#verified.delete(digest);
+    this.#verified.doubt(digest);
   }
 
   /** Whether another pod holds the log, so that nothing is to be done here any more. */
@@ -205,7 +214,8 @@ export class Keeper {
   get settled(): boolean {
     if (this.#fenced) return true;
     if (this.#operations.isFailing("read-log", "log")) return false;
-    if (this.#nextToVerify({ pausing: true }) !== undefined) return false;
+    // What only another tier, or another node, can tell more of is the next attempt's.
+    if (this.#unread().some(({ digest }) => this.#unmatched.fateOf(digest) === null)) return false;
     return !this.#finalIsDue() || this.#state.done !== null;
   }
 
@@ -215,7 +225,9 @@ export class Keeper {
     const log = await this.#operations.attempt("read-log", "log", () => readLog(this.#store, { signal }));
     if (log === null) return false;
     this.#state = log.state;
-    this.#operations.forget((subject) => subject.includes(":") && find(log.state, subject) === undefined);
+    const isGone = (digest: Digest) => find(log.state, digest) === undefined;
+    this.#operations.forget((subject) => subject.includes(":") && isGone(subject));
+    this.#unmatched.forget((digest) => isGone(digest) || isRefused(log.state, digest));
     const { TRAININGRUN_ATTEMPT: attempt } = this.#environment;
     const holder = holderOf(log.state, this.#environment);
     if (holder.kind === "other") {
@@ -229,12 +241,13 @@ export class Keeper {
     return true;
   }
 
-  /** The newest checkpoint of the lineage that nobody has verified; `pausing` counts those that wait for a retry. */
-  #nextToVerify({ pausing } = { pausing: false }): CheckpointRef | undefined {
-    return lineage(this.#state).find(
-      ({ digest }) =>
-        !this.#verified.has(digest) && !isRefused(this.#state, digest) && (pausing || !this.#isPausing(digest)),
-    );
+  /** What of the lineage nobody has verified, and is not set aside; the newest first. */
+  #unread(): CheckpointRef[] {
+    return lineage(this.#state).filter(({ digest }) => {
+      const fate = this.#unmatched.fateOf(digest);
+      const isAside = fate === "Held" || fate === "NotKept";
+      return !isAside && !this.#verified.now.has(digest) && !isRefused(this.#state, digest);
+    });
   }
 
   /** A verdict that could not be written into the log waits as well: it would mean to read all bytes again. */
@@ -244,25 +257,42 @@ export class Keeper {
 
   async #verify(ref: CheckpointRef, signal: AbortSignal): Promise<void> {
     const started = performance.now();
-    const verdict = await this.#operations.attempt("verify", ref.digest, () =>
-      verifyCheckpoint(this.#store, ref, { signal }),
-    );
-    if (verdict === null) return;
+    const judgement = await this.#operations.attempt("verify", ref.digest, () => this.#judge.judge(ref, signal));
+    if (judgement === null) return;
     const seconds = (performance.now() - started) / 1000;
-    if (verdict.ok) {
+    const name = `step ${ref.step} of attempt ${ref.attempt}`;
+    if (judgement.kind === "Whole") {
       this.#verified.add(ref.digest);
-      this.#metrics.countVerified(seconds, verdict.bytes);
-      console.log(
-        `Verified step ${ref.step} of attempt ${ref.attempt}, ${verdict.bytes} bytes in ${seconds.toFixed(3)} s`,
-      );
+      this.#metrics.countVerified(seconds, judgement.bytes);
+      console.log(`Verified ${name}, ${judgement.bytes} bytes in ${seconds.toFixed(3)} s`);
       return;
     }
-    const { reason, message } = verdict;
+    const { reason, message } = judgement.found;
     this.#metrics.countRefused(seconds, reason);
-    console.error(`Refused step ${ref.step} of attempt ${ref.attempt} with ${reason}: ${message}`);
+    console.error(`Cannot accept ${name} because it does not verify, with ${reason}: ${message}`);
+    if (judgement.kind === "ToRefuse") await this.#refuse(ref, judgement.found, signal);
+  }
+
+  /** Refuses what no copy helps, once all else was read; says whether there was anything. */
+  async #refuseHeld(signal: AbortSignal): Promise<boolean> {
+    if (this.#unread().some(({ digest }) => this.#unmatched.fateOf(digest) !== "Missing")) return false;
+    const held = this.#unmatched.refusable.filter(({ ref }) => !this.#operations.pausing("refuse", ref.digest));
+    let isAny = false;
+    for (const { ref, found } of held) isAny = (await this.#refuse(ref, found, signal)) || isAny;
+    return isAny;
+  }
+
+  async #refuse(ref: CheckpointRef, { reason, message }: FailedVerdict, signal: AbortSignal): Promise<boolean> {
     const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_NODE: node } = this.#environment;
     const record = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
-    await this.#operations.attempt("refuse", ref.digest, () => this.#append(record, signal));
+    const refused = await this.#operations.attempt("refuse", ref.digest, async () => {
+      await this.#append(record, signal);
+      return true;
+    });
+    if (refused === null) return false;
+    this.#unmatched.drop(ref.digest);
+    console.error(`Refused step ${ref.step} of attempt ${ref.attempt} with ${reason}`);
+    return true;
   }
 
   /** Says whether that step is committed now. */
@@ -281,8 +311,8 @@ export class Keeper {
   /** The agent appends `done` for the trainer, and only for a final checkpoint that it has verified (I9). */
   async #recordDone(signal: AbortSignal): Promise<void> {
     const manifest = this.#final?.checkpoint;
-    if (manifest === undefined || this.#state.done !== null || !this.#finalIsDue() || !this.#verified.has(manifest))
-      return;
+    const isVerified = manifest !== undefined && this.#verified.now.has(manifest);
+    if (!isVerified || this.#state.done !== null || !this.#finalIsDue()) return;
     if (this.#operations.pausing("done", manifest)) return;
     const attempt = this.#environment.TRAININGRUN_ATTEMPT;
     const finished = await this.#operations.attempt("done", manifest, async () => {
@@ -292,10 +322,15 @@ export class Keeper {
     if (finished) this.#state = { ...this.#state, done: { attempt, manifest } };
   }
 
-  /** A final checkpoint that is refused, or that the log does not have, will never be `done`. */
+  /** A final checkpoint that is refused or does not verify, or that the log does not have, will not be `done` here. */
   #finalIsDue(): boolean {
     const manifest = this.#final?.checkpoint;
-    return manifest !== undefined && find(this.#state, manifest) !== undefined && !isRefused(this.#state, manifest);
+    if (manifest === undefined || find(this.#state, manifest) === undefined) return false;
+    return !isRefused(this.#state, manifest) && this.#unmatched.fateOf(manifest) === null;
+  }
+
+  get #unmatched(): Unmatched {
+    return this.#judge.unmatched;
   }
 
   async #append(record: RecordDraft, signal: AbortSignal): Promise<void> {

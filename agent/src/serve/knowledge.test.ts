@@ -34,7 +34,7 @@ function stateOf(checkpoints: CheckpointRef[], over: Partial<RunState> = {}): Ru
 
 function findings(state: RunState, over: Partial<Findings> = {}): Findings {
   const verified = new Set(state.checkpoints.map(({ digest }) => digest));
-  const quiet = { plan: null, beforeMirror: null, restored, problems: [], mirror: null } as const;
+  const quiet = { plan: null, beforeMirror: null, restored, suspected: [], problems: [], mirror: null } as const;
   return { attempt: 2, policy: keepTwo, fenced: false, state, verified, durability: "Durable", ...quiet, ...over };
 }
 

@@ -52,6 +52,8 @@ export type VolumeFindings = Readonly<{
   fenced: boolean;
   state: RunState;
   verified: ReadonlySet<Digest>;
+  /** What does not verify on this node and is not refused: the node is suspected. */
+  suspected: readonly RefusedSummary[];
   /** What retention last decided; null before it first did. */
   plan: RetentionPlan | null;
   /** Why retention had to go before the mirror; null while it has not. */
@@ -86,7 +88,7 @@ export function knowledgeFrom(findings: Findings): Knowledge {
       kept: reasons.get(ref.digest) ?? [],
     })),
     best: best === undefined ? null : summaryOf(best, mirror),
-    refused: refusals(state, restored),
+    refused: refusals(findings),
     done: findings.durability === "Ephemeral" && mirror?.done !== true ? null : (state.done?.manifest ?? null),
     verificationFailures: own.length,
     problems: [...findings.problems, ...volumeProblems(findings), ...logProblems(findings)],
@@ -109,16 +111,16 @@ function summaryOf(
   return { ...when, digest, bytes, tiers, metrics };
 }
 
-/** Refusals that the log still holds, and those that this pod's restore found, newest first, each once. */
-function refusals(state: RunState, restored: Restored): RefusedSummary[] {
+/** What is suspected, refusals that the log still holds, and those that this pod's restore found, newest first, each once. */
+function refusals({ state, suspected, restored }: Findings): RefusedSummary[] {
   const logged = state.refused.toReversed().flatMap((refusal) => {
     const ref = find(state, refusal.digest);
     if (ref === undefined) return [];
     const { digest, reason, message, node, time } = refusal;
     return [{ step: ref.step, attempt: ref.attempt, digest, reason, message, node, time }];
   });
-  const known = new Set(logged.map(({ digest }) => digest));
-  return [...logged, ...restored.refused.filter(({ digest }) => !known.has(digest))];
+  const known = new Set([...suspected, ...logged].map(({ digest }) => digest));
+  return [...suspected, ...logged, ...restored.refused.filter(({ digest }) => !known.has(digest))];
 }
 
 function volumeProblems({ plan, beforeMirror }: Findings): Problem[] {

@@ -37,7 +37,7 @@ async function volume(over: Record<string, string> = {}, bytes: number | null = 
     const { state } = await readLog(store);
     const verified = new Set(state.checkpoints.map(({ digest }) => digest));
     const known = { attempt: 1, policy: environment.TRAININGRUN_RETENTION, fenced: false, plan, beforeMirror: null };
-    return { ...known, state, verified, restored: restoredOf(0), problems: [], ...more };
+    return { ...known, state, verified, restored: restoredOf(0), suspected: [], problems: [], ...more };
   };
   return { root, store, trainer, findings, care: new VolumeCare(environment, store) };
 }

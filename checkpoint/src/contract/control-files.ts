@@ -35,6 +35,8 @@ export const controlFiles = {
   dump: "dump",
   /** {@link MirrorRate}; the agent writes it after each upload, the trainer reads it when it is asked to stop. */
   mirrorRate: "mirror-rate",
+  /** Which checkpoints the agent has matched byte for byte; it writes it, for its own next life in the same pod. */
+  verified: "verified.json",
   /** An {@link AgentRecord} of kind `restore-failed`: a restarted restore repeats this verdict, it does not judge again. */
   restoreFailed: "restore-failed",
 } as const;

@@ -1,0 +1,168 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import type { SavedCheckpoint } from "@trainingrun/checkpoint/save.ts";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { keepMany, ServingPod, savedPod, type Tiers } from "../../test/mirror-scene.ts";
+import { nothingRecorded } from "../../test/sample.ts";
+
+beforeEach(() => {
+  for (const said of ["log", "warn", "error"] as const) vi.spyOn(console, said).mockReturnValue(undefined);
+});
+
+const verifiedSteps = ({ knowledge }: ServingPod) =>
+  knowledge.shelf.filter(({ verified }) => verified).map(({ summary }) => summary.step);
+const problemsOf = ({ knowledge }: ServingPod) => knowledge.problems.map(({ reason }) => reason);
+/** What the log refuses for good. */
+const refusedSteps = ({ keeper }: ServingPod) => {
+  const { checkpoints, refused } = keeper.findings.state;
+  return refused.map(({ digest }) => checkpoints.find((ref) => ref.digest === digest)?.step);
+};
+/** What the operator is told. */
+const toldSteps = ({ knowledge }: ServingPod) => knowledge.refused.map(({ step }) => step);
+
+/** An attempt that has saved and verified these steps; the next one resumes from the last and has read none of the others. */
+async function followed(steps: readonly number[], { mirrored = false } = {}) {
+  const { tiers, pod, saved } = await savedPod(steps);
+  if (mirrored) await pod.mirrorUntil(() => pod.mirror.settled);
+  const spoil = (...which: readonly number[]) => {
+    for (const one of saved.filter((_, index) => which.includes(steps[index] ?? 0))) pod.trainer.damage(one);
+  };
+  const next = (expected: Partial<Expected> = {}) => {
+    const variable = JSON.stringify({ ...nothingRecorded, ...expected });
+    return ServingPod.start(tiers, 2, { ...keepMany, TRAININGRUN_EXPECTED: variable }, expected);
+  };
+  return { tiers, saved, spoil, next };
+}
+
+function remove(tiers: Tiers, { directory }: SavedCheckpoint): void {
+  rmSync(join(tiers.root, "checkpoints/data", directory), { recursive: true });
+}
+
+/** A clock by which what failed may be tried again as soon as a test says so. */
+function ownClock() {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  return { passMinute: () => void vi.advanceTimersByTime(60_000) };
+}
+
+describe("A copy on the volume that had been whole", () => {
+  test("is mended from the object store, and not refused", async () => {
+    const { spoil, next } = await followed([10, 20, 30], { mirrored: true });
+    spoil(10, 20);
+    const pod = await next();
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[30, 20, 10], [], []]);
+  });
+
+  test("is brought back from the object store where it is gone", async () => {
+    const { tiers, saved, next } = await followed([10, 20], { mirrored: true });
+    const pod = await next();
+    if (saved[0]) remove(tiers, saved[0]);
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod)]).toEqual([[20, 10], []]);
+  });
+
+  test("is not refused while the object store cannot be asked, which holds up nobody", async () => {
+    const { passMinute } = ownClock();
+    const { tiers, pod, saved } = await savedPod([10, 20]);
+    await pod.mirrorUntil(() => pod.mirror.settled);
+    const [, newest] = saved;
+    if (newest) pod.trainer.damage(newest);
+    pod.keeper.doubt(newest?.manifest.digest ?? "");
+    tiers.away = "it is away";
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[10], [], ["StorageUnavailable"]]);
+    expect(pod.keeper.settled).toBe(true);
+    // The next life of the agent knows that it had been whole.
+    await pod.restartAgent();
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod)]).toEqual([[10], []]);
+    tiers.away = null;
+    passMinute();
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[20, 10], [], []]);
+  });
+
+  test("and is in no tier any more endangers nobody: that is said, and it is not refused", async () => {
+    const { passMinute } = ownClock();
+    const { tiers, saved, next } = await followed([10, 20]);
+    const pod = await next();
+    if (saved[0]) remove(tiers, saved[0]);
+    for (const _ of ["first", "again"]) {
+      await pod.look();
+      expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[20], [], ["CheckpointMissing"]]);
+      expect(pod.keeper.settled).toBe(true);
+      passMinute();
+    }
+  });
+
+  test.each([10, 20])("is refused where no copy helps and it is the only one: step %d", async (step) => {
+    const { spoil, next } = await followed([10, 20, 30]);
+    spoil(step);
+    const pod = await next();
+    await pod.look();
+    expect([refusedSteps(pod), problemsOf(pod)]).toEqual([[step], []]);
+    expect(verifiedSteps(pod)).toEqual([30, 30 - step]);
+  });
+
+  test("is not refused together with another: the node is suspected, and all that fails there stays", async () => {
+    const { spoil, next } = await followed([10, 20, 30, 40]);
+    spoil(10, 30);
+    const pod = await next();
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod)]).toEqual([[40, 20], []]);
+    expect(pod.knowledge.problems).toEqual([
+      {
+        reason: "NodeSuspect",
+        message: expect.stringMatching(/do not verify on node node-a: step 30 BytesDiffer, step 10 BytesDiffer\./),
+      },
+    ]);
+    expect(toldSteps(pod)).toEqual([30, 10]);
+    await pod.trainer.saveDamaged(50);
+    await pod.save(60);
+    expect([verifiedSteps(pod), refusedSteps(pod), toldSteps(pod)]).toEqual([[60, 40, 20], [], [30, 10, 50]]);
+    expect(pod.keeper.settled).toBe(true);
+  });
+
+  test("is refused with all others where a node before has said the same, and this one is not suspected", async () => {
+    const { spoil, saved, next } = await followed([10, 20, 30, 40]);
+    spoil(10, 20, 30);
+    const pod = await next({ refused: saved.slice(1, 3).map(({ manifest }) => manifest.digest) });
+    await pod.look();
+    expect([refusedSteps(pod), problemsOf(pod)]).toEqual([[30, 20, 10], []]);
+  });
+});
+
+test("what this attempt saves and does not match is refused at once, however much it is", async () => {
+  const { pod } = await savedPod([10]);
+  for (const step of [20, 30]) await pod.trainer.saveDamaged(step);
+  await pod.look();
+  expect([refusedSteps(pod), problemsOf(pod)]).toEqual([[30, 20], []]);
+});
+
+describe("After a restart of the agent's container", () => {
+  const bytesRead = async (spoiled: string | null) => {
+    const { tiers, pod, saved } = await savedPod([10, 20]);
+    if (spoiled !== null) writeFileSync(join(tiers.root, "control/verified.json"), spoiled);
+    await pod.restartAgent();
+    for (const one of saved) pod.trainer.damage(one);
+    await pod.look();
+    return verifiedSteps(pod).length === 0;
+  };
+
+  test("what was verified is not read again", async () => {
+    expect(await bytesRead(null)).toBe(false);
+  });
+
+  const digest = `blake3:${"0".repeat(64)}`;
+  test.each([
+    ["empty", ""],
+    ["torn", '{"version":1,"podUid":"pod-1","verified":["blake3:'],
+    ["of another version", JSON.stringify({ version: 2, podUid: "pod-1", verified: [digest], doubted: [] })],
+    ["of something else", JSON.stringify({ version: 1, podUid: "pod-1", verified: ["all"], doubted: [] })],
+    ["another pod's", JSON.stringify({ version: 1, podUid: "pod-0", verified: [digest], doubted: [] })],
+  ])("all is read again where the record of it is %s", async (_, text) => {
+    expect(await bytesRead(text)).toBe(true);
+  });
+});
