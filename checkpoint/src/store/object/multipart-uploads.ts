@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import { AnswerError, drain, textOf } from "./answers.ts";
+import { isOfOtherParts, type StoredObject, type UploadedPart } from "./multipart-sums.ts";
 import { ObjectStoreError, type ObjectStoreProblem } from "./object-store-error.ts";
 import { bodyOf, escapedQuery, md5Of } from "./request-values.ts";
 import type { Requests } from "./requests.ts";
@@ -10,8 +11,6 @@ import { completionOf, parseErrors, parseUploadId, parseUploads, throwErrors } f
 export type OpenUpload = Readonly<{ key: string; uploadId: string }>;
 /** An upload that this process began, and how its parts are summed: it keeps to what it was begun with. */
 export type BegunUpload = OpenUpload & Readonly<{ sum: PartSum }>;
-/** One part of a large object, as the store acknowledged it; `crc32` where it was sent with one. */
-export type UploadedPart = Readonly<{ part: number; etag: string; crc32?: string }>;
 
 /**
  * What the store compares a part's bytes with when they arrive. Every store checks an MD5. A CRC-32 is made four times
@@ -44,14 +43,14 @@ const maxPages = 20;
 export class MultipartUploads {
   readonly #bucket: string;
   readonly #requests: Requests;
-  readonly #sizeOf: (key: string) => Promise<number | null>;
+  readonly #lookAt: (key: string) => Promise<StoredObject | null>;
   #sum: PartSum | null = null;
 
-  /** `sizeOf` says how many bytes an object has, or null where it is not there. */
-  constructor(requests: Requests, sizeOf: (key: string) => Promise<number | null>) {
+  /** `lookAt` says what the store has under a key, or null where that is nothing. */
+  constructor(requests: Requests, lookAt: (key: string) => Promise<StoredObject | null>) {
     this.#bucket = requests.bucket;
     this.#requests = requests;
-    this.#sizeOf = sizeOf;
+    this.#lookAt = lookAt;
   }
 
   /** Begins an upload. The first one asks the store which sums it checks, with parts of one byte. */
@@ -89,8 +88,10 @@ export class MultipartUploads {
         throwErrors(await textOf(answer));
       });
     } catch (error) {
-      // The reply to an earlier try may have been lost: then the upload is gone and the object is there.
-      if ((await this.#sizeOf(upload.key)) !== bytes) throw error;
+      // The reply to an earlier try may have been lost: then the upload is gone and the object is there. Where the upload
+      // was given up, an older object may be there, of the same size and perhaps of other bytes.
+      const stored = await this.#lookAt(upload.key);
+      if (stored?.bytes !== bytes || isOfOtherParts(stored, parts)) throw error;
     }
   }
 

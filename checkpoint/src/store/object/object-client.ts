@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Client } from "minio";
 import { AnswerError, bytesOf, drain, fillFrom, textOf } from "./answers.ts";
+import type { StoredObject } from "./multipart-sums.ts";
 import { MultipartUploads } from "./multipart-uploads.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
 import { bodyOf, escapedQuery, md5Of } from "./request-values.ts";
@@ -21,7 +22,7 @@ export class ObjectClient {
 
   constructor(options: RequestOptions) {
     this.#requests = new Requests(options);
-    this.uploads = new MultipartUploads(this.#requests, (key) => this.size(key));
+    this.uploads = new MultipartUploads(this.#requests, (key) => this.#lookAt(key));
     this.bucket = this.#requests.bucket;
     this.endpoint = this.#requests.endpoint;
   }
@@ -54,7 +55,7 @@ export class ObjectClient {
   /** Size of an object in bytes, or null where it is not there. */
   async size(key: string): Promise<number | null> {
     // An answer to HEAD has no body: the store's own 404 looks like that of a gateway that does not know the way to it.
-    return (await this.#sizeByHead(key)) ?? this.#sizeByReading(key);
+    return (await this.#head(key))?.bytes ?? this.#sizeByReading(key);
   }
 
   /** Whether an object is there, in one request: for keys that are mostly not there. */
@@ -130,12 +131,21 @@ export class ObjectClient {
     });
   }
 
-  async #sizeByHead(key: string): Promise<number | null> {
+  /** What the store has, and its own sums of that, as far as it gives them. */
+  async #lookAt(key: string): Promise<StoredObject | null> {
+    const found = await this.#head(key, { "x-amz-checksum-mode": "ENABLED" });
+    if (found !== null) return found;
+    const bytes = await this.#sizeByReading(key);
+    return bytes === null ? null : { bytes, etag: null, crc32: null };
+  }
+
+  async #head(key: string, headers: Readonly<Record<string, string>> = {}): Promise<StoredObject | null> {
     try {
       return await this.#requests.send({ what: `look at ${key}` }, async (client) => {
-        const answer = await client.makeRequestAsync(this.#about("HEAD", key), "", [200, 404]);
+        const request = { ...this.#about("HEAD", key), headers: { ...headers } };
+        const answer = await client.makeRequestAsync(request, "", [200, 404]);
         await drain(answer);
-        return answer.statusCode === 404 ? null : lengthOf(answer);
+        return answer.statusCode === 404 ? null : storedObject(answer);
       });
     } catch (error) {
       // The answer to this method has no word for what is wrong. A listing's has one.
@@ -199,6 +209,12 @@ async function wholeSizeOf(answer: IncomingMessage): Promise<number> {
   await bytesOf(answer, 1);
   if (!Number.isSafeInteger(whole)) throw new AnswerError("", "it does not say how many bytes the object has");
   return whole;
+}
+
+function storedObject(answer: IncomingMessage): StoredObject {
+  const { etag, "x-amz-checksum-crc32": sum } = answer.headers;
+  const crc32 = typeof sum === "string" ? sum : null;
+  return { bytes: lengthOf(answer), etag: etag?.replaceAll('"', "") ?? null, crc32 };
 }
 
 function lengthOf(answer: IncomingMessage): number {

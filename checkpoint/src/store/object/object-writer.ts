@@ -1,7 +1,8 @@
 import { manifestName } from "../../file-path.ts";
 import { inLanes } from "../../in-lanes.ts";
 import { type CheckpointWriter, StorageUnavailableError } from "../store.ts";
-import type { BegunUpload, UploadedPart } from "./multipart-uploads.ts";
+import type { UploadedPart } from "./multipart-sums.ts";
+import type { BegunUpload } from "./multipart-uploads.ts";
 import type { ObjectClient } from "./object-client.ts";
 import { Part } from "./part.ts";
 

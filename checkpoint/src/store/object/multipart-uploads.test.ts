@@ -1,0 +1,92 @@
+import { createHash } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { temporaryDirectory } from "../../../test/fixture.ts";
+import type { UploadedPart } from "./multipart-sums.ts";
+import { ObjectClient } from "./object-client.ts";
+
+const key = "data/step-000000000010-a0001/model.safetensors";
+const [own, others] = [
+  ["one", "two"],
+  ["one", "too"],
+];
+const bytes = own.join("").length;
+
+const md5 = (data: string | Buffer) => createHash("md5").update(data).digest();
+/** What S3 names an object of these parts. */
+const etagOf = (texts: readonly string[]) => `"${md5(Buffer.concat(texts.map(md5))).toString("hex")}-${texts.length}"`;
+const four = (sum: number) => Buffer.from(sum.toString(16).padStart(8, "0"), "hex");
+const crc32Of = (texts: readonly string[]) =>
+  `${four(crc32(Buffer.concat(texts.map((text) => four(crc32(text)))))).toString("base64")}-${texts.length}`;
+
+/** The acknowledged parts of `own`. */
+function parts({ withCrc32 }: { withCrc32: boolean }): UploadedPart[] {
+  return own.map((text, index) => ({
+    part: index + 1,
+    etag: `"${md5(text).toString("hex")}"`,
+    ...(withCrc32 ? { crc32: four(crc32(text)).toString("base64") } : {}),
+  }));
+}
+
+/** A client of a store that knows the upload no more, and has under its key an object with these headers, or none. */
+async function clientOf(stored: Readonly<Record<string, string>> | null): Promise<ObjectClient> {
+  const server = createServer((request, response) => {
+    request.resume().once("end", () => {
+      if (request.method === "HEAD" && stored !== null) response.writeHead(200, stored).end();
+      else if (request.method === "POST") refuse("NoSuchUpload");
+      else refuse("NoSuchKey");
+    });
+    const refuse = (code: string) => response.writeHead(404).end(`<Error><Code>${code}</Code></Error>`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const credentials = await temporaryDirectory();
+  for (const name of ["accessKeyId", "secretAccessKey"]) await writeFile(join(credentials, name), name);
+  const client = new ObjectClient({
+    endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
+    bucket: "checkpoints",
+    credentials,
+  });
+  onTestFinished(() => {
+    client.close();
+    server.closeAllConnections();
+    server.close();
+  });
+  return client;
+}
+
+const length = { "content-length": `${bytes}` };
+const sum = "x-amz-checksum-crc32";
+
+describe("An upload that the store knows no more when it is completed", () => {
+  test.each<[string, { withCrc32: boolean }, Record<string, string>]>([
+    ["its tag is that of the parts", { withCrc32: false }, { ...length, etag: etagOf(own) }],
+    ["its sum is that of the parts", { withCrc32: true }, { ...length, [sum]: crc32Of(own), etag: etagOf(others) }],
+    ["its tag is that of the parts, and no sum is given", { withCrc32: true }, { ...length, etag: etagOf(own) }],
+    [
+      "neither tag nor sum says of which parts it is",
+      { withCrc32: true },
+      { ...length, etag: '"v1:opaque"', [sum]: "AAAAAA==" },
+    ],
+    ["it has nothing but a size", { withCrc32: false }, length],
+  ])("was completed before, and the answer lost, where an object of its size is there: %s", async (_, sent, stored) => {
+    const { uploads } = await clientOf(stored);
+    const upload = { key, uploadId: "gone", sum: "Md5" } as const;
+    await expect(uploads.complete(upload, { parts: parts(sent), bytes })).resolves.toBeUndefined();
+  });
+
+  test.each<[string, { withCrc32: boolean }, Record<string, string> | null]>([
+    ["nothing is there", { withCrc32: false }, null],
+    ["what is there has another size", { withCrc32: false }, { "content-length": "5", etag: etagOf(own) }],
+    ["its tag is that of other parts", { withCrc32: false }, { ...length, etag: etagOf(others) }],
+    ["its tag is that of one part more", { withCrc32: false }, { ...length, etag: etagOf([...own, ""]) }],
+    ["its sum is that of other parts", { withCrc32: true }, { ...length, [sum]: crc32Of(others), etag: etagOf(own) }],
+  ])("was given up, and another try has to put the object anew: %s", async (_, sent, stored) => {
+    const { uploads } = await clientOf(stored);
+    const upload = { key, uploadId: "gone", sum: "Md5" } as const;
+    await expect(uploads.complete(upload, { parts: parts(sent), bytes })).rejects.toThrow("404 NoSuchUpload");
+  });
+});
