@@ -5,11 +5,14 @@ import { UnknownFormatError } from "./manifest.ts";
 import { commitOf } from "./save.ts";
 import { pendingShards, publishShards } from "./shards/commit-shards.ts";
 import { DamagedFileError, type Store } from "./store/store.ts";
-import type { Verdict } from "./verify.ts";
+import type { RefusalReason, Verdict } from "./verify.ts";
+
+/** A complete directory without a record that did not verify on this node: there is nothing that could refuse it. */
+export type Unadopted = Readonly<{ directory: string; reason: RefusalReason }>;
 
 /** The state after adoption, or the fence that ended it; `warnings` name what was found and not adopted. */
 export type Adoption =
-  | Readonly<{ kind: "adopted"; state: RunState; warnings: readonly string[] }>
+  | Readonly<{ kind: "adopted"; state: RunState; warnings: readonly string[]; unadopted: readonly Unadopted[] }>
   | Readonly<{ kind: "fenced"; fence: FencedBy }>;
 
 /**
@@ -24,10 +27,12 @@ export async function adopt(
 ): Promise<Adoption> {
   let now = state;
   const warnings = await bringTogether(store, state);
+  const unadopted: Unadopted[] = [];
   for (const directory of await unrecorded(store, state)) {
     const verdict = await judge(directory, verify);
     if (!verdict.ok) {
       warnings.push(`${directory} has no record and was not adopted: ${verdict.message}`);
+      if (verdict.reason !== null) unadopted.push({ directory, reason: verdict.reason });
       continue;
     }
     // The writer may have died before it made the new name durable.
@@ -36,7 +41,7 @@ export async function adopt(
     if (outcome.kind === "fenced") return { kind: "fenced", fence: outcome };
     now = outcome.state;
   }
-  return { kind: "adopted", state: now, warnings };
+  return { kind: "adopted", state: now, warnings, unadopted };
 }
 
 /** Names what all workers of a gang had saved; says of which step something is missing. */
@@ -69,12 +74,12 @@ async function publishLeft(store: Store, place: { step: number; attempt: number 
 async function judge(
   directory: string,
   verify: (directory: string) => Promise<Verdict>,
-): Promise<Verdict | Readonly<{ ok: false; message: string }>> {
+): Promise<Verdict | Readonly<{ ok: false; reason: null; message: string }>> {
   try {
     return await verify(directory);
   } catch (error) {
     if (!(error instanceof UnknownFormatError)) throw error;
-    return { ok: false, message: `UnknownFormat: ${error.message}` };
+    return { ok: false, reason: null, message: `UnknownFormat: ${error.message}` };
   }
 }
 

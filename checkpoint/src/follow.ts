@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { RefusedSummary } from "./contract/checkpoint-summary.ts";
 import type { RestoreFailure } from "./contract/termination.ts";
 import { isIncompatible } from "./incompatible.ts";
+import { usualEveryMs, verifyInSight, visibleWithinMs } from "./into-sight.ts";
 import { find } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
 import type { CheckpointRef, Opened, RunState } from "./log/state.ts";
@@ -20,9 +21,6 @@ export type FollowRequest = Pick<RestoreRequest, "runUid" | "attempt" | "podUid"
   }>;
 
 const usualPatienceMs = 30 * 60_000;
-const usualEveryMs = 200;
-/** A volume on a network may show another node's new directory only so much later. */
-const visibleWithinMs = 60_000;
 
 /**
  * Where a worker of a gang starts that is not the first: at the base on which worker 0 has opened this attempt, from bytes
@@ -100,13 +98,9 @@ async function takeBase(
 }
 
 async function match(volume: Store, ref: CheckpointRef, request: FollowRequest): Promise<Verdict> {
-  const { everyMs = usualEveryMs, patienceMs = usualPatienceMs } = request;
+  const { everyMs = usualEveryMs, patienceMs = usualPatienceMs, signal } = request;
   const until = performance.now() + Math.min(visibleWithinMs, patienceMs);
-  for (;;) {
-    const verdict = await verifyCheckpoint(volume, ref, optionsOf(request));
-    if (verdict.ok || verdict.reason !== "Missing" || performance.now() >= until) return verdict;
-    await pause(everyMs, undefined, optionsOf(request));
-  }
+  return verifyInSight(() => verifyCheckpoint(volume, ref, optionsOf(request)), { until, everyMs, signal });
 }
 
 type Detail = Readonly<{ problem?: string | null; fencedBy?: number; refused?: RefusedSummary[] }>;

@@ -108,16 +108,15 @@ describe("A restore with a checkpoint of another run", () => {
     expect(resumedAt(await restore(volume, 3, again))).toBe(15);
   });
 
-  test("stays with one that is not finite, for it was named: nothing in the copy is new to it", async () => {
+  test("stays with one that is not finite, for it was named, and says of the copy what was said of it", async () => {
     const other = await otherRun([10]);
     const health = { nonFinite: ["w"], nonFiniteTensors: 1, unexpected: ["w"], unexpectedTensors: 1 };
     await save(other.store, 3, 20, { runUid: otherUid, health });
     const volume = await temporaryStore();
     const source = { checkpoint: { step: 20 } };
     expect(resumedAt(await restore(volume, 1, forking(source, other.stores)))).toBe(20);
-    expect(await refIn(volume, 20)).toMatchObject({ unhealthy: false });
-    const copy = await manifestOf(volume, "step-000000000020-a0001");
-    expect(copy.health).toEqual({ ...health, unexpected: [], unexpectedTensors: 0 });
+    expect(await refIn(volume, 20)).toMatchObject({ unhealthy: true, chosen: true });
+    expect((await manifestOf(volume, "step-000000000020-a0001")).health).toEqual(health);
     const again = { ...forking(source, []), openSource: unasked };
     expect(resumedAt(await restore(volume, 2, again))).toBe(20);
     await save(volume, 2, 25);

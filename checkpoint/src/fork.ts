@@ -52,9 +52,7 @@ export async function copyFork(volume: Store, { source, stores, attempt, signal 
   const { manifest, tier } = found;
   if (manifest.runUid !== source.run) return missing(`${place.directory} belongs to run ${manifest.runUid}`);
   const { digest: parent, format: _format, totals: _totals, ...saved } = manifest;
-  // What is not finite in it is not new: it is so in its parent.
-  const health = { ...saved.health, unexpected: [], unexpectedTensors: 0 };
-  const own = sealManifest({ ...saved, health, runUid: volume.runUid, attempt, parent });
+  const own = sealManifest({ ...saved, runUid: volume.runUid, attempt, parent });
   const copy = { digest: own.digest, directory: directoryName(own.step, own.attempt) };
   // An earlier life of this pod may have come so far.
   const known = await verifyCheckpoint(volume, copy, options);

@@ -1,5 +1,6 @@
-import { adopt } from "./adopt.ts";
-import { candidates, ownChoice } from "./candidates.ts";
+import { adopt, type Unadopted } from "./adopt.ts";
+import { ownChoice } from "./candidates.ts";
+import { type Choice, chooseBase, type Failure, isRefusable, newestBeside } from "./choose-base.ts";
 import type { RefusedSummary } from "./contract/checkpoint-summary.ts";
 import type { Tier } from "./contract/digest.ts";
 import type { Expected, ForkSource } from "./contract/pod-environment.ts";
@@ -7,6 +8,7 @@ import type { Restored } from "./contract/restored.ts";
 import type { RestoreFailure } from "./contract/termination.ts";
 import { copyFork, forkToTake } from "./fork.ts";
 import { isIncompatible } from "./incompatible.ts";
+import { visibleWithinMs } from "./into-sight.ts";
 import { appendRecord, appendRecordAfter } from "./log/append.ts";
 import { compactLog } from "./log/compact.ts";
 import { find } from "./log/fold.ts";
@@ -35,6 +37,8 @@ export type RestoreRequest = Readonly<{
   openSource?: (source: ForkSource) => Promise<readonly Store[]>;
   /** Asked before a log is written to: why this attempt must not begin with that checkpoint, or null where it may. */
   mayTake?: (checkpoint: NonNullable<Restored["resume"]>) => Promise<string | null>;
+  /** How long after it has begun the volume may take to show what its log names; a minute where absent. */
+  visibleWithinMs?: number;
   signal?: AbortSignal;
 }>;
 
@@ -88,15 +92,6 @@ function describeUnread(entry: NumberedRecord, refusal: string): string {
   return `${refusal}, and record ${entry.number} of the log is unreadable: ${"damaged" in entry ? entry.damaged : ""}`;
 }
 
-type Failure = Readonly<{ ref: CheckpointRef; reason: string; message: string }>;
-type Choice = Readonly<{
-  chosen: CheckpointRef | null;
-  failures: readonly Failure[];
-  nodeSuspect: boolean;
-  /** What no log here knows yet: the copy of another run's checkpoint. */
-  imported?: Imported;
-}>;
-
 /** One tier as it is now. */
 type View = { readonly store: Store; state: RunState; readonly records: readonly NumberedRecord[] };
 
@@ -111,6 +106,7 @@ class Restore {
   /** What the tombstones of each log named before this attempt's `open`, which carries none; absent where that stood already. */
   readonly #deleted = new Map<Store, RunState["deleted"]>();
   #failures: readonly Failure[] = [];
+  #unadopted: readonly Unadopted[] = [];
   /** Where the copy of another run's checkpoint came from. */
   #forkedFrom: Tier | null = null;
 
@@ -138,7 +134,7 @@ class Restore {
     if (adoption !== null) return this.#fenced(adoption);
     const fork = forkToTake(merged(views), expected);
     if (fork !== null) return this.#openFork(views, fork);
-    const choice = await this.#choose(merged(views));
+    const choice = await this.#choose(views);
     this.#failures = choice.failures;
     if (choice.nodeSuspect) return this.#nodeSuspect();
     const known = { state: merged(views), expected, failed: this.#reasons() };
@@ -217,34 +213,23 @@ class Restore {
     const adoption = await adopt(this.#volume, volume.state, { verify, ...this.#options() });
     if (adoption.kind === "fenced") return adoption.fence.message;
     for (const warning of adoption.warnings) this.#warnings.add(warning);
+    this.#unadopted = adoption.unadopted;
     volume.state = adoption.state;
     return null;
   }
 
-  async #choose(state: RunState): Promise<Choice> {
-    const failures: Failure[] = [];
-    for (const ref of this.#candidates(state)) {
-      const verdict = await this.#copies.verify(ref);
-      if (verdict.ok) return { chosen: ref, failures, nodeSuspect: false };
-      failures.push({ ref, reason: verdict.reason, message: verdict.message });
-      // What is not there at all is missing from every node; anything else a bad node may only seem to see.
-      if (failures.filter(({ reason }) => reason !== "Missing").length === 2) {
-        return { chosen: null, failures, nodeSuspect: true };
-      }
-    }
-    return { chosen: null, failures, nodeSuspect: false };
+  #choose(views: readonly [View, ...View[]]): Promise<Choice> {
+    const [{ state: volume }] = views;
+    const { visibleWithinMs: patienceMs = visibleWithinMs } = this.#request;
+    return chooseBase(merged(views), {
+      ...{ volume, copies: this.#copies, unadopted: this.#unadopted.length, visibleBy: this.#started + patienceMs },
+      ...this.#choosing(),
+      ...this.#options(),
+    });
   }
 
-  #candidates(state: RunState): CheckpointRef[] {
-    const { expected } = this.#request;
-    const all = candidates(state, expected);
-    if (expected.unhealthy === "Accept" || ownChoice(expected) !== null) return all;
-    // What an attempt opened on was chosen: that holds for the next one, although nothing was saved from it.
-    const isSkipped = ({ unhealthy, digest }: CheckpointRef) => unhealthy && digest !== state.opened?.base;
-    for (const ref of all.filter(isSkipped)) {
-      this.#warnings.add(`Skipped step ${ref.step}: it has new non-finite tensors`);
-    }
-    return all.filter((ref) => !isSkipped(ref));
+  #choosing() {
+    return { expected: this.#request.expected, warn: (message: string) => void this.#warnings.add(message) };
   }
 
   /** Another run's checkpoint, copied here and verified: the lineage begins with it. */
@@ -269,10 +254,13 @@ class Restore {
     const base = chosen?.digest ?? null;
     const now = merged(views);
     // Something newer may have been committed while the refusals were written.
-    if (imported === undefined && (this.#candidates(now)[0]?.digest ?? null) !== base) return "moved";
+    const newest = imported === undefined ? newestBeside(failures, now, this.#choosing()) : chosen;
+    if ((newest?.digest ?? null) !== base) return "moved";
+    const isNamed = imported !== undefined || ownChoice(this.#request.expected) !== null || chosen?.chosen === true;
+    const carried = { imported: imported ?? importedFor(now, base).imported, chosen: isNamed };
     // The volume first: should this process die in between, the next one finds its own open there and goes on.
     for (const view of views) {
-      const outcome = await this.#openTier(view, { base, imported: imported ?? importedFor(now, base).imported });
+      const outcome = await this.#openTier(view, { base, ...carried });
       if (outcome !== "opened") return outcome;
     }
     await this.#tidy(views);
@@ -282,7 +270,7 @@ class Restore {
   /** Refuses, in that tier's log, what it knows and no copy of which verified. Says who fenced it, or null. */
   async #refuse(view: View, failures: readonly Failure[]): Promise<string | null> {
     const { attempt, node } = this.#request;
-    for (const { ref, reason, message } of failures) {
+    for (const { ref, reason, message } of failures.filter(isRefusable)) {
       if (find(view.state, ref.digest) === undefined) continue;
       const draft = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
       const outcome = await appendRecord(view.store, draft, this.#options());
@@ -294,7 +282,7 @@ class Restore {
 
   async #openTier(
     view: View,
-    { base, imported }: { base: string | null; imported: Imported | undefined },
+    { base, imported, chosen }: { base: string | null; imported: Imported | undefined; chosen: boolean },
   ): Promise<RestoreOutcome | "moved" | "opened"> {
     const { attempt, podUid, node, generation } = this.#request;
     const { opened, last } = view.state;
@@ -302,7 +290,7 @@ class Restore {
       await this.#secureOpen(view.store);
       return "opened";
     }
-    const carried = imported === undefined ? {} : { imported };
+    const carried = { ...(imported === undefined ? {} : { imported }), chosen };
     const draft = { kind: "open", attempt, podUid, node, base, generation, ...carried } as const;
     const outcome = await appendRecordAfter(view.store, draft, { after: last, ...this.#options() });
     if (outcome.kind === "fenced") return this.#fenced(outcome.message);
@@ -315,9 +303,10 @@ class Restore {
     for (const { store, state } of views) {
       const { recorded } = this.#request.expected;
       const matched = new Set(store === this.#volume ? this.#wholeIn(state) : []);
+      const spared = store === this.#volume ? this.#spared() : [];
       await this.#tidying(async () => {
         const deleted = this.#deleted.get(store) ?? (await tombstonesBefore(store, state, this.#options()));
-        return (await sweep(store, state, { recorded, deleted, matched })).warning;
+        return (await sweep(store, state, { recorded, deleted, matched, spared })).warning;
       });
       // It may have work to do although the sweep had none that it could.
       await this.#tidying(async () => void (await compactLog(store, this.#options())));
@@ -327,6 +316,14 @@ class Restore {
   /** Directories of the log's checkpoints whose every byte on the volume matches. */
   #wholeIn({ checkpoints }: RunState): string[] {
     return checkpoints.filter((ref) => this.#copies.isWhole(ref)).map(({ directory }) => directory);
+  }
+
+  /**
+   * What did not verify on this node alone and has no record that could refuse it stays for the sweep of another attempt,
+   * which may run elsewhere. Whoever finds its own open does not know any more what that was.
+   */
+  #spared(): readonly string[] | "Complete" {
+    return this.#deleted.has(this.#volume) ? this.#unadopted.map(({ directory }) => directory) : "Complete";
   }
 
   async #tidying(tidy: () => Promise<StorageUnavailableError | null | undefined>): Promise<void> {
@@ -373,7 +370,9 @@ class Restore {
   }
 
   #nodeSuspect(): RestoreOutcome {
-    return this.failed("NodeSuspect", `two checkpoints failed on node ${this.#request.node}: ${this.#reasons()}`);
+    const unadopted = this.#unadopted.map(({ directory, reason }) => `, ${directory} ${reason}`).join("");
+    const failed = `${this.#reasons()}${unadopted}`;
+    return this.failed("NodeSuspect", `two checkpoints failed on node ${this.#request.node}: ${failed}`);
   }
 
   #reasons(): string {

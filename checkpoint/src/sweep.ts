@@ -8,7 +8,12 @@ import { readStoredManifest } from "./tiers/stored-manifest.ts";
 import { hasUnknownFormat } from "./verify.ts";
 
 /** What is known beside the log when it is swept. */
-type Known = Pick<Expected, "recorded"> & Partial<Pick<RunState, "deleted">> & { matched?: ReadonlySet<string> };
+type Known = Pick<Expected, "recorded"> &
+  Partial<Pick<RunState, "deleted">> & {
+    matched?: ReadonlySet<string>;
+    /** Complete directories without a record that stay this time; `Complete` for all of them. */
+    spared?: readonly string[] | "Complete";
+  };
 
 const noNames: ReadonlySet<string> = new Set();
 
@@ -16,7 +21,7 @@ const noNames: ReadonlySet<string> = new Set();
  * Removes what dead writers left, under the `open` in this state: unfinished directories, and complete ones without a
  * record, of lower attempts (a commit of theirs can never count again); trash; and what a tombstone names, be it one of
  * `deleted`, from before that `open`. A complete directory stays whose record may have been lost to damage, which is on the
- * operator's record, or which is of another format: a later program may know what it is worth. A checkpoint of the log
+ * operator's record, which is among the `spared`, or which is of another format: a later program may know what it is worth. A checkpoint of the log
  * whose settling was cut off gets its name; what is aside of one that has its name goes where that is among `matched`, the
  * directories that this process has just found whole, and else stays, for it may be the better copy.
  * Returns the names removed, and why the first one stays that the device does not let go of.
@@ -24,7 +29,7 @@ const noNames: ReadonlySet<string> = new Set();
 export async function sweep(
   store: Store,
   state: RunState,
-  { recorded, deleted = [], matched = noNames }: Known,
+  { recorded, deleted = [], matched = noNames, spared = [] }: Known,
 ): Promise<Readonly<{ removed: readonly string[]; warning: StorageUnavailableError | null }>> {
   await store.removeTemporaries();
   const removed: string[] = [];
@@ -41,6 +46,7 @@ export async function sweep(
     : new Set<number>();
   for (const name of leftovers) {
     const place = entombed.has(name) ? null : parseDirectoryName(name);
+    if (place !== null && (spared === "Complete" || spared.includes(name))) continue;
     if (place !== null && (lost.has(place.attempt) || (await hasUnknownFormat(store, name)))) continue;
     if (place !== null && (await isRecorded(store, name, { recorded, step: place.step }))) continue;
     if (place === null && (await hasLostName(store, name, state))) continue;

@@ -27,10 +27,10 @@ export async function temporaryStore(): Promise<DirectoryStore> {
   return openDirectoryStore(await temporaryDirectory(), { runUid });
 }
 
-/** Restores an attempt; its pod is `pod-<attempt>` unless said otherwise. */
+/** Restores an attempt; its pod is `pod-<attempt>`, and it waits for nothing to come into sight, unless said otherwise. */
 export function restore(store: Store, attempt: number, request: Partial<RestoreRequest> = {}): Promise<RestoreOutcome> {
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "node-a", generation: 1 };
-  return restoreRun(store, { ...who, expected: nothingExpected, ...request });
+  return restoreRun(store, { ...who, expected: nothingExpected, visibleWithinMs: 0, ...request });
 }
 
 /** What a save of this step holds: two tensors and a state. */

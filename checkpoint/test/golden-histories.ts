@@ -1,13 +1,18 @@
-import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { canonicalJson } from "../src/canonical-json.ts";
+import { shardsName } from "../src/directory-name.ts";
 import { jsonFile } from "../src/file-source.ts";
+import { copyFork } from "../src/fork.ts";
 import { type LogRecord, type RecordDraft, recordBytes, recordVersion } from "../src/log/record.ts";
 import { commitOf, type SavedCheckpoint } from "../src/save.ts";
+import { publishShards } from "../src/shards/commit-shards.ts";
+import { saveShard } from "../src/shards/save-shard.ts";
 import { type DirectoryStore, openDirectoryStore } from "../src/store/directory-store.ts";
 import { recordName } from "../src/store/log-names.ts";
 import { flipBit } from "./damage.ts";
-import { append, goldenRunUid, minute, open, save, writeGoldenRun, writer } from "./golden-run.ts";
+import { append, goldenFiles, goldenRunUid, minute, open, saidOf, save, writeGoldenRun, writer } from "./golden-run.ts";
 import { seal } from "./seal.ts";
 
 /**
@@ -19,6 +24,8 @@ export const goldenRuns: Readonly<Record<string, (root: string) => Promise<void>
   v1: writeGoldenRun,
   "v1-rollback": writeRollback,
   "v1-damaged": writeDamaged,
+  "v1-fork": writeFork,
+  "v1-gang": writeGang,
   "future-format": writeFutureFormat,
   "future-record": writeFutureRecord,
 };
@@ -67,6 +74,56 @@ async function writeDamaged(root: string): Promise<void> {
   writeFileSync(join(root, "log", recordName(6)), new Uint8Array(700));
   rmSync(join(root, "log", recordName(8)));
   await flipBit(join(root, "data", forty.directory, "state.json"), 77);
+}
+
+/**
+ * A run that begins with another run's checkpoint, which has a new tensor that is not finite; it has trained on from there,
+ * and its attempt has renewed its `open`.
+ */
+async function writeFork(root: string): Promise<void> {
+  const elsewhere = mkdtempSync(join(tmpdir(), "golden-source-"));
+  try {
+    const source = await openDirectoryStore(elsewhere, { runUid: "9d0c66d0-11a1-4a6e-8e0e-5f1a1f1d0b22" });
+    await open(source, { attempt: 3, base: null });
+    await save(source, { attempt: 3, step: 15, parent: null });
+    const store = await openDirectoryStore(root, { runUid: goldenRunUid });
+    const from = { run: source.runUid, checkpoint: { step: 15 }, since: 1 };
+    const copy = await copyFork(store, { source: from, stores: [source], attempt: 1 });
+    if (copy.kind !== "copied") throw new Error(`Cannot write the golden run because ${copy.message}`);
+    const base = copy.ref.digest;
+    await open(store, { attempt: 1, base, imported: { checkpoint: copy.ref, attempts: [] }, chosen: true });
+    await small(store, { attempt: 1, step: 18, parent: base });
+    await open(store, { attempt: 1, base });
+    await small(store, { attempt: 1, step: 20, parent: base });
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+}
+
+/** A gang of two that has saved two steps together, and of a third one no more than the shard of worker 1. */
+async function writeGang(root: string): Promise<void> {
+  const store = await openDirectoryStore(root, { runUid: goldenRunUid });
+  await open(store, { attempt: 1, base: null });
+  for (const step of [10, 15]) {
+    const place = { attempt: 1, step };
+    for (const worker of [1, 0]) await shard(store, { ...place, worker });
+    const published = await publishShards(store, place);
+    if (published.kind !== "published")
+      throw new Error(`Cannot write the golden run because step ${step} is not whole`);
+    await append(store, commitOf(published.manifest));
+    await store.remove(shardsName(place));
+  }
+  await shard(store, { attempt: 1, step: 20, worker: 1 });
+}
+
+async function shard(
+  store: DirectoryStore,
+  { worker, ...place }: { attempt: number; step: number; worker: number },
+): Promise<void> {
+  const { step } = place;
+  const files = worker === 0 ? goldenFiles(step) : [jsonFile("state.json", { step, worker })];
+  const gang = { runUid: goldenRunUid, worker, workers: 2, parent: null, epoch: step / 10, time: minute(step) };
+  await saveShard(store, { ...place, ...gang, ...saidOf(step), files });
 }
 
 /** A checkpoint whose manifest is of format 2, after one of format 1. */

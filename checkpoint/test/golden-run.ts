@@ -46,21 +46,27 @@ export async function save(store: DirectoryStore, { files, ...place }: Place): P
   const { step } = place;
   const number = (await readLog(store)).state.last + 1;
   return saveCheckpoint(store, {
-    runUid: goldenRunUid,
-    ...place,
+    ...{ runUid: store.runUid, ...place, ...saidOf(step) },
     files: files ?? goldenFiles(step),
+    time: minute(number),
+    writer: writer(number),
+  });
+}
+
+/** What a golden checkpoint says of its step: the one of step 15 has a new tensor that is not finite. */
+export function saidOf(step: number) {
+  return {
     metrics: [
       { name: "accuracy", value: "0.975" },
       { name: "loss", value: String(1 / step) },
     ],
     health: compareHealth(["mask", ...(step === 15 ? ["layer/bias"] : [])], ["mask"]),
     producer: { name: "golden", version: "1.0.0" },
-    time: minute(number),
-    writer: writer(number),
-  });
+  };
 }
 
-function goldenFiles(step: number) {
+/** Every kind of file and width of tensor. */
+export function goldenFiles(step: number): FileSource[] {
   const ramp = (bytes: number) => Uint8Array.from({ length: bytes }, (_, index) => (index * 7 + step) % 256);
   return [
     tensorsFile(
@@ -83,9 +89,16 @@ function goldenFiles(step: number) {
 /** Opens an attempt of a golden run. */
 export async function open(
   store: DirectoryStore,
-  { attempt, base }: { attempt: number; base: Digest | null },
+  { attempt, ...more }: Pick<OpenDraft, "attempt" | "base" | "imported" | "chosen">,
 ): Promise<void> {
-  const draft = { kind: "open", attempt, podUid: `pod-${attempt}`, node: "node-a", base, generation: attempt } as const;
+  const draft = {
+    kind: "open",
+    attempt,
+    podUid: `pod-${attempt}`,
+    node: "node-a",
+    generation: attempt,
+    ...more,
+  } as const;
   await append(store, draft);
 }
 

@@ -78,7 +78,7 @@ describe("the golden runs", () => {
     expect(await contents(directory)).toEqual(await contents(join(golden, "v1-sha256")));
   });
 
-  test.for(["v1", "v1-sha256", "v1-rollback", "v1-damaged", "future-format"])(
+  test.for(["v1", "v1-sha256", "v1-rollback", "v1-damaged", "v1-fork", "v1-gang", "future-format"])(
     "%s says what is written down beside it for every reader",
     async (name) => {
       const expected: unknown = JSON.parse(await readFile(join(golden, `${name}.json`), "utf8"));

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { limits } from "../limits.ts";
 import { StorageUnavailableError, type Store } from "../store/store.ts";
-import { carry, find, voidReason } from "./fold.ts";
+import { carry, find, type Luggage, voidReason } from "./fold.ts";
 import { type ReadLog, readLog } from "./read.ts";
 import { type LogRecord, type OpenDraft, parseRecord, type RecordDraft, recordBytes, recordVersion } from "./record.ts";
 import type { Fence, Opened, RunState } from "./state.ts";
@@ -79,8 +79,8 @@ async function append(
 function complete(draft: AnyDraft, state: RunState, writer: string): LogRecord {
   const filled = { time: draft.time ?? new Date().toISOString(), writer, version: recordVersion } as const;
   if (draft.kind !== "open") return { ...draft, ...filled };
-  const { imported, ...open } = draft;
-  return { ...open, ...filled, state: carry(state, imported) };
+  const { imported: _imported, chosen: _chosen, ...open } = draft;
+  return { ...open, ...filled, state: carry(state, luggageOf(draft)) };
 }
 
 /** Creates the number, or finds that it was created by a reply that never arrived. */
@@ -140,7 +140,11 @@ function refusal(state: RunState, draft: AnyDraft): FencedBy | Void | null {
 
 /** Why the draft would count for nothing as the next record. */
 function reasonAgainst(state: RunState, draft: AnyDraft): string | null {
-  return voidReason(state, draft.kind === "open" ? { ...draft, state: carry(state, draft.imported) } : draft);
+  return voidReason(state, draft.kind === "open" ? { ...draft, state: carry(state, luggageOf(draft)) } : draft);
+}
+
+function luggageOf({ imported, chosen = false, base }: OpenDraft): Luggage {
+  return { imported, chosen: chosen ? base : null };
 }
 
 /** Who holds the log: the open attempt, or one whose damaged `open` lies above it. */

@@ -1,3 +1,4 @@
+import type { Digest } from "../contract/digest.ts";
 import { directoryName } from "../directory-name.ts";
 import { Ledger } from "./ledger.ts";
 import type { LogRecord, NumberedRecord } from "./record.ts";
@@ -40,14 +41,18 @@ export type Judged = {
   [K in LogRecord["kind"]]: Omit<Extract<LogRecord, { kind: K }>, "version" | "writer" | "time">;
 }[LogRecord["kind"]];
 
+/** What an `open` takes along beside the state below it. `chosen` is a checkpoint that the user has named to be resumed from. */
+export type Luggage = Readonly<{ imported?: Imported | undefined; chosen?: Digest | null | undefined }>;
+
 /** What an `open` appended to this state has to carry. What the log itself knows goes before what is imported. */
-export function carry(state: RunState, imported?: Imported): CarriedState {
+export function carry(state: RunState, { imported, chosen }: Luggage = {}): CarriedState {
   const known = new Set(state.attempts.map(({ attempt }) => attempt));
   const isNew = imported !== undefined && find(state, imported.checkpoint.digest) === undefined;
   const links = imported?.attempts.filter(({ attempt }) => !known.has(attempt)) ?? [];
+  const checkpoints = isNew ? [imported.checkpoint, ...state.checkpoints] : state.checkpoints;
   return {
     attempts: [...links, ...state.attempts],
-    checkpoints: isNew ? [imported.checkpoint, ...state.checkpoints] : [...state.checkpoints],
+    checkpoints: checkpoints.map((ref) => (ref.digest === chosen ? { ...ref, chosen: true } : ref)),
     refused: [...state.refused],
   };
 }

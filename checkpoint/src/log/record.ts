@@ -79,8 +79,14 @@ type Draft<R> = R extends unknown ? Omit<R, "version" | "writer" | "time"> & { w
 /** A record before it is appended: version, writer and time are filled in where absent. */
 export type RecordDraft = Draft<Exclude<LogRecord, { kind: "open" }>>;
 
-/** An `open` before it is appended: what it carries is taken from the log, and where it says so from another tier's. */
-export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state"> & { imported?: Imported };
+/**
+ * An `open` before it is appended: what it carries is taken from the log, and where it says so from another tier's. Where the
+ * user has named its base, `chosen` marks that.
+ */
+export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state"> & {
+  imported?: Imported;
+  chosen?: boolean;
+};
 
 /** What stands under one number of the log. */
 export type NumberedRecord =

@@ -13,6 +13,8 @@ export const CheckpointRef = z.object({
   metrics: Metrics,
   /** Whether it holds NaN or infinity where its parent did not. */
   unhealthy: z.boolean(),
+  /** The user has named it to be resumed from, so what `resume.unhealthy` says is no question any more; else absent. */
+  chosen: z.literal(true).optional(),
   time: Time,
 });
 export type CheckpointRef = z.infer<typeof CheckpointRef>;

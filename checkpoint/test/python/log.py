@@ -123,7 +123,8 @@ class State:
         if is_same_attempt:
             if record["podUid"] != self.opened["podUid"] or self.done is not None:
                 return False
-            has_commits = any(ref["attempt"] == record["attempt"] for ref in self.checkpoints.values())
+            own = (ref for ref in self.checkpoints.values() if ref["attempt"] == record["attempt"])
+            has_commits = any(ref["digest"] != self.opened["base"] for ref in own)
             if record["base"] != self.opened["base"] and has_commits:
                 return False
         carried, base = record["state"], record["base"]
@@ -133,7 +134,7 @@ class State:
         )
 
     def _commit_counts(self, record):
-        base = self.bases.get(self.opened["attempt"])
+        base = self.checkpoints.get(self.opened["base"])
         taken = {ref["directory"] for ref in (*self.checkpoints.values(), *self.deleted.values())}
         return (
             record["step"] >= (base["step"] if base else 0)
@@ -148,7 +149,9 @@ class State:
         if kind == "open":
             self.carry_over(record["state"])
             ref = self.checkpoints.get(record["base"])
-            self.bases[attempt] = ref and {key: ref[key] for key in ("digest", "attempt", "step")}
+            # A base of the attempt's own is a copy of another run's: the lineage begins with it.
+            is_linked = ref is not None and ref["attempt"] != attempt
+            self.bases[attempt] = {key: ref[key] for key in ("digest", "attempt", "step")} if is_linked else None
             self.opened = {key: record[key] for key in ("attempt", "podUid", "base")} | {"number": number}
             self.fence, self.done = {"attempt": attempt, "number": number}, None
         elif kind == "commit":
@@ -232,7 +235,8 @@ def _carried(state):
     checkpoints, refused, attempts = [], [], []
     for one in (Members(value, "record") for value in state.list("checkpoints", ANY_NUMBER)):
         one.time("time")
-        checkpoints.append({"digest": one.digest("digest"), "attempt": one.integer("attempt", 1)} | _checkpoint(one))
+        held = {"digest": one.digest("digest"), "attempt": one.integer("attempt", 1)} | _checkpoint(one)
+        checkpoints.append(held | one.mark("chosen"))
     for one in (Members(value, "record") for value in state.list("refused", ANY_NUMBER)):
         one.time("time")
         one.integer("attempt", 1)

@@ -54,6 +54,10 @@ class Members:
         value = self._value.get(name)
         return self._held(name, value, isinstance(value, bool))
 
+    def mark(self, name):
+        """A member that is `true` or not there."""
+        return {name: self._held(name, self._value[name], self._value[name] is True)} if name in self._value else {}
+
     def digest(self, name):
         return self._matching(name, DIGEST)
 

@@ -45,7 +45,7 @@ describe("a reader written from FORMAT.md alone, in another language", () => {
     expect(python?.packages).toContain("safetensors");
   });
 
-  test.for(["v1", "v1-sha256", "v1-rollback", "v1-damaged", "future-format"])(
+  test.for(["v1", "v1-sha256", "v1-rollback", "v1-damaged", "v1-fork", "v1-gang", "future-format"])(
     "finds in the golden run %s what every reader must",
     async (name) => {
       const expected: unknown = JSON.parse(await readFile(join(golden, `${name}.json`), "utf8"));
