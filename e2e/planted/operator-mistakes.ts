@@ -40,6 +40,35 @@ export const operatorMistakes: readonly PlantedBug[] = [
     },
   },
   {
+    patch: "older-refusal-told.patch",
+    mistake: "of several things that were refused the one counts that was refused first",
+    test: { file: "operator/src/core/refusal.test.ts", title: "the newest counts, in whatever order they came first" },
+  },
+  {
+    patch: "room-put-off-by-room.patch",
+    mistake: "a run that a quota refuses is put off anew by each pod that goes",
+    test: {
+      file: "operator/src/control/refusals.test.ts",
+      title: "what goes while a run waits to be tried for what went before it puts that off no further",
+    },
+  },
+  {
+    patch: "failed-read-of-a-queue-repeated.patch",
+    mistake: "what a queue says is asked again by every pass as long as it cannot be read",
+    test: {
+      file: "operator/src/control/queue-words.test.ts",
+      title: "count as read where that failed: nobody asks again at once, and what was known stays",
+    },
+  },
+  {
+    patch: "amounts-of-others-told.patch",
+    mistake: "what a run in a queue is told changes with all that others take and give back",
+    test: {
+      file: "operator/src/control/queue-words.test.ts",
+      title: "is told without what others' coming and going changes",
+    },
+  },
+  {
     patch: "deleted-by-name.patch",
     mistake: "an object is deleted by its name alone, whoever has it now",
     test: {

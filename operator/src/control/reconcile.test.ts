@@ -166,6 +166,19 @@ describe("a pass", () => {
     });
   });
 
+  it("leaves nothing of a run that goes in its midst", async () => {
+    decision = { ...decision, actions: [createPod] };
+    answerTo = ({ method }) => {
+      if (method === "GET") return { status: 200, body: storedRun() };
+      reconciler.sources.caches.runs.remove(storedRun() as unknown as KubeObject);
+      return { status: 403, body: { kind: "Status", reason: "Forbidden", message: "exceeded quota: pods" } };
+    };
+    expect((await pass()).kind).toBe("Again");
+    expect(asked).toEqual(["GET mnist", "POST pods"]);
+    expect(reconciler.sources.refusals.of(runUid)).toEqual([]);
+    expect(reconciler.sources.refusals.roomIn("team", Date.now())).toEqual([]);
+  });
+
   it("creates nothing from a picture that is old", async () => {
     decision = { ...decision, actions: [createPod] };
     answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "9" } }) });

@@ -57,7 +57,19 @@ export async function reconcile(key: string, reconciler: Reconciler, bound: Boun
   if (doubt !== undefined) publish(doubt, raw, reconciler);
   const decided = decide(observed);
   const decision = statusIsRead ? decided : { ...decided, status: observed.run.status };
-  return await write(key, { observed, raw, decision }, { ...reconciler, bound });
+  try {
+    return await write(key, { observed, raw, decision }, { ...reconciler, bound });
+  } finally {
+    forgetGone(key, raw.metadata.uid, reconciler);
+  }
+}
+
+/** A run may go in the midst of its pass, which then has noted something for what nobody will ask about or forget. */
+function forgetGone(key: string, uid: string, { sources, held, runEvents }: Reconciler): void {
+  if (sources.caches.runs.get(key)?.metadata.uid === uid) return;
+  sources.refusals.forget(uid);
+  held.forget(uid);
+  runEvents.forget(uid);
 }
 
 async function tellUnreadable(

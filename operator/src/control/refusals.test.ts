@@ -16,10 +16,10 @@ test("a refusal after another of the same object says when the first of them was
   const refusals = new Refusals();
   refusals.note(run, at(1));
   refusals.note(run, at(5));
-  expect(refusals.of("run")).toEqual([{ ...refusal, at: 5, firstAt: 1, inVainSince: 1 }]);
+  expect(refusals.of("run")).toEqual([{ ...refusal, at: 5, firstAt: 1, inVainSince: 1, crowd: 1 }]);
   refusals.clear("run", refusal.name);
   refusals.note(run, at(9));
-  expect(refusals.of("run")).toEqual([at(9)]);
+  expect(refusals.of("run")).toEqual([{ ...at(9), crowd: 1 }]);
 });
 
 test("what was refused to attempts long ago is forgotten, and what is refused again and again is not", () => {
@@ -29,18 +29,18 @@ test("what was refused to attempts long ago is forgotten, and what is refused ag
     refusals.note(run, { ...at(attempt), name: `mnist-${attempt}-0` });
   }
   expect(refusals.of("run").length).toBe(8);
-  expect(refusals.of("run")).toContainEqual({ ...at(1_000), name: "claim", firstAt: 1, inVainSince: 1 });
-  expect(refusals.of("run")).toContainEqual({ ...at(1_000), name: "mnist-1000-0" });
+  expect(refusals.of("run")).toContainEqual({ ...at(1_000), name: "claim", firstAt: 1, inVainSince: 1, crowd: 1 });
+  expect(refusals.of("run")).toContainEqual({ ...at(1_000), name: "mnist-1000-0", crowd: 1 });
 });
 
 test("what an edit asks for has been refused in vain only since then", () => {
   const refusals = new Refusals();
   refusals.note(run, at(1));
   refusals.note(run, { ...at(5), generation: 2 });
-  expect(refusals.of("run")).toEqual([{ ...at(5), generation: 2, firstAt: 1 }]);
+  expect(refusals.of("run")).toEqual([{ ...at(5), generation: 2, firstAt: 1, crowd: 1 }]);
 });
 
-test("where something goes, what a quota refuses there is looked at again, once a second, and as if newly refused", () => {
+test("where something goes, what a quota refuses there is looked at again, and as if newly refused", () => {
   const refusals = new Refusals();
   const policy = { ...at(1), name: "mnist", message: "runs are not welcome here" };
   refusals.note(run, at(1));
@@ -49,9 +49,26 @@ test("where something goes, what a quota refuses there is looked at again, once 
   refusals.note({ uid: "unwelcome", key: "team/unwelcome" }, policy);
   expect(refusals.roomIn("elsewhere", 10_000)).toEqual([]);
   expect(refusals.roomIn("team", 10_000)).toEqual(["team/mnist"]);
-  expect([refusals.roomIn("team", 10_999), refusals.roomIn("team", 11_000)]).toEqual([[], ["team/mnist"]]);
-  expect(refusals.of("run")).toEqual([{ ...at(1), inVainSince: 11_000 }, policy]);
-  expect(refusals.of("other")).toEqual([at(1)]);
+  expect(refusals.of("run")).toMatchObject([{ ...at(1), inVainSince: 10_000 }, policy]);
+  expect(refusals.of("other")).toMatchObject([at(1)]);
   refusals.note(run, at(20_000));
-  expect(refusals.of("run")).toContainEqual({ ...at(20_000), firstAt: 1, inVainSince: 11_000 });
+  expect(refusals.of("run")).toContainEqual({ ...at(20_000), firstAt: 1, inVainSince: 10_000, crowd: 3 });
+});
+
+test("what goes while a run waits to be tried for what went before it puts that off no further", () => {
+  const refusals = new Refusals();
+  refusals.note(run, at(1));
+  const woken = Array.from({ length: 60 }, (_, second) => refusals.roomIn("team", (second + 1) * 1_000));
+  expect(woken).toEqual([["team/mnist"], ...Array.from({ length: 59 }, () => [])]);
+  expect(refusals.of("run")).toMatchObject([{ inVainSince: 1_000 }]);
+  refusals.note(run, at(60_500));
+  expect([refusals.roomIn("team", 60_900), refusals.roomIn("team", 61_000)]).toEqual([[], ["team/mnist"]]);
+});
+
+test("each says of how many runs something is refused, as long as they are there", () => {
+  const refusals = new Refusals();
+  for (let each = 0; each < 50; each += 1) refusals.note({ uid: `run-${each}`, key: `team/${each}` }, at(1));
+  expect(refusals.of("run-0")).toMatchObject([{ crowd: 50 }]);
+  for (let each = 1; each < 50; each += 1) refusals.forget(`run-${each}`);
+  expect(refusals.of("run-0")).toMatchObject([{ crowd: 1 }]);
 });

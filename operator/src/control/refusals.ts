@@ -39,25 +39,33 @@ export class Refusals {
   }
 
   of(runUid: string): readonly CreateRefusal[] {
-    const row = this.#byRun.get(runUid);
-    if (row === undefined) return [];
-    const roomAt = this.#roomAt.get(placeOf(row.key).namespace) ?? Number.NEGATIVE_INFINITY;
-    return [...row.refused.values()].map((refusal) =>
-      isOverQuota(refusal) ? { ...refusal, inVainSince: Math.max(refusal.inVainSince, roomAt) } : refusal,
-    );
+    const crowd = this.#byRun.size;
+    return [...(this.#byRun.get(runUid)?.refused.values() ?? [])].map((refusal) => ({ ...refusal, crowd }));
   }
 
   /**
    * Something went that a quota of the namespace may have counted. Returns the keys of the runs that are to be looked at
-   * again for it, which is once a second however much goes: none of them is tried more often than that anyway.
+   * again for it: each once until it has been tried, and nobody for what goes within a second of something else, which is
+   * long before any of them is tried.
    */
   roomIn(namespace: string, now: Instant): readonly string[] {
     const last = this.#roomAt.get(namespace);
     if (last !== undefined && Math.abs(now - last) < roomEveryMs) return [];
-    const refused = [...this.#byRun.values()].filter((row) => isRefusedIn(namespace, row));
+    const refused = [...this.#byRun].filter(([, row]) => isRefusedIn(namespace, row));
     if (refused.length === 0) this.#roomAt.delete(namespace);
     else this.#roomAt.set(namespace, now);
-    return refused.map(({ key }) => key);
+    return refused.flatMap(([uid, row]) => (this.#makeRoom(uid, row, now) ? [row.key] : []));
+  }
+
+  /** Room that came before it is what the run is tried for next, however much goes after that: it would never be its turn. */
+  #makeRoom(uid: string, row: Row, now: Instant): boolean {
+    const isNews = (refusal: CreateRefusal) => isOverQuota(refusal) && refusal.inVainSince <= refusal.at;
+    if (![...row.refused.values()].some(isNews)) return false;
+    const refused = [...row.refused].map(
+      ([name, refusal]) => [name, isNews(refusal) ? { ...refusal, inVainSince: now } : refusal] as const,
+    );
+    this.#byRun.set(uid, { ...row, refused: new Map(refused) });
+    return true;
   }
 }
 

@@ -29,7 +29,7 @@ export function backoffMs(input: BackoffInput): number {
 }
 
 /** A number in [0, 1) that depends on nothing but the text (FNV-1a). */
-function fraction(text: string): number {
+export function fraction(text: string): number {
   let hash = 0x811c9dc5;
   for (const character of text) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
   return (hash >>> 0) / 2 ** 32;

@@ -251,7 +251,8 @@ describe("a living attempt", () => {
     } as const;
     const decision = decideOn({ run, refusals: [refusal] });
     expect(kinds(decision)).toEqual([]);
-    expect(decision.requeueAfterMs).toBe(10_000);
+    expect(decision.requeueAfterMs).toBeGreaterThan(6_000);
+    expect(decision.requeueAfterMs).toBeLessThanOrEqual(10_000);
     expect(condition(decision, "Progressing")).toMatchObject({ reason: "QuotaExceeded" });
     expect(kinds(decideOn({ run, refusals: [refusal], now: start + 70_000 }))).toEqual(["CreatePod"]);
   });

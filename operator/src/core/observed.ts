@@ -193,7 +193,7 @@ export type AgentReport = Readonly<{
 export type CreateRefusal = Readonly<{
   kind: "Pod" | "PersistentVolumeClaim" | "Service";
   name: string;
-  /** The HTTP status: 400, 403, 409 (a foreign object of that name), 413 or 422. */
+  /** The HTTP status: 400, 403, 409 (a foreign object of that name), 413, 422, or 500 (a webhook that is away). */
   status: number;
   reason: string;
   message: string;
@@ -204,4 +204,6 @@ export type CreateRefusal = Readonly<{
   generation: number;
   /** The first of those since the run was edited or room may have come: the more rarely it is tried, the longer that is. */
   inVainSince: Instant;
+  /** To how many runs something is refused at present, this one included: the more rarely each is tried. Absent: to this one. */
+  crowd?: number;
 }>;
