@@ -109,6 +109,27 @@ export const operatorMistakes: readonly PlantedBug[] = [
     },
   },
   {
+    patch: "orphan-left-training.patch",
+    mistake: "a pod that nobody owns is let go when its run is gone, and trains on for ever",
+    test: { file: "operator/src/control/strays.test.ts", title: "a pod whose run is gone" },
+  },
+  {
+    patch: "dropped-fields-believed.patch",
+    mistake: "a status counts as written though an older definition dropped the field that decides",
+    test: {
+      file: "operator/src/control/write-status.test.ts",
+      title: "that decides is taken back, counts as refused, and the field and what to do are named",
+    },
+  },
+  {
+    patch: "queue-of-the-moment.patch",
+    mistake: "a pod of a gang that is made later goes where the run's labels say by then",
+    test: {
+      file: "operator/src/core/queue-metadata.test.ts",
+      title: "come where the others of their gang are",
+    },
+  },
+  {
     patch: "agent-believed-by-address.patch",
     mistake: "whatever agent has the address now is believed",
     test: {

@@ -4,6 +4,7 @@ import type { TrainingRunStatus } from "../src/api/status.ts";
 import { parseTrainingRun, type TrainingRun } from "../src/api/training-run.ts";
 import { apply, type Writers } from "../src/control/apply.ts";
 import { trainingRuns } from "../src/control/caches.ts";
+import { DroppedFields } from "../src/control/kept-fields.ts";
 import { refusalWords } from "../src/control/write-status.ts";
 import type { Action } from "../src/core/decision.ts";
 import { isConflict } from "../src/kubernetes/api-error.ts";
@@ -60,6 +61,7 @@ describe("writing a decision to a real API server", () => {
       written: (resource) => written.push(resource.plural),
       created: (created) => written.push(`created ${created}`),
       statusWritten: () => written.push("status"),
+      dropped: new DroppedFields(),
       now: () => 1_000,
     };
     return apply({ run: parsed(seen), raw: seen, decision: { status, actions, events: [] } }, writers, forever);

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { parseTrainingRun } from "../src/api/training-run.ts";
 import { apply } from "../src/control/apply.ts";
 import { trainingRuns } from "../src/control/caches.ts";
+import { DroppedFields } from "../src/control/kept-fields.ts";
 import type { Action } from "../src/core/decision.ts";
 import { observePod } from "../src/core/observe-pod.ts";
 import { isNotFound } from "../src/kubernetes/api-error.ts";
@@ -70,6 +71,7 @@ describe("a pod that was given up, on a real API server and a node that says not
       written: () => undefined,
       created: () => undefined,
       statusWritten: () => undefined,
+      dropped: new DroppedFields(),
       now: () => 0,
     };
     const { done } = await apply(

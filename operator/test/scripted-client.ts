@@ -1,5 +1,6 @@
 import { Dispatcher } from "undici";
 import { ApiClient } from "../src/kubernetes/client.ts";
+import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { RequestLimit } from "../src/kubernetes/request-limit.ts";
 
 /** An answer in whole, an error instead of one, or a watch that is open and says nothing. */
@@ -21,6 +22,12 @@ export function scriptedClient(script: (asked: Asked) => Scripted): ApiClient {
     timeoutMs: 10_000,
     userAgent: "test",
   });
+}
+
+/** An object as the server gives it after a write of its status, and as it is after any other. */
+export function patched(object: KubeObject, { path, body }: Asked): KubeObject {
+  if (!path.endsWith("/status")) return object;
+  return { ...object, status: { ...(object.status as object), ...((body as KubeObject).status as object) } };
 }
 
 /** A whole list of one of the kinds that the operator watches. */

@@ -98,6 +98,13 @@ export const ForkedFrom = z.object({
 });
 export type ForkedFrom = z.infer<typeof ForkedFrom>;
 
+export const QueuePlace = z.object({
+  name: z.string().max(63).optional(),
+  priorityClass: z.string().max(63).optional(),
+  group: z.string().max(63).optional().describe("Under which name the queue has the pods of a gang together."),
+});
+export type QueuePlace = z.infer<typeof QueuePlace>;
+
 export const AttemptEntry = z.object({
   number: AttemptNumber,
   generation: z.int().min(0).describe("The spec's generation that the attempt runs."),
@@ -113,6 +120,9 @@ export const AttemptEntry = z.object({
     .min(1)
     .optional()
     .describe("How many pods the attempt has, whatever the spec says since; absent: one."),
+  queue: QueuePlace.optional().describe(
+    "The queue for runs that the attempt's pods are put into, by the run's labels when it began; whatever they say since. Absent: into none, or begun by a version that did not keep it.",
+  ),
   pods: z
     .array(
       z.object({

@@ -1,13 +1,14 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { rawPod } from "../../test/pod-builder.ts";
 import { runWith, storedRun } from "../../test/run-builder.ts";
-import { type Asked, type Scripted, scriptedClient } from "../../test/scripted-client.ts";
+import { type Asked, patched, type Scripted, scriptedClient } from "../../test/scripted-client.ts";
 import { finalSaveFinalizer, labels } from "../api/names.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { Action, Manifest } from "../core/decision.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { OldPictureError } from "../kubernetes/writes.ts";
 import { type Applied, apply } from "./apply.ts";
+import { DroppedFields } from "./kept-fields.ts";
 
 const bound = { signal: new AbortController().signal };
 const raw = storedRun() as KubeObject;
@@ -26,6 +27,7 @@ const deafWriters = (client: ReturnType<typeof scriptedClient>) => ({
   written: () => undefined,
   created: () => undefined,
   statusWritten: () => undefined,
+  dropped: new DroppedFields(),
   now: () => 0,
 });
 
@@ -38,9 +40,10 @@ describe("before something is created", () => {
     asked = [];
   });
 
-  function answer({ method, path }: Asked): Scripted {
+  function answer(question: Asked): Scripted {
+    const { method, path } = question;
     asked.push(`${method} ${path.split("/").slice(-1)[0]}`);
-    return { status: 200, body: method === "POST" ? { metadata: { namespace: "team" } } : now };
+    return { status: 200, body: method === "POST" ? { metadata: { namespace: "team" } } : patched(now, question) };
   }
 
   function applied(actions: readonly Action[], status: TrainingRunStatus = {}): Promise<Applied> {
@@ -138,19 +141,37 @@ describe("a pod is created under a name at which one stands", () => {
   const standing = (metadata: Record<string, unknown>) =>
     rawPod({ metadata: { namespace: "team", labels: marks, ownerReferences: [owner], ...metadata } });
 
-  async function adopted(found: object): Promise<Readonly<{ asked: string[]; sent: unknown; stopped: unknown }>> {
+  /** What comes of it where one stands at worker 0's name, and none at the others'. */
+  async function adoptedIn(
+    found: object,
+    {
+      status = {},
+      actions = [createPod],
+      mends = 200,
+    }: { status?: TrainingRunStatus; actions?: Action[]; mends?: number },
+  ): Promise<Readonly<{ asked: string[]; sent: unknown; applied: Applied }>> {
     const asked: string[] = [];
     let sent: unknown;
-    const client = scriptedClient(({ method, path, body }) => {
+    const client = scriptedClient((question) => {
+      const { method, path, body } = question;
       asked.push(`${method} ${path.split("/").at(-1)}`);
-      if (method === "POST") return { status: 409, body: { kind: "Status", reason: "AlreadyExists" } };
-      if (path.endsWith("/trainingruns/mnist")) return { status: 200, body: raw };
-      if (method === "PATCH") sent = body;
-      return { status: 200, body: found };
+      if (path.includes("/trainingruns/")) return { status: 200, body: patched(raw, question) };
+      if (method === "POST") {
+        const isTaken = (body as KubeObject).metadata.name === "mnist-1-0";
+        return { status: isTaken ? 409 : 201, body: isTaken ? { kind: "Status", reason: "AlreadyExists" } : body };
+      }
+      if (method !== "PATCH") return { status: 200, body: found };
+      sent = body;
+      return { status: mends, body: mends === 200 ? found : { kind: "Status", message: "denied the request" } };
     });
-    const decision = { status: {}, actions: [createPod], events: [] };
-    const { stopped } = await apply({ run: runWith(), raw, decision }, deafWriters(client), bound);
-    return { asked: asked.slice(1), sent, stopped: stopped?.refusal?.reason };
+    const decision = { status, actions, events: [] };
+    const applied = await apply({ run: runWith(), raw, decision }, deafWriters(client), bound);
+    return { asked: asked.slice(1), sent, applied };
+  }
+
+  async function adopted(found: object): Promise<Readonly<{ asked: string[]; sent: unknown; stopped: unknown }>> {
+    const { asked, sent, applied } = await adoptedIn(found, {});
+    return { asked, sent, stopped: applied.stopped?.refusal?.reason };
   }
 
   it("which counts where it is the one that was created before", async () => {
@@ -166,6 +187,36 @@ describe("a pod is created under a name at which one stands", () => {
     const { asked, sent, stopped } = await adopted(standing(metadata));
     expect([asked, stopped]).toEqual([["POST pods", "GET mnist-1-0", "GET mnist-1-0", "PATCH mnist-1-0"], undefined]);
     expect(sent).toMatchObject({ metadata: { uid: "pod-1", resourceVersion: "7", labels: marks } });
+  });
+
+  it("which has back what its queue knows it by, too", async () => {
+    const queue = { name: "gpus", group: "mnist-0123abcd-1" };
+    const entry = { number: 1, generation: 1, workers: 2, queue, pods: [], startTime: "2026-01-01T00:00:00Z" };
+    const { sent } = await adoptedIn(standing({ labels: undefined }), { status: { attempt: 1, attempts: [entry] } });
+    const group = { "kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/pod-group-name": "mnist-0123abcd-1" };
+    const annotations = {
+      "kueue.x-k8s.io/pod-group-total-count": "2",
+      "kueue.x-k8s.io/retriable-in-group": "false",
+    };
+    expect(sent).toMatchObject({ metadata: { labels: { ...marks, ...group }, annotations } });
+  });
+
+  it("which keeps no other pod from being made, though nobody takes what it lacks", async () => {
+    const second = { ...createPod, manifest: manifest("Pod", "mnist-1-1"), worker: 1 } as const;
+    const actions = [createPod, second];
+    const { asked, applied } = await adoptedIn(standing({ labels: undefined }), { actions, mends: 403 });
+    expect(asked).toEqual(["POST pods", "GET mnist-1-0", "POST pods", "GET mnist-1-0", "PATCH mnist-1-0"]);
+    expect([applied.done, applied.stopped?.refusal]).toEqual([actions, undefined]);
+    expect(String(applied.stopped?.error)).toContain("denied the request");
+  });
+
+  it("which is left alone where somebody has taken it over, and is told what to do", async () => {
+    const { applied } = await adoptedIn(standing({ ownerReferences: [{ ...owner, uid: "their-uid" }] }), {});
+    expect(applied.stopped?.refusal).toMatchObject({
+      status: 409,
+      message:
+        "Cannot create Pod team/mnist-1-0 because another object has that name: uid pod-1. Somebody made the object with uid their-uid the owner of the pod mnist-1-0: take that out of its ownerReferences. Until then no other attempt follows this one.",
+    });
   });
 
   const foreign: readonly [title: string, metadata: Record<string, unknown>][] = [

@@ -1,11 +1,12 @@
 import { accountingFinalizer, finalSaveFinalizer, labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
-import { mendingOf } from "../core/alteration.ts";
+import { isTheRuns, mendingOf, takeoverWords } from "../core/alteration.ts";
 import type { Action, Decision, Manifest } from "../core/decision.ts";
-import { observeRecorded, ownerReferenceWord } from "../core/observe-pod.ts";
+import { openEntry } from "../core/ledger.ts";
+import { observeRecorded } from "../core/observe-pod.ts";
 import type { CreateRefusal, ObservedPod } from "../core/observed.ts";
 import { type ApiError, isRefusal } from "../kubernetes/api-error.ts";
-import type { Bound } from "../kubernetes/client.ts";
+import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject } from "../kubernetes/kube-object.ts";
 import { claims, pods, type Resource, services } from "../kubernetes/resource.ts";
 import {
@@ -23,7 +24,8 @@ import { trainingRuns } from "./caches.ts";
 import { type StatusWrite, type StatusWriter, writeStatus } from "./write-status.ts";
 
 /** Where a decision is written to, and who is told of what was written. */
-export type Writers = StatusWriter & Readonly<{ created: (name: string) => void; now: () => number }>;
+export type Writers = StatusWriter &
+  Readonly<{ client: ApiClient; created: (name: string) => void; now: () => number }>;
 
 /** How far a decision was written. */
 export type Applied = Readonly<{
@@ -39,6 +41,7 @@ export type Applied = Readonly<{
  * in their order up to the first error. Dying between any two of them leaves a world from which the same
  * decision, or its rest, follows again. Without its status on record a decision does nothing, but for a deleted
  * run: nothing begins for it any more, and it must be let go whatever the server says of its status (L5).
+ * What pods lack that were found to stand already is put back last: who refuses that must keep nothing else from being done.
  *
  * The write of the status proves that the picture is not old. Where there was nothing to write, the run is read again
  * before anything is created: this process may have been stopped for an hour since it looked.
@@ -56,11 +59,12 @@ export async function apply(
   }
   let current = status.raw;
   let isProved = current !== raw;
-  for (const action of decision.actions) {
+  const adopted: ObservedPod[] = [];
+  for (const action of withMendings(seen, adopted)) {
     try {
       if ("manifest" in action && !isProved) await proveRun(current, writers.client, bound);
       const before = current;
-      current = await perform(action, { ...writers, run, raw: current, bound });
+      current = await perform(action, { ...writers, run, raw: current, adopted, bound });
       isProved ||= "manifest" in action || current !== before;
       done.push(action);
     } catch (error) {
@@ -70,7 +74,18 @@ export async function apply(
   return { status, done, stopped: undefined };
 }
 
-type Place = Writers & Readonly<{ run: TrainingRun; raw: KubeObject; bound: Bound }>;
+/** The decision's actions, and then what follows from the pods that were adopted under way. */
+function* withMendings(
+  { run, decision }: Readonly<{ run: TrainingRun; decision: Decision }>,
+  adopted: readonly ObservedPod[],
+): Generator<Action, void> {
+  yield* decision.actions;
+  const entry = openEntry(decision.status);
+  yield* adopted.flatMap((pod) => mendingOf(run, pod, entry));
+}
+
+/** Where an action is done; `adopted` is told of pods that stood already. */
+type Place = Writers & Readonly<{ run: TrainingRun; raw: KubeObject; adopted: ObservedPod[]; bound: Bound }>;
 
 /** Performs one action; returns the run as it stands after it. */
 async function perform(action: Action, place: Place): Promise<KubeObject> {
@@ -143,9 +158,10 @@ async function create(
   manifest: Manifest,
   place: Place,
   isOurs: (found: KubeObject) => boolean,
+  advice: (found: KubeObject) => string = () => "",
 ): Promise<KubeObject> {
   const { namespace, name } = manifest.metadata;
-  const creation = { resource, namespace, name, object: manifest, isOurs };
+  const creation = { resource, namespace, name, object: manifest, isOurs, advice };
   const created = await createOrAdopt<KubeObject>(place.client, creation, place.bound);
   place.written(resource, created);
   place.created(name);
@@ -153,21 +169,23 @@ async function create(
 }
 
 /**
- * One that stands already counts whatever somebody has made of its labels, or of its owner, before it was on record: what
- * it lacks is put back. Without its labels no watch shows it, and it would train uncounted beside a run that says for ever
- * that its name is taken.
+ * One that stands already counts whatever somebody has made of its labels, or of its owner, before it was on record. Without
+ * its labels no watch shows it, and it would train uncounted beside a run that says for ever that its name is taken.
  */
 async function createPod(action: Extract<Action, { kind: "CreatePod" }>, place: Place): Promise<KubeObject> {
-  const adopted: ObservedPod[] = [];
-  const { attempt, worker } = action;
-  await create(pods, action.manifest, place, (found) => {
-    const pod = observeRecorded(found, place.run, { attempt, worker });
-    if (pod === null || !isTheRuns(pod, place)) return false;
+  const { run, adopted } = place;
+  const read = (found: KubeObject) => observeRecorded(found, run, { attempt: action.attempt, worker: action.worker });
+  const isOurs = (found: KubeObject) => {
+    const pod = read(found);
+    if (pod === null || !isTheRuns(run, pod)) return false;
     adopted.push(pod);
     return true;
-  });
-  for (const mending of adopted.flatMap((pod) => mendingOf(place.run, pod))) await perform(mending, place);
-  return place.raw;
+  };
+  const advice = (found: KubeObject) => {
+    const pod = read(found);
+    return pod === null ? "" : takeoverWords(run, pod);
+  };
+  return await create(pods, action.manifest, place, isOurs, advice);
 }
 
 async function proveRun({ metadata }: KubeObject, client: Writers["client"], bound: Bound): Promise<void> {
@@ -216,7 +234,8 @@ async function mendPod(action: Extract<Action, { kind: "MendPod" }>, place: Plac
   const { resourceVersion, ownerReferences = [] } = found.metadata;
   const others = ownerReferences.filter(({ uid }) => uid !== action.owner.uid);
   const owners = controllerUid(found) === undefined ? { ownerReferences: [...others, action.owner] } : {};
-  const metadata = { labels: action.labels, ...owners };
+  const annotations = action.annotations === undefined ? {} : { annotations: action.annotations };
+  const metadata = { labels: action.labels, ...annotations, ...owners };
   const mended = await patchExact<KubeObject>(place.client, { ...target, resourceVersion, metadata }, place.bound);
   place.written(pods, mended);
   return place.raw;
@@ -228,12 +247,6 @@ const createdKinds = {
   CreateClaim: "PersistentVolumeClaim",
   CreateService: "Service",
 } as const;
-
-/** A pod of the name that the attempt gave it: by its owner, and where it has none, by all of its labels. */
-function isTheRuns({ ownerUid, altered }: ObservedPod, place: Place): boolean {
-  if (ownerUid !== null) return ownerUid === uidOf(place);
-  return altered.every((word) => word === ownerReferenceWord);
-}
 
 function refusalOf(
   action: Action,

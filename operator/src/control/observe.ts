@@ -3,10 +3,9 @@ import { labels } from "../api/names.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import type { RunEvent } from "../core/decision.ts";
 import { sourceNameOf } from "../core/fork.ts";
-import { openEntry } from "../core/ledger.ts";
-import { claimNameOf, podName, removalPodName } from "../core/names.ts";
+import { claimNameOf, removalPodName } from "../core/names.ts";
 import { observeClaim, observeNode, unseenNode } from "../core/observe-cluster.ts";
-import { observePod, observeRecorded, type RecordedPlace } from "../core/observe-pod.ts";
+import { observePod } from "../core/observe-pod.ts";
 import { observeRemoval } from "../core/observe-removal.ts";
 import type {
   AgentReport,
@@ -19,15 +18,15 @@ import type {
 import { isHeldUp, isQueued } from "../core/obstacle.ts";
 import { removesObjects } from "../core/removal.ts";
 import { nodeNamesOf } from "../core/survey.ts";
-import { missingWorkers } from "../core/workers.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { claims, nodes } from "../kubernetes/resource.ts";
+import { readAwaited } from "./awaited-pods.ts";
 import type { Caches } from "./caches.ts";
 import type { GangServices } from "./gang-services.ts";
 import type { Problems } from "./problems.ts";
 import { readLive } from "./read-live.ts";
-import { type RecordedPods, readRecorded } from "./recorded-pods.ts";
+import { readRecorded } from "./recorded-pods.ts";
 import type { Refusals } from "./refusals.ts";
 import { parsedRun } from "./run-cache.ts";
 
@@ -61,8 +60,9 @@ export async function observe(key: string, sources: Sources, bound: Bound): Prom
   if ("kind" in reading) return { ...reading, raw };
   const { run } = reading;
   const recorded = await readRecorded(run, { ...sources, bound });
-  const others = otherPods(run, recorded, sources.caches);
-  const present = await withProblems([...recorded.found, ...others], run, { ...sources, bound });
+  const known = [...recorded.found, ...(await readAwaited(run, { ...sources, bound }))];
+  const others = otherPods(run, known, sources.caches);
+  const present = await withProblems([...known, ...others], run, { ...sources, bound });
   const askingSince = sources.askingSince();
   const reports = present.flatMap(({ uid }) => sources.report(uid) ?? []);
   return {
@@ -113,28 +113,13 @@ function doubtOf(leftOut: readonly string[]): RunEvent | undefined {
 
 type Live = Sources & Readonly<{ bound: Bound }>;
 
-/**
- * The run's pods that are not on record. One of the name that a pod of the living attempt is to have is that pod, whatever
- * its labels say by now; others are what their labels say.
- */
-function otherPods(run: TrainingRun, { found }: RecordedPods, caches: Caches): readonly ObservedPod[] {
-  const recorded = new Set(found.map(({ uid }) => uid));
-  const awaited = awaitedPlaces(run);
+/** The run's pods beside those of the living attempt, whose names are none of its: what they are their labels say. */
+function otherPods(run: TrainingRun, known: readonly ObservedPod[], caches: Caches): readonly ObservedPod[] {
+  const uids = new Set(known.map(({ uid }) => uid));
   return caches.pods.find("owner", run.metadata.uid).flatMap((raw) => {
-    const { name, uid, labels: carried } = raw.metadata;
-    if (recorded.has(uid)) return [];
-    const place = awaited.get(name);
-    if (place !== undefined) return observeRecorded(raw, run, place) ?? [];
-    return carried?.[labels.run] === run.metadata.name ? (observePod(raw) ?? []) : [];
+    const { uid, labels: carried } = raw.metadata;
+    return !uids.has(uid) && carried?.[labels.run] === run.metadata.name ? (observePod(raw) ?? []) : [];
   });
-}
-
-/** By its name, which worker a pod of the living attempt is that is not on record. */
-function awaitedPlaces(run: TrainingRun): ReadonlyMap<string, RecordedPlace> {
-  const entry = openEntry(run.status);
-  if (entry === null) return new Map();
-  const { number: attempt } = entry;
-  return new Map(missingWorkers(entry, []).map((worker) => [podName(run, attempt, worker), { attempt, worker }]));
 }
 
 /** Only of a pod that waits in a queue, or should have begun by now: most pods do before anybody has to ask. */

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runUid, storedRun } from "../../test/run-builder.ts";
-import { type Asked, listed, type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
+import { type Asked, listed, patched, type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
 import type { Action, Decision } from "../core/decision.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { Caches } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
 import { GangServices } from "./gang-services.ts";
 import { HeldStatuses } from "./held-statuses.ts";
+import { DroppedFields } from "./kept-fields.ts";
 import { LateClaims } from "./late-claims.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { Problems } from "./problems.ts";
@@ -15,6 +16,7 @@ import { Refusals } from "./refusals.ts";
 import { RunEvents } from "./run-events.ts";
 
 const key = "team/mnist";
+const stored = (resourceVersion: string) => storedRun({ metadata: { resourceVersion } }) as KubeObject;
 const createPod: Action = {
   kind: "CreatePod",
   manifest: { apiVersion: "v1", kind: "Pod", metadata: { name: "mnist-1-0", namespace: "team" } },
@@ -69,6 +71,7 @@ describe("a pass", () => {
       lateClaims: new LateClaims(),
       ownWrites: new OwnWrites(caches),
       held: new HeldStatuses(() => elapsedMs),
+      dropped: new DroppedFields(),
       decide: () => decision,
       recorder: { tell: ({ reason }) => told.push(reason) },
       runEvents: new RunEvents(),
@@ -91,13 +94,13 @@ describe("a pass", () => {
 
   it("is held back until the write of the pass before has come back", async () => {
     decision = { ...decision, status: { attempt: 1 } };
-    answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "8" } }) });
+    answerTo = (question) => ({ status: 200, body: patched(stored("8"), question) });
     expect((await pass()).kind).toBe("Settled");
     expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 1_000 }, ["PATCH status"]]);
   });
 
   it("writes what only tells half a second later, or with what cannot wait", async () => {
-    answerTo = () => ({ status: 200, body: storedRun({ metadata: { resourceVersion: "7" } }) });
+    answerTo = (question) => ({ status: 200, body: patched(stored("7"), question) });
     decision = { ...decision, status: { state: "Restoring" }, requeueAfterMs: 60_000 };
     expect([await pass(), asked]).toEqual([{ kind: "Held", requeueAfterMs: 500 }, []]);
     elapsedMs = 100;

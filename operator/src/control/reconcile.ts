@@ -12,6 +12,7 @@ import { type Applied, apply } from "./apply.ts";
 import { trainingRuns } from "./caches.ts";
 import type { PassOutcome } from "./controller.ts";
 import type { HeldStatuses } from "./held-statuses.ts";
+import type { DroppedFields } from "./kept-fields.ts";
 import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { observe, type Sources } from "./observe.ts";
@@ -29,6 +30,7 @@ export type Reconciler = Readonly<{
   lateClaims: LateClaims;
   ownWrites: OwnWrites;
   held: HeldStatuses;
+  dropped: DroppedFields;
   decide: (observed: Observed) => Decision;
   recorder: EventSink;
   runEvents: RunEvents;
@@ -110,6 +112,7 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
     written: (resource: Resource, object: KubeObject) => place.ownWrites.note(key, resource, object),
     created: (name: string) => refusals.clear(run.metadata.uid, name),
     statusWritten: () => newlyEnded(run.status, decision.status).forEach(place.onAttemptEnded),
+    dropped: place.dropped,
   };
   try {
     const applied = await apply({ run, raw, decision }, writers, place.bound);

@@ -65,6 +65,8 @@ describe("a request for a save", () => {
       ["p1", "p1"],
     ],
     ["counts for an hour", [[run("2026-01-01T10:59:59Z"), "p1"]], []],
+    ["counts where its clock is ahead", [[run("2026-01-01T12:59:00Z"), "p1"]], ["p1"]],
+    ["is left alone where it is of a day to come", [[run("2027-01-01T12:00:00Z"), "p1"]], []],
     ["is left alone where it names no time", [[run("now"), "p1"]], []],
     ["ends with the run", [[undefined, "p1"]], []],
   ];

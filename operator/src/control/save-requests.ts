@@ -3,14 +3,15 @@ import type { KubeObject } from "../kubernetes/kube-object.ts";
 
 /**
  * The request for a save that the run carries; undefined where there is none. It counts for an hour, so that an
- * operator that starts later does not ask for it once more. Whether a checkpoint since then has met it is not
- * asked: that would compare the clocks of two machines, and one save too many does no harm.
+ * operator that starts later does not ask for it once more, and no more than an hour ahead: a clock that is off by years would
+ * ask each attempt anew. Whether a checkpoint since then has met it is not asked: that would compare the clocks of two
+ * machines, and one save too many does no harm.
  */
 export function pendingSaveRequest(run: KubeObject | undefined, now: number): string | undefined {
   const requestedAt = run?.metadata.annotations?.[saveRequestAnnotation];
   if (requestedAt === undefined) return undefined;
   const time = Date.parse(requestedAt);
-  return Number.isNaN(time) || now - time > requestCountsMs ? undefined : requestedAt;
+  return Number.isNaN(time) || Math.abs(now - time) > requestCountsMs ? undefined : requestedAt;
 }
 
 /**

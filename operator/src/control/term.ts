@@ -13,6 +13,7 @@ import type { Caches } from "./caches.ts";
 import { type ControllerOptions, runController } from "./controller.ts";
 import { GangServices } from "./gang-services.ts";
 import { HeldStatuses } from "./held-statuses.ts";
+import { DroppedFields } from "./kept-fields.ts";
 import type { LateClaims } from "./late-claims.ts";
 import type { Log } from "./log.ts";
 import { OwnWrites } from "./own-writes.ts";
@@ -68,6 +69,7 @@ export class RunningTerm {
   readonly #refusals = new Refusals();
   readonly #runEvents = new RunEvents();
   readonly #held = new HeldStatuses();
+  readonly #dropped = new DroppedFields();
   readonly #problems: Problems;
   readonly #gangServices = new GangServices();
   readonly #saves = new SaveRequests();
@@ -149,6 +151,7 @@ export class RunningTerm {
       lateClaims: this.#parts.lateClaims,
       ownWrites: new OwnWrites(caches),
       held: this.#held,
+      dropped: this.#dropped,
       decide,
       recorder: this.events,
       runEvents: this.#runEvents,

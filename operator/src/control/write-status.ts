@@ -5,13 +5,17 @@ import type { KubeObject } from "../kubernetes/kube-object.ts";
 import { mergePatchOf } from "../kubernetes/merge-patch.ts";
 import type { Resource } from "../kubernetes/resource.ts";
 import { trainingRuns } from "./caches.ts";
+import { type DroppedFields, FieldsNotKeptError, lostFields } from "./kept-fields.ts";
 import { causeField, reducedStatus, reducibleFields } from "./reduced-status.ts";
 import { withStoredEntries } from "./stored-entries.ts";
 
 //   whole ── refused ──► the fields it named, small ── refused ──► all fields, small ── refused ──► Refused
-//     │                               │                                │
-//     ▼                               ▼                                ▼
-//   Whole                          Reduced                          Reduced
+//     │                               │                                │                              ▲
+//     ▼                               ▼                                ▼                              │
+//   Whole                          Reduced                          Reduced        not kept: taken back
+//
+// The server drops fields that the resource's definition does not know, and calls that a success. An intent or a count of
+// which a part was dropped would be acted on by halves in the next pass, so it is taken back, and counts as refused.
 
 /** What became of a status. */
 export type StatusWrite = Readonly<{ raw: KubeObject }> &
@@ -19,16 +23,17 @@ export type StatusWrite = Readonly<{ raw: KubeObject }> &
     | Readonly<{ kind: "Whole" }>
     /** What control rests on stands; of `fields` only the smallest form does. */
     | Readonly<{ kind: "Reduced"; refusal: ApiError; fields: readonly string[] }>
-    /** Not even that was taken: no number, no count and no intent of the decision is on record. */
-    | Readonly<{ kind: "Refused"; refusal: ApiError }>
+    /** Not even that was taken, or not kept: no number, no count and no intent of the decision is on record. */
+    | Readonly<{ kind: "Refused"; refusal: ApiError | FieldsNotKeptError }>
   );
 
 /** Where a status is written to, and who is told of it. */
 export type StatusWriter = Readonly<{
-  client: ApiClient;
+  client: Pick<ApiClient, "mergePatch">;
   /** Every answer to a write, so that the next decision waits for it. */
   written: (resource: Resource, object: KubeObject) => void;
   statusWritten: () => void;
+  dropped: DroppedFields;
 }>;
 
 /**
@@ -45,6 +50,7 @@ export async function writeStatus(
     putStatus({ stored, status, sent, raw }, writer, bound);
   const whole = await put(decided, withStoredEntries(decided, { read: stored, stored: raw.status }));
   if (whole.kind === "Taken") return { kind: "Whole", raw: whole.raw };
+  if (whole.kind === "NotKept") return { ...whole, kind: "Refused" };
   const { refusal } = whole;
   // Its words are not what was refused.
   if (isBeyondOurRights(refusal)) return { kind: "Refused", raw, refusal };
@@ -53,6 +59,7 @@ export async function writeStatus(
     if (fields.length === 0) continue;
     const small = await put(reducedStatus(stored, decided, fields));
     if (small.kind === "Taken") return { kind: "Reduced", raw: small.raw, refusal, fields };
+    if (small.kind === "NotKept") return { ...small, kind: "Refused" };
   }
   return { kind: "Refused", raw, refusal };
 }
@@ -63,32 +70,64 @@ export function refusalWords(write: Exclude<StatusWrite, { kind: "Whole" }>): st
     write.kind === "Reduced"
       ? `The run goes on. Not up to date, or without their words, are in status: ${write.fields.join(", ")}.`
       : "Nothing begins for the run until its status can be written.";
-  return `${what} The API server refused the status: ${write.refusal.detail}`;
+  const { refusal } = write;
+  const why = refusal instanceof FieldsNotKeptError ? "" : "The API server refused the status: ";
+  return `${what} ${why}${refusal.detail}`;
 }
 
-type Put = Readonly<{ kind: "Taken"; raw: KubeObject }> | Readonly<{ kind: "Refused"; refusal: ApiError }>;
+type Put =
+  | Readonly<{ kind: "Taken"; raw: KubeObject }>
+  | Readonly<{ kind: "NotKept"; raw: KubeObject; refusal: FieldsNotKeptError }>
+  | Readonly<{ kind: "Refused"; refusal: ApiError }>;
 
 type Putting = Readonly<{ stored: TrainingRunStatus; status: TrainingRunStatus; sent: unknown; raw: KubeObject }>;
 
-async function putStatus(
-  { stored, status, sent, raw }: Putting,
-  { client, written, statusWritten }: StatusWriter,
-  bound: Bound,
-): Promise<Put> {
+async function putStatus({ stored, status, sent, raw }: Putting, writer: StatusWriter, bound: Bound): Promise<Put> {
   if (mergePatchOf(stored, status) === undefined) return { kind: "Taken", raw };
-  const change = mergePatchOf(stored, sent);
-  const { namespace, name, uid, resourceVersion } = raw.metadata;
+  const known = isDeleted(raw) ? [] : writer.dropped.of(status);
+  if (known.length > 0) return { kind: "NotKept", raw, refusal: new FieldsNotKeptError(known) };
+  const answer = await patchStatus(raw, mergePatchOf(stored, sent), writer, bound);
+  if (answer.kind === "Refused") return answer;
+  const lost = lostFields(status, answer.raw.status);
+  if (lost.length > 0) return await takenBack({ before: raw, after: answer.raw, lost }, writer, bound);
+  writer.statusWritten();
+  return answer;
+}
+
+type Patched = Extract<Put, { kind: "Taken" | "Refused" }>;
+
+async function patchStatus(
+  { metadata: { namespace, name, uid, resourceVersion } }: KubeObject,
+  change: unknown,
+  { client, written }: StatusWriter,
+  bound: Bound,
+): Promise<Patched> {
   const target = { resource: trainingRuns, namespace, name, subresource: "status" };
   try {
     const body = { metadata: { uid, resourceVersion }, status: change };
     const answer = await client.mergePatch<KubeObject>(target, body, bound);
     written(trainingRuns, answer);
-    statusWritten();
     return { kind: "Taken", raw: answer };
   } catch (error) {
     if (isRefusal(error)) return { kind: "Refused", refusal: error };
     throw error;
   }
+}
+
+type HalfKept = Readonly<{ before: KubeObject; after: KubeObject; lost: readonly string[] }>;
+
+/** Of a deleted run what was kept stays: it is let go in any case, and its waits count from what is on record (L5). */
+async function takenBack({ before, after, lost }: HalfKept, writer: StatusWriter, bound: Bound): Promise<Put> {
+  writer.dropped.note(lost);
+  const refusal = new FieldsNotKeptError(lost);
+  const change = mergePatchOf(after.status ?? {}, before.status ?? {});
+  if (change === undefined || isDeleted(before)) return { kind: "NotKept", raw: after, refusal };
+  const back = await patchStatus(after, change, writer, bound);
+  return { kind: "NotKept", raw: back.kind === "Taken" ? back.raw : after, refusal };
+}
+
+function isDeleted({ metadata }: KubeObject): boolean {
+  return metadata.deletionTimestamp !== undefined;
 }
 
 /** The fields of the status that the server's refusal names, of those that have a smaller form. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { gang, workerPod } from "../../test/gang-builder.ts";
 import { boundClaim, condition, decideOn, held, kinds, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running } from "../../test/pod-builder.ts";
 import { answer, mirror } from "../../test/records.ts";
@@ -68,6 +69,32 @@ describe("a recorded pod that somebody changed by hand", () => {
     expect(kinds(decideOn({ run, pods: [relabelled] }))).toEqual(["DeletePod", "MendPod"]);
     const late = decideOn({ run, pods: [relabelled], now: start + 200_000 });
     expect(kinds(late)).toEqual(["DeletePod", "ReleasePod", "ReleaseRun"]);
+  });
+
+  test("of a run that is deleted before it was on record is stopped all the same, though nobody owns it", () => {
+    const orphan = { ...training, ownerUid: null, altered: ["ownerReferences"] };
+    const run = living({ entry: { pods: [] }, metadata: { deletionTimestamp: at(60) } });
+    const decision = decideOn({ run, pods: [orphan] });
+    expect(kinds(decision)).toEqual(["DeletePod", "MendPod"]);
+    expect(decision.status).toMatchObject({
+      stop: { attempt: 1, cause: "RunDeleted" },
+      attempts: [{ number: 1, pods: [{ uid: "pod-1" }] }],
+    });
+    const foreign = { ...training, ownerUid: null, altered: ["ownerReferences", label] };
+    expect(kinds(decideOn({ run, pods: [foreign] }))).toEqual(["ReleaseRun"]);
+  });
+
+  test("of a gang in a queue has back what the queue knows it by", () => {
+    const queue = { name: "gpus", group: "mnist-0123abcd-1" };
+    const pods = [{ ...workerPod(0), altered: [label] }, workerPod(1), workerPod(2)];
+    const decision = decideOn({ run: gang({ entry: { queue } }), pods, service: "Present" });
+    expect(decision.actions).toMatchObject([
+      {
+        kind: "MendPod",
+        labels: { [label]: "mnist", "kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/pod-group-name": queue.group },
+        annotations: { "kueue.x-k8s.io/pod-group-total-count": "3" },
+      },
+    ]);
   });
 
   test("does not lift the attempt's number to what somebody wrote on a pod that is not named so", () => {

@@ -1,3 +1,4 @@
+import type { AttemptEntry } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { isTold } from "./conditions.ts";
 import type { Action } from "./decision.ts";
@@ -6,13 +7,14 @@ import { controllerReference, podLabels } from "./names.ts";
 import { ownerReferenceWord } from "./observe-pod.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { progressing } from "./progressing.ts";
+import { type QueueMetadata, queueMetadata } from "./queue-metadata.ts";
 import type { Survey } from "./survey.ts";
 
 /**
  * Puts back what somebody changed on the attempt's pods, and says so for as long as it does not stand: by their labels pods
  * are found, and by their owner they go with the run. The attempt is what it was; it only is not closed meanwhile.
  */
-export function withPodsMended(observed: Observed, draft: Draft, { members }: Survey): Draft {
+export function withPodsMended(observed: Observed, draft: Draft, { members, entry }: Survey): Draft {
   const altered = members.map(({ pod }) => pod).filter((pod) => pod.altered.length > 0);
   if (altered.length === 0) return draft;
   const words = altered.map((pod) => wordsOf(observed.run, pod)).join(" ");
@@ -24,16 +26,49 @@ export function withPodsMended(observed: Observed, draft: Draft, { members }: Su
   return add(draft, observed, {
     // What was said already has the words in it, where this pass said nothing else.
     statements: said?.message.endsWith(words) ? [] : [statement],
-    actions: altered.flatMap((pod) => mendingOf(observed.run, pod)),
+    actions: altered.flatMap((pod) => mendingOf(observed.run, pod, entry)),
     events: isNews ? [{ type: "Warning", reason: "PodAltered", message: words.slice(0, 1024) }] : [],
   });
 }
 
-/** The write that puts back what is changed; none where somebody else has become the owner, who is asked to give way. */
-export function mendingOf(run: TrainingRun, pod: ObservedPod): Action[] {
+/**
+ * The write that puts back what is changed; none where somebody else has become the owner, who is asked to give way. What
+ * its queue knows it by goes with it: whoever took all labels took those.
+ */
+export function mendingOf(run: TrainingRun, pod: ObservedPod, entry: AttemptEntry | null): Action[] {
   if (pod.altered.length === 0 || isTakenOver(run, pod)) return [];
   const { name, uid } = pod;
-  return [{ kind: "MendPod", name, uid, labels: podLabels(run, pod), owner: controllerReference(run) }];
+  const { labels, annotations } = queuedBy(run, entry);
+  return [
+    {
+      kind: "MendPod",
+      name,
+      uid,
+      labels: { ...labels, ...podLabels(run, pod) },
+      ...(annotations === undefined ? {} : { annotations }),
+      owner: controllerReference(run),
+    },
+  ];
+}
+
+/** Of an attempt that keeps no place it is not known where it was put. */
+function queuedBy(run: TrainingRun, entry: AttemptEntry | null): QueueMetadata {
+  return entry?.queue === undefined ? { labels: {} } : queueMetadata(run, entry);
+}
+
+/** Whose a pod is that has the name of one of the attempt's: the run's by its owner, and where it has none, by all of its labels. */
+export function isTheRuns(run: TrainingRun, { ownerUid, altered }: Pick<ObservedPod, "ownerUid" | "altered">): boolean {
+  if (ownerUid !== null) return ownerUid === run.metadata.uid;
+  return altered.length > 0 && isWholeButOwner(altered);
+}
+
+/** What to do about a pod of that name that bears all of the attempt's labels, and that somebody else owns; empty of others. */
+export function takeoverWords(run: TrainingRun, pod: ObservedPod): string {
+  return isTakenOver(run, pod) && isWholeButOwner(pod.altered) ? wordsOf(run, pod) : "";
+}
+
+function isWholeButOwner(altered: readonly string[]): boolean {
+  return altered.every((word) => word === ownerReferenceWord);
 }
 
 function isTakenOver(run: TrainingRun, { ownerUid }: ObservedPod): boolean {

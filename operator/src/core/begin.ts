@@ -9,13 +9,14 @@ import { unfenceable } from "./fencing.ts";
 import { absentSourceRetryMs, type ForkVerdict, judgeFork } from "./fork.ts";
 import { tidyIdlePods } from "./housekeeping.ts";
 import { instantOf, timeOf } from "./instant.ts";
-import { beginEntry } from "./ledger.ts";
+import { beginEntry, nextNumber } from "./ledger.ts";
 import { choiceToTake } from "./lineage.ts";
 import { newestMirrored } from "./mirror-health.ts";
 import type { Observed } from "./observed.ts";
 import { silentNode, stuckPod, stuckWait } from "./obstacle.ts";
 import { podHash } from "./pod-hash.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { queuePlace } from "./queue-metadata.ts";
 import { refusedSpec } from "./refused-spec.ts";
 import { fail } from "./settle.ts";
 import type { Obstacle } from "./supported.ts";
@@ -84,10 +85,12 @@ function begun(
   { settings, fork }: { settings: PodSettings; fork: ForkVerdict },
 ): Draft {
   const { run, now } = observed;
+  const { workers } = run.spec;
   const status = beginEntry(withoutDue(draft.status), {
     generation: run.metadata.generation,
     podHash: podHash(run),
-    workers: run.spec.workers,
+    workers,
+    queue: queuePlace(run, { number: nextNumber(draft.status), workers }),
     from: choiceToTake(run, draft.status.base),
     ...(fork.kind === "Ready" ? { source: fork.source } : {}),
     now,

@@ -39,7 +39,7 @@ export type Action =
   | Readonly<{ kind: "CreateService"; manifest: Manifest }>
   /**
    * Named after run, attempt and worker. `AlreadyExists` is success only if a live read shows the run's uid as controller, or
-   * nobody as controller and all of the pod's own labels; what it lacks of them is put back.
+   * nobody as controller and all of the pod's own labels; what it lacks of them is put back after all else.
    */
   | Readonly<{ kind: "CreatePod"; manifest: Manifest; attempt: number; worker: number }>
   /** The pod that removes a deleted run's objects. `AlreadyExists` is success only if the run controls it. */
@@ -52,6 +52,7 @@ export type Action =
       name: string;
       uid: string;
       labels: Readonly<Record<string, string>>;
+      annotations?: Readonly<Record<string, string>>;
       owner: OwnerReference;
     }>
   /** Take the finalizer `trainingrun.dev/accounting` off a pod whose end is in the ledger. */

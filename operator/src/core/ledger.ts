@@ -2,6 +2,7 @@ import type { Cause } from "../api/cause.ts";
 import {
   type AttemptEntry,
   type ForkedFrom,
+  type QueuePlace,
   statusLimits,
   type Totals,
   type TrainingRunStatus,
@@ -47,17 +48,23 @@ export type Beginning = Readonly<{
   generation: number;
   podHash?: string;
   workers?: number;
+  queue?: QueuePlace | undefined;
   from: string | undefined;
   source?: ForkedFrom;
   now: Instant;
 }>;
 
+/** The number of the attempt that begins next (I8). */
+export function nextNumber({ attempt = 0 }: TrainingRunStatus): number {
+  return attempt + 1;
+}
+
 /** Puts a new attempt at the head of the ledger. What falls off its end lives on in the totals. */
 export function beginEntry(
   status: TrainingRunStatus,
-  { generation, podHash, workers = 1, from, source, now }: Beginning,
+  { generation, podHash, workers = 1, queue, from, source, now }: Beginning,
 ): TrainingRunStatus {
-  const number = (status.attempt ?? 0) + 1;
+  const number = nextNumber(status);
   const last = status.attempts?.[0];
   const resumed = last?.endTime !== undefined && last.cause !== "Suspended" ? instantOf(last.endTime) : null;
   const entry: AttemptEntry = {
@@ -65,6 +72,7 @@ export function beginEntry(
     generation,
     ...(podHash === undefined ? {} : { podHash }),
     ...(workers === 1 ? {} : { workers }),
+    ...(queue === undefined ? {} : { queue }),
     pods: [],
     startTime: timeOf(now),
     ...(from === undefined ? {} : { from }),

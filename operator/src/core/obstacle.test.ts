@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { gang, workerPod } from "../../test/gang-builder.ts";
 import { condition, decideOn, living } from "../../test/observed-builder.ts";
 import { at, podWith, running, waiting } from "../../test/pod-builder.ts";
 import { type Fields, specWith, start } from "../../test/run-builder.ts";
@@ -149,6 +150,23 @@ describe("a pod that is held back from the scheduler", () => {
     const decision = decideOn({ run: living(), pods: [pod] });
     expect(condition(decision, "Progressing")).toMatchObject({ status: "False", reason: "SchedulingGated", message });
     expect([decision.status.state, decision.actions]).toEqual(["Pending", []]);
+  });
+
+  test.each([
+    ["says so where its queue has each worker of its gang for itself", undefined, true],
+    ["says nothing of that where its gang is one group", "mnist-0123abcd-1", false],
+  ])("%s", (_title, group, isTold) => {
+    const spec = { nodeName: undefined, schedulingGates: [{ name: kueue }] };
+    const queued = { "kueue.x-k8s.io/queue-name": "gpus" };
+    const labels = group === undefined ? queued : { ...queued, "kueue.x-k8s.io/pod-group-name": group };
+    const metadata = { labels: { "trainingrun.dev/attempt": "1", "trainingrun.dev/worker": "1", ...labels } };
+    const waits = workerPod(1, { metadata, spec, status: { phase: "Pending", conditions: [blocked] } });
+    const decision = decideOn({ run: gang(), pods: [workerPod(0), waits, workerPod(2)], service: "Present" });
+    const advice =
+      " Each worker waits there by itself, so some may hold their devices while others wait: set the label kueue.x-k8s.io/queue-name on the run, then spec.suspend to true and back to false, and the next attempt waits as one.";
+    expect(condition(decision, "Progressing")?.message).toBe(
+      `The pod mnist-1-1 waits in the queue gpus to be admitted.${isTold ? advice : ""}`,
+    );
   });
 
   test("is looked at every minute while it is in a queue, which tells nobody of what it says", () => {

@@ -1,12 +1,14 @@
 import { labels } from "../api/names.ts";
 import { credentialsVolumeName } from "../api/template.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import { hasAnswered } from "./agent-silence.ts";
 import { timeOf } from "./instant.ts";
+import { openEntry } from "./ledger.ts";
 import { podName } from "./names.ts";
 import type { Instant, Observed, ObservedPod } from "./observed.ts";
 import type { Obstacle } from "./supported.ts";
 import type { Survey, SurveyedPod } from "./survey.ts";
-import { workerOf } from "./workers.ts";
+import { workerOf, workersOf } from "./workers.ts";
 
 /** Waiting reasons with which a container does not begin by itself; the kubelet's other ones pass. */
 const stuck: readonly string[] = [
@@ -99,10 +101,10 @@ export function unseenPod(observed: Observed, { entry, unseen }: Survey): Obstac
   return { ...silent, message: `${silent.message} Its object was removed by force, which stops no container.` };
 }
 
-function unscheduled({ volume }: Observed, pod: ObservedPod): Obstacle | null {
+function unscheduled({ volume, run }: Observed, pod: ObservedPod): Obstacle | null {
   const scheduled = pod.conditions.find(({ type }) => type === "PodScheduled");
   if (pod.node !== null || scheduled?.status !== "False") return null;
-  if (pod.gates.length > 0) return gated(pod);
+  if (pod.gates.length > 0) return gated(run, pod);
   const claim =
     volume.kind === "Present" && volume.phase !== "Bound" && volume.problem !== ""
       ? ` Claim ${volume.claimName}: ${volume.problem}`
@@ -123,7 +125,7 @@ export function isQueued({ gates, node, deletionRequestedAt }: ObservedPod): boo
   return gates.includes(queueGate) && node === null && deletionRequestedAt === null;
 }
 
-function gated(pod: ObservedPod): Obstacle {
+function gated(run: TrainingRun, pod: ObservedPod): Obstacle {
   const reason = "SchedulingGated";
   const isItsOwn = (gate: string) => gate === queueGate || (gate === topologyGate && isQueued(pod));
   const others = pod.gates.filter((gate) => !isItsOwn(gate)).join(", ");
@@ -139,7 +141,19 @@ function gated(pod: ObservedPod): Obstacle {
     return { reason, message };
   }
   const why = pod.problem === "" ? "" : ` ${pod.problem.replace(/\.?$/, ".")}`;
-  return { reason, message: `The pod ${pod.name} waits in the queue ${pod.queue} to be admitted.${why}${also}` };
+  const alone = isOneOfGang(run, pod) && pod.queueGroup === null ? ungrouped : "";
+  return {
+    reason,
+    message: `The pod ${pod.name} waits in the queue ${pod.queue} to be admitted.${why}${alone}${also}`,
+  };
+}
+
+/** A namespace's default queue takes each pod for itself: it knows nothing of the gang. */
+const ungrouped = ` Each worker waits there by itself, so some may hold their devices while others wait: set the label ${labels.queue} on the run, then spec.suspend to true and back to false, and the next attempt waits as one.`;
+
+function isOneOfGang({ status }: TrainingRun, { attempt }: ObservedPod): boolean {
+  const entry = openEntry(status);
+  return entry !== null && entry.number === attempt && workersOf(entry) > 1;
 }
 
 /** A Secret that is not there, a volume that another node holds: the kubelet tries again, and the pod begins by itself. */

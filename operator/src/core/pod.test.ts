@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 import { type Fields, runWith } from "../../test/run-builder.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { trainingPod } from "./pod.ts";
+import { queuePlace } from "./queue-metadata.ts";
 import { removalPod } from "./removal-pod.ts";
 
 const golden = join(import.meta.dirname, "../../test/golden");
@@ -17,7 +18,11 @@ const settings = {
   agentImagePullPolicy: "IfNotPresent",
   agentResources: { requests: { cpu: "50m", memory: "64Mi" } },
 } as const;
-const entryOf = ({ spec: { workers } }: TrainingRun) => (workers === 1 ? entry : { ...entry, workers });
+const entryOf = (run: TrainingRun) => {
+  const { workers } = run.spec;
+  const queue = queuePlace(run, { number: entry.number, workers });
+  return { ...entry, ...(workers === 1 ? {} : { workers }), ...(queue === undefined ? {} : { queue }) };
+};
 const entry = { number: 4, generation: 3, pods: [], startTime: "2026-01-01T00:00:00.000Z" };
 const digest = `blake3:${"c".repeat(64)}`;
 const saved = {

@@ -3,7 +3,7 @@ import { type Fields, runUid, runWith, templateOf } from "../../test/run-builder
 import { sharedVolume } from "../../test/world.ts";
 import { maxRunNameLength } from "../api/names.ts";
 import { queueGroupName } from "./names.ts";
-import { queueMetadata } from "./queue-metadata.ts";
+import { queueMetadata, queuePlace } from "./queue-metadata.ts";
 
 const queue = { "kueue.x-k8s.io/queue-name": "gpus" };
 const groupName = "kueue.x-k8s.io/pod-group-name";
@@ -23,7 +23,9 @@ function queued({
   template?: Fields;
 } = {}) {
   const spec = { workers, template, checkpoint: { volume: sharedVolume } };
-  return queueMetadata(runWith({ metadata: { uid, labels }, spec }), { ...begun, number, workers });
+  const run = runWith({ metadata: { uid, labels }, spec });
+  const queue = queuePlace(run, { number, workers });
+  return queueMetadata(run, { ...begun, number, workers, ...(queue === undefined ? {} : { queue }) });
 }
 
 describe("the pods of a gang in a queue", () => {
@@ -50,6 +52,35 @@ describe("the pods of a gang in a queue", () => {
   test("have a name that fits into a label, however long the run's is", () => {
     const run = runWith({ metadata: { name: "r".repeat(maxRunNameLength) } });
     expect(queueGroupName(run, 99_999_999).length).toBeLessThanOrEqual(63);
+  });
+});
+
+describe("pods that are made when the run's labels are others than when their attempt began", () => {
+  const other = { "kueue.x-k8s.io/queue-name": "later", "kueue.x-k8s.io/priority-class": "urgent" };
+  const now = (labels: Fields) => runWith({ metadata: { labels }, spec: { checkpoint: { volume: sharedVolume } } });
+  const placed = (labels: Fields, workers: number) => {
+    const queue = queuePlace(now(labels), { number: 4, workers });
+    return { ...begun, workers, ...(queue === undefined ? {} : { queue }) };
+  };
+
+  test.each([
+    ["taken off", {}],
+    ["changed", other],
+  ])("come where the others of their gang are: %s", (_, labels) => {
+    expect(queueMetadata(now(labels), placed(queue, 3))).toEqual(queued());
+  });
+
+  test("come into no queue where the others are in none", () => {
+    expect(queueMetadata(now(other), placed({}, 3))).toEqual({ labels: {} });
+  });
+
+  test("come where the run says, and into no group, where their attempt was begun by a version that kept no place", () => {
+    expect(queueMetadata(now(other), { ...begun, workers: 3 })).toEqual({ labels: other });
+  });
+
+  test("of an attempt of one pod keep a place that there is, and nothing else", () => {
+    expect(placed({ ...other, mine: "not the pod's" }, 1).queue).toEqual({ name: "later", priorityClass: "urgent" });
+    expect(placed({ mine: "not the pod's" }, 1)).not.toHaveProperty("queue");
   });
 });
 

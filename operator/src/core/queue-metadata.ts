@@ -1,5 +1,5 @@
 import { labels, queueAnnotations } from "../api/names.ts";
-import type { AttemptEntry } from "../api/status.ts";
+import type { AttemptEntry, QueuePlace } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { queueGroupName } from "./names.ts";
 import { workersOf } from "./workers.ts";
@@ -11,19 +11,42 @@ export type QueueMetadata = Readonly<{
 }>;
 
 /**
- * The queue that the run is put into, and the place in it, are its pods': a queue for runs knows them by their pods. Those
- * of a gang are one group there, so that all of them are let go or none. Each attempt has a group of its own: a pod that
- * joined the last one's, some of which may still be ending, would be taken for one too many. And nothing is replaced
- * within a group, so that its room is free as soon as all of its pods have ended.
+ * Where the pods of an attempt that begins now are put, by the labels that the run has now; undefined where there is nothing
+ * to keep. Pods of a gang that are made later must come to the same place, or the queue would wait for the rest of a group
+ * that never comes, with the devices of those that it has let go.
+ *
+ * Those of a gang are one group there, so that all of them are let go or none. Each attempt has a group of its own: a pod
+ * that joined the last one's, some of which may still be ending, would be taken for one too many.
+ */
+export function queuePlace(
+  run: TrainingRun,
+  { number, workers }: Readonly<{ number: number; workers: number }>,
+): QueuePlace | undefined {
+  const asked = placeAsked(run);
+  if (workers === 1) return Object.keys(asked).length === 0 ? undefined : asked;
+  const isQueued = asked.name !== undefined || labels.queue in (run.spec.template.metadata?.labels ?? {});
+  return isQueued ? { ...asked, group: queueGroupName(run, number) } : asked;
+}
+
+/**
+ * What all pods of an attempt carry, whenever they are made. One that keeps no place was begun by an older version, or has
+ * one pod alone: that goes where the run says, and into no group, since others of it may stand without one.
  */
 export function queueMetadata(run: TrainingRun, entry: AttemptEntry): QueueMetadata {
-  const names: readonly string[] = [labels.queue, labels.queuePriority];
-  const place = Object.fromEntries(Object.entries(run.metadata.labels).filter(([name]) => names.includes(name)));
-  const isQueued = labels.queue in place || labels.queue in (run.spec.template.metadata?.labels ?? {});
-  const workers = workersOf(entry);
-  if (!isQueued || workers === 1) return { labels: place };
-  return {
-    labels: { ...place, [labels.queueGroup]: queueGroupName(run, entry.number) },
-    annotations: { [queueAnnotations.groupSize]: String(workers), [queueAnnotations.replaceable]: "false" },
+  const { name, priorityClass, group } = entry.queue ?? placeAsked(run);
+  const carried = {
+    ...(name === undefined ? {} : { [labels.queue]: name }),
+    ...(priorityClass === undefined ? {} : { [labels.queuePriority]: priorityClass }),
   };
+  if (group === undefined) return { labels: carried };
+  return {
+    labels: { ...carried, [labels.queueGroup]: group },
+    // Nothing is replaced within a group, so that its room is free as soon as all of its pods have ended.
+    annotations: { [queueAnnotations.groupSize]: String(workersOf(entry)), [queueAnnotations.replaceable]: "false" },
+  };
+}
+
+function placeAsked({ metadata }: TrainingRun): QueuePlace {
+  const { [labels.queue]: name, [labels.queuePriority]: priorityClass } = metadata.labels;
+  return { ...(name === undefined ? {} : { name }), ...(priorityClass === undefined ? {} : { priorityClass }) };
 }

@@ -1,5 +1,6 @@
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
+import { isTheRuns } from "./alteration.ts";
 import type { Member } from "./cause.ts";
 import { isUndecided, openEntry } from "./ledger.ts";
 import { podName } from "./names.ts";
@@ -36,7 +37,7 @@ export function survey(observed: Observed, status: TrainingRunStatus): Survey {
   const recorded = entry?.pods ?? [];
   const isRecorded = (uid: string) => recorded.some((pod) => pod.uid === uid);
   const owned = observed.pods
-    .filter(({ ownerUid, uid }) => ownerUid === observed.run.metadata.uid || isRecorded(uid))
+    .filter((pod) => isTheRuns(observed.run, pod) || isRecorded(pod.uid))
     .toSorted((a, b) => a.attempt - b.attempt || a.worker - b.worker || (a.uid < b.uid ? -1 : 1))
     .map((pod) => ({ pod, end: endOf(pod, observed, status) }));
   const missing = entry === null ? [] : missingWorkers(entry, []);

@@ -28,20 +28,21 @@ export async function createOrAdopt<T extends KubeObject>(
     name: string;
     object: unknown;
     isOurs: (found: T) => boolean;
+    /** What to do about one that is not, for the error. */
+    advice?: (found: T) => string;
   }>,
   bound: Bound,
 ): Promise<T> {
-  const { resource, namespace, name, object, isOurs } = creation;
+  const { resource, namespace, name, object, isOurs, advice = () => "" } = creation;
   try {
     return await client.create<T>({ resource, namespace }, object, bound);
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
     const found = await client.get<T>({ resource, namespace, name }, bound);
     if (isOurs(found)) return found;
-    throw new ForeignObjectError(
-      `Cannot create ${resource.kind} ${namespace}/${name} because another object has that name: uid ${found.metadata.uid}`,
-      { cause: error },
-    );
+    const message = `Cannot create ${resource.kind} ${namespace}/${name} because another object has that name: uid ${found.metadata.uid}`;
+    const words = advice(found);
+    throw new ForeignObjectError(words === "" ? message : `${message}. ${words}`, { cause: error });
   }
 }
 
