@@ -1,9 +1,9 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
-import type { SavedCheckpoint } from "@trainingrun/checkpoint/save.ts";
+import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { keepMany, ServingPod, savedPod, type Tiers } from "../../test/mirror-scene.ts";
+import { keepMany, ServingPod, savedPod } from "../../test/mirror-scene.ts";
 import { nothingRecorded } from "../../test/sample.ts";
 
 beforeEach(() => {
@@ -35,10 +35,6 @@ async function followed(steps: readonly number[], { mirrored = false } = {}) {
   return { tiers, saved, spoil, next };
 }
 
-function remove(tiers: Tiers, { directory }: SavedCheckpoint): void {
-  rmSync(join(tiers.root, "checkpoints/data", directory), { recursive: true });
-}
-
 /** A clock by which what failed may be tried again as soon as a test says so. */
 function ownClock() {
   vi.useFakeTimers({ toFake: ["performance"] });
@@ -58,7 +54,7 @@ describe("A copy on the volume that had been whole", () => {
   test("is brought back from the object store where it is gone", async () => {
     const { tiers, saved, next } = await followed([10, 20], { mirrored: true });
     const pod = await next();
-    if (saved[0]) remove(tiers, saved[0]);
+    rmSync(join(tiers.root, "checkpoints/data", saved[0]?.directory ?? "none"), { recursive: true });
     await pod.look();
     expect([verifiedSteps(pod), refusedSteps(pod)]).toEqual([[20, 10], []]);
   });
@@ -84,17 +80,19 @@ describe("A copy on the volume that had been whole", () => {
     expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[20, 10], [], []]);
   });
 
-  test("and is in no tier any more endangers nobody: that is said, and it is not refused", async () => {
+  test("and is in no tier any more is not refused for that: it may come into sight again", async () => {
     const { passMinute } = ownClock();
     const { tiers, saved, next } = await followed([10, 20]);
     const pod = await next();
-    if (saved[0]) remove(tiers, saved[0]);
-    for (const _ of ["first", "again"]) {
-      await pod.look();
-      expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[20], [], ["CheckpointMissing"]]);
-      expect(pod.keeper.settled).toBe(true);
-      passMinute();
-    }
+    const path = join(tiers.root, "checkpoints/data", saved[0]?.directory ?? "");
+    renameSync(path, `${tiers.root}/elsewhere`);
+    await pod.look();
+    expect([verifiedSteps(pod), refusedSteps(pod), problemsOf(pod)]).toEqual([[20], [], ["CheckpointMissing"]]);
+    expect(pod.keeper.settled).toBe(true);
+    renameSync(`${tiers.root}/elsewhere`, path);
+    passMinute();
+    await pod.look();
+    expect([verifiedSteps(pod), problemsOf(pod)]).toEqual([[20, 10], []]);
   });
 
   test.each([10, 20])("is refused where no copy helps and it is the only one: step %d", async (step) => {
@@ -123,6 +121,25 @@ describe("A copy on the volume that had been whole", () => {
     await pod.save(60);
     expect([verifiedSteps(pod), refusedSteps(pod), toldSteps(pod)]).toEqual([[60, 40, 20], [], [30, 10, 50]]);
     expect(pod.keeper.settled).toBe(true);
+  });
+
+  test("is not refused before it is known whether there is another", async () => {
+    const { passMinute } = ownClock();
+    const { tiers, spoil, next } = await followed([10, 20, 30, 40]);
+    spoil(10, 30);
+    const { open } = tiers;
+    let asked = 0;
+    tiers.open = async (signal) => {
+      asked += 1;
+      if (asked === 2) throw new StorageUnavailableError("it is away");
+      return open(signal);
+    };
+    const pod = await next();
+    await pod.look();
+    expect([refusedSteps(pod), problemsOf(pod)]).toEqual([[], ["StorageUnavailable"]]);
+    passMinute();
+    await pod.look();
+    expect([refusedSteps(pod), problemsOf(pod)]).toEqual([[], ["NodeSuspect"]]);
   });
 
   test("is refused with all others where a node before has said the same, and this one is not suspected", async () => {
