@@ -11,6 +11,7 @@ import { timeOf } from "./instant.ts";
 import { bookLostSteps, endEntry, isUndecided, isWanted, reachedStep, supersededInARow } from "./ledger.ts";
 import { assumedBase, choiceOf } from "./lineage.ts";
 import { finalNotMirrored } from "./mirror-health.ts";
+import { readBackNode, readBackReason } from "./node-suspicion.ts";
 import type { Instant, Observed } from "./observed.ts";
 import { behind, lossAmong, mayFollowFromLoss, monitorGraceMs, peersOf } from "./peer-loss.ts";
 import { membersOf, type Survey } from "./survey.ts";
@@ -50,14 +51,16 @@ export function settle(observed: Observed, draft: Draft, scene: Survey): Draft {
     trainerEndedAt: trainerEndedAt.length === 0 ? null : Math.max(...trainerEndedAt),
     now: observed.now,
     dueAt,
-    suspectNode: ending.cause === "NodeSuspect" && workersOf(entry) > 1 ? suspectNode(members) : undefined,
+    suspectNode: workersOf(entry) > 1 ? suspectNode(entry, ending, members) : undefined,
   });
   const counted = { ...draft, status, events: [...draft.events, endEvent(entry.number, ending, dueAt)] };
   return follow(observed, withChoiceTaken(observed.run, counted, members), ending);
 }
 
 /** Of several nodes, the one that a pod of the gang suspects: of one alone it is on record. */
-function suspectNode(members: readonly Member[]): string | undefined {
+function suspectNode(entry: AttemptEntry, { cause, reason }: Ending, members: readonly Member[]): string | undefined {
+  if (cause !== "NodeSuspect") return undefined;
+  if (reason === readBackReason) return readBackNode(entry);
   const [node] = members.flatMap((member) => {
     const suspects = member.kind === "Pod" && restoreFailure(member, member.pod.attempt)?.failure === "NodeSuspect";
     return suspects ? (member.pod.node ?? []) : [];

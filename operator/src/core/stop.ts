@@ -6,6 +6,7 @@ import { endedAttempt } from "./ended-attempt.ts";
 import { endedWorkers } from "./gang.ts";
 import { timeOf } from "./instant.ts";
 import { openEntry } from "./ledger.ts";
+import { readBackReason, toldSuspicion } from "./node-suspicion.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { behind, lossAmong, mayFollowFromLoss, peersOf } from "./peer-loss.ts";
 import { hasStarted, lingers } from "./pod-end.ts";
@@ -51,6 +52,8 @@ function wish(observed: Observed, status: TrainingRunStatus, scene: Survey): Why
       message: `spec.activeDeadlineSeconds (${run.spec.activeDeadlineSeconds}) went by.`,
     };
   }
+  const suspicion = toldSuspicion(observed, scene);
+  if (suspicion !== null) return { cause: "NodeSuspect", reason: readBackReason, message: suspicion };
   const stall = stallOf(observed, scene);
   if (stall !== null) {
     const told = stall.dump === null ? "" : " The attempt's dump says what its process was doing.";
