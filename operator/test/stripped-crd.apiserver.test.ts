@@ -1,0 +1,128 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import type { TrainingRunStatus } from "../src/api/status.ts";
+import { trainingRuns } from "../src/control/caches.ts";
+import { DroppedFields } from "../src/control/kept-fields.ts";
+import { refusalWords, type StatusWrite, writeStatus } from "../src/control/write-status.ts";
+import type { ApiClient } from "../src/kubernetes/client.ts";
+import type { KubeObject } from "../src/kubernetes/kube-object.ts";
+import type { Resource } from "../src/kubernetes/resource.ts";
+import { until, useApiServer } from "./api-server.ts";
+
+const definitions = {
+  group: "apiextensions.k8s.io",
+  version: "v1",
+  plural: "customresourcedefinitions",
+  kind: "CustomResourceDefinition",
+  scope: "Cluster",
+} as const satisfies Resource;
+const crdPath = join(import.meta.dirname, "../../crds/trainingrun.dev_trainingruns.yaml");
+const namespace = "default";
+const forever = { signal: new AbortController().signal };
+
+const time = "2026-01-01T00:00:00Z";
+const pods = [{ uid: "pod-0" }, { uid: "pod-1" }];
+const begun = { number: 1, generation: 1, pods, startTime: time };
+const before: TrainingRunStatus = { attempt: 1, state: "Pending", attempts: [begun] };
+const ended = { ...begun, endTime: time, cause: "Crashed", charge: "Failure" } as const;
+const retry = { failures: 1, failuresLeft: 2, disruptions: 0, fruitless: 0 };
+
+type Row = Readonly<{ field: string; decided: TrainingRunStatus; kind?: StatusWrite["kind"] }>;
+
+/** What a pass decides that rests on a field, or only tells by it. */
+const rows: readonly Row[] = [
+  { field: "attempts.chargeDueTime", decided: { ...before, retry, attempts: [{ ...ended, chargeDueTime: time }] } },
+  { field: "attempts.endTime", decided: { ...before, retry, attempts: [ended] } },
+  { field: "attempts.pods.worker", decided: { ...before, attempts: [{ ...begun, pods: [{ uid: "p", worker: 1 }] }] } },
+  { field: "attempts.queue.group", decided: { ...before, attempts: [{ ...begun, queue: { name: "a", group: "g" } }] } },
+  { field: "attempts.workers", decided: { attempt: 2, attempts: [{ ...begun, number: 2, workers: 3 }, ended] } },
+  { field: "fencedAttempt", decided: { ...before, state: "Backoff", fencedAttempt: 1 } },
+  { field: "removalTime", decided: { ...before, state: "Saving", removalTime: time } },
+  { field: "retry.failuresLeft", decided: { ...before, retry, attempts: [ended] } },
+  { field: "silence", decided: { ...before, state: "Fencing", silence: { attempt: 1, since: time, nodes: ["n"] } } },
+  { field: "stop", decided: { ...before, state: "Saving", stop: { attempt: 1, cause: "Suspended", time } } },
+  { field: "attempts.podHash", decided: { ...before, attempts: [{ ...begun, podHash: "1" }] }, kind: "Whole" },
+  { field: "graceNeededSeconds", decided: { ...before, graceNeededSeconds: 90 }, kind: "Whole" },
+];
+
+type Schema = { type?: string; properties?: Record<string, Schema>; items?: Schema; required?: string[] };
+
+/** Takes a field out of a schema, as `attempts.pods.worker`. */
+function strip(schema: Schema, [name = "", ...rest]: readonly string[]): void {
+  const { properties = {}, required } = schema.items ?? schema;
+  const field = properties[name];
+  if (field === undefined) throw new Error(`Cannot strip ${name}: the schema does not have it`);
+  if (rest.length > 0) {
+    strip(field, rest);
+    return;
+  }
+  delete properties[name];
+  if (required?.includes(name)) required.splice(required.indexOf(name), 1);
+}
+
+/** The committed definition under a group of its own, with all of the status but one field. */
+function strippedOf(committed: string, group: string, field: string): KubeObject {
+  const crd = parse(committed);
+  const { plural, kind, listKind, singular } = crd.spec.names;
+  const [version] = crd.spec.versions;
+  const { status } = version.schema.openAPIV3Schema.properties;
+  strip(status, field.split("."));
+  const spec = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+  version.schema.openAPIV3Schema = { type: "object", properties: { spec, status } };
+  crd.metadata = { name: `${plural}.${group}` };
+  crd.spec = { ...crd.spec, group, names: { plural, kind, listKind, singular } };
+  return crd;
+}
+
+describe("a status that is written where the CustomResourceDefinition is of another version", () => {
+  const api = useApiServer();
+  const made: string[] = [];
+  const groupOf = ({ field }: Row) => `${field.toLowerCase()}.run-${process.pid}.test`;
+
+  beforeAll(async () => {
+    const committed = await readFile(crdPath, "utf8");
+    for (const row of rows) {
+      const crd = strippedOf(committed, groupOf(row), row.field);
+      await api.direct.create({ resource: definitions }, crd, forever);
+      made.push(crd.metadata.name);
+    }
+    for (const name of made) {
+      await until("the CRD is established", async () => {
+        const { status } = await api.direct.get<KubeObject>({ resource: definitions, name }, forever);
+        const { conditions } = status as { conditions?: readonly { type: string; status: string }[] };
+        return conditions?.some((each) => each.type === "Established" && each.status === "True") || undefined;
+      });
+    }
+  }, 60_000);
+
+  afterAll(async () => {
+    for (const name of made) {
+      const target = { resource: definitions, name };
+      const { metadata } = await api.direct.get<KubeObject>(target, forever);
+      await api.direct.remove(target, { preconditions: { uid: metadata.uid } }, forever);
+    }
+  });
+
+  it.each(rows)("without $field", async (row) => {
+    const resource = { ...trainingRuns, group: groupOf(row) };
+    const target = { resource, namespace, name: "run" };
+    const client: Pick<ApiClient, "mergePatch"> = {
+      mergePatch: (each, patch, bound) => api.direct.mergePatch({ ...each, resource }, patch, bound),
+    };
+    const writer = { client, written: () => undefined, statusWritten: () => undefined, dropped: new DroppedFields() };
+    const run = { apiVersion: `${resource.group}/v1alpha1`, kind: resource.kind, metadata: { name: "run" }, spec: {} };
+    const stored = await until("the API server serves the resource", () =>
+      api.direct.create<KubeObject>({ resource, namespace }, run, forever).catch(() => undefined),
+    );
+    const first = await writeStatus({ stored: {}, decided: before, raw: stored }, writer, forever);
+    expect(first.kind).toBe("Whole");
+    const second = await writeStatus({ stored: before, decided: row.decided, raw: first.raw }, writer, forever);
+    const { status } = await api.direct.get<KubeObject>(target, forever);
+    expect(second.kind).toBe(row.kind ?? "Refused");
+    if (second.kind !== "Refused") return;
+    expect(status).toEqual(before);
+    expect(refusalWords(second)).toContain(`Cannot keep status.${row.field}`);
+  });
+});
