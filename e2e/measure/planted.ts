@@ -1,7 +1,7 @@
 import { type NamedTest, type PlantedBug, plantedBugs } from "../planted/catalogue.ts";
 import { KeptRows, type PlantedRow } from "../planted/kept-rows.ts";
 import { runTests, type TestRun } from "../planted/run-planted.ts";
-import { type Simulated, simulate, unsoundSeeds } from "../planted/simulate-planted.ts";
+import { type Simulated, type SoundSeeds, simulate, soundSeeds } from "../planted/simulate-planted.ts";
 import { writeTable } from "../planted/table.ts";
 import { type Measurement, median, type Result, rounded } from "./result.ts";
 
@@ -26,10 +26,10 @@ async function measurePlanted(signal: AbortSignal): Promise<Result> {
   const kept = new KeptRows();
   const left = plantedBugs.filter(({ patch }) => kept.of(patch) === undefined);
   if (left.length < plantedBugs.length) console.log(`  ${plantedBugs.length - left.length} are known from before`);
-  const [sound, unsound] = await Promise.all([testsThatPass(left, signal), unsoundSeeds(signal)]);
-  console.log(`  ${unsound.size} seeds break something without a mistake`);
+  const [passing, sound] = await Promise.all([testsThatPass(left, signal), soundSeeds(signal)]);
+  console.log(`  of ${sound.played} seeds ${sound.unsound.size} break something without a mistake`);
   await inLanes(left, async (bug) => {
-    const row = await play(bug, { sound, unsound, signal });
+    const row = await play(bug, { passing, sound, signal });
     kept.add(row);
     console.log(`  ${row.patch}: ${row.caught ? "caught" : "NOT CAUGHT"} (${row.by}), ${row.seconds} s; ${words(row)}`);
   });
@@ -72,27 +72,28 @@ export function plantedResult(rows: readonly PlantedRow[]): Result {
 async function testsThatPass(bugs: readonly PlantedBug[], signal: AbortSignal): Promise<ReadonlySet<string>> {
   const titles = new Map<string, Set<string>>();
   for (const { test } of bugs) titles.set(test.file, (titles.get(test.file) ?? new Set()).add(test.title));
-  const sound = new Set<string>();
+  const passing = new Set<string>();
   await inLanes([...titles], async ([file, of]) => {
     const run = await runTests({ file, titles: [...of] }, { signal });
     for (const title of of) {
-      if (passes(run, title)) sound.add(keyOf({ file, title }));
+      if (passes(run, title)) passing.add(keyOf({ file, title }));
       else console.log(`  without a mistake, in ${file}: ${title}: ${run.kind === "Ran" ? run.failed : run.why}`);
     }
   });
-  return sound;
+  return passing;
 }
 
-type Known = Readonly<{ sound: ReadonlySet<string>; unsound: ReadonlySet<number>; signal: AbortSignal }>;
+/** The tests that pass without a mistake, and the seeds that have been played without one. */
+type Known = Readonly<{ passing: ReadonlySet<string>; sound: SoundSeeds; signal: AbortSignal }>;
 
-async function play({ patch, test }: PlantedBug, { sound, unsound, signal }: Known): Promise<PlantedRow> {
+async function play({ patch, test }: PlantedBug, { passing, sound, signal }: Known): Promise<PlantedRow> {
   const key = keyOf(test);
   const started = performance.now();
-  const run: TestRun = sound.has(key)
+  const run: TestRun = passing.has(key)
     ? await runTests({ file: test.file, titles: [test.title] }, { patch, signal })
     : { kind: "NotRun", why: "it does not pass without the mistake" };
   const seconds = rounded((performance.now() - started) / 1_000);
-  const simulated: Simulated = await simulate(patch, { unsound, signal });
+  const simulated: Simulated = await simulate(patch, { sound, signal });
   const failed = run.kind === "Ran" ? run.failed[0] : undefined;
   const why = run.kind === "Ran" ? `${key} passes with it` : `${key} could not be run: ${run.why}`;
   return { patch, caught: failed !== undefined, by: failed ?? why, seconds, simulated };

@@ -6,38 +6,53 @@ import { plantedEnvironment, root } from "./planted-sources.ts";
 /** So many seeds are tried with a mistake at most, and for so long. */
 const mostSeeds = 150;
 const longestMs = 45_000;
+/** Without one all of them are played, unless something is very wrong. */
+const longestSoundMs = 10 * 60_000;
 const worker = join(root, "e2e/simulation/worker.ts");
 
 /** What the simulation made of a mistake: the check that a seed broke first, or none of so many seeds. */
 export type Simulated = Readonly<{ check: string | null; seeds: number }>;
 
+/** How many of the first seeds were played with the code as it is, and which of them broke something all the same. */
+export type SoundSeeds = Readonly<{ played: number; unsound: ReadonlySet<number> }>;
+
 /** Plays the first seeds with the code as it is. Those that break something show nothing about a mistake. */
-export async function unsoundSeeds(signal: AbortSignal): Promise<ReadonlySet<number>> {
+export async function soundSeeds(signal: AbortSignal): Promise<SoundSeeds> {
   const unsound = new Set<number>();
-  await eachSeed({}, signal, (answer) => {
+  const played = await eachSeed({ most: mostSeeds, longestMs: longestSoundMs, environment: {}, signal }, (answer) => {
     if (brokenBy(answer) !== null) unsound.add(answer.asked.seed);
     return "GoOn";
   });
-  return unsound;
+  return { played, unsound };
 }
 
-/** Plays the first seeds with a mistake in the code, until one breaks something that it does not break without it. */
+/**
+ * Plays the first seeds with a mistake in the code, until one breaks something that it does not break without it; none of
+ * which that is not known.
+ */
 export async function simulate(
   patch: string,
-  { unsound, signal }: { unsound: ReadonlySet<number>; signal: AbortSignal },
+  { sound: { played, unsound }, signal }: Readonly<{ sound: SoundSeeds; signal: AbortSignal }>,
 ): Promise<Simulated> {
   let check: string | null = null;
-  const seeds = await eachSeed(plantedEnvironment(patch), signal, (answer) => {
+  const environment = plantedEnvironment(patch);
+  const seeds = await eachSeed({ most: played, longestMs, environment, signal }, (answer) => {
     if (!unsound.has(answer.asked.seed)) check = brokenBy(answer);
     return check === null ? "GoOn" : "Stop";
   });
   return { check, seeds };
 }
 
+type Seeds = Readonly<{
+  most: number;
+  longestMs: number;
+  environment: Readonly<Record<string, string>>;
+  signal: AbortSignal;
+}>;
+
 /** Plays seed after seed in one Node; returns how many. */
 async function eachSeed(
-  environment: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  { most, longestMs, environment, signal }: Seeds,
   take: (answer: Answer) => "GoOn" | "Stop",
 ): Promise<number> {
   const player = new Player<Asked, Answer>(worker, environment);
@@ -47,7 +62,7 @@ async function eachSeed(
       signal.throwIfAborted();
       const asked = { seed, isCalm: false };
       const answer = await player.play(asked).catch((error: unknown) => lostPlay(asked, error));
-      if (take(answer) === "Stop" || seed === mostSeeds || performance.now() > endsAt) return seed;
+      if (take(answer) === "Stop" || seed === most || performance.now() > endsAt) return seed;
     }
   } finally {
     await player.close();

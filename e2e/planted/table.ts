@@ -22,7 +22,7 @@ export function tableOf(rows: readonly PlantedRow[]): string {
   const lines = plantedBugs.map(({ patch, mistake, test }) => {
     const row = byPatch.get(patch);
     const by = row === undefined || row.caught ? `${test.title} (\`${test.file}\`)` : `not caught: ${row.by}`;
-    return `| ${mistake} | ${filesOf(patch).join(", ")} | ${by} | ${row === undefined ? "" : simulatedWords(row)} |`;
+    return `| ${mistake} | ${filesOf(patch).join(", ")} | ${by} | ${row === undefined ? "not played" : simulatedWords(row)} |`;
   });
   return ["| mistake | planted in | the test that fails | the simulation |", "|---|---|---|---|", ...lines].join("\n");
 }

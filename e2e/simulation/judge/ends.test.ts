@@ -63,6 +63,16 @@ const bad: readonly Case[] = [
     },
   },
   {
+    check: "E3",
+    title: "a run that stands still and says nothing long after the server takes statuses again",
+    tell: (story) => {
+      story.run({ state: "Running", attempt: 3, attempts: [entry(3)] });
+      story.note({ kind: "FaultBegan", id: "f0", fault: "StatusRefused", phases: [] });
+      story.note({ kind: "FaultEnded", id: "f0", fault: "StatusRefused", phases: [] });
+      for (let minute = 1; minute < 6; minute += 1) story.at(20_000 + minute * 61_000).note(request);
+    },
+  },
+  {
     check: "E4",
     title: "a bucket that has not caught up",
     tell: (story) => story.note({ kind: "Lag", ...part(2), steps: 5, dueSeconds: 600 }),
@@ -159,6 +169,27 @@ const good: readonly Case[] = [
         story.at(20_000 + minute * 61_000).write("nodes", "node-0", {}, kubelet);
       }
     },
+  },
+  {
+    check: "E3",
+    title: "a run that stands still while the server takes no status",
+    tell: (story) => {
+      story.run({ state: "Running", attempt: 3, attempts: [entry(3)] });
+      story.note({ kind: "FaultBegan", id: "f0", fault: "StatusRefused", phases: [] });
+      for (let minute = 1; minute < 6; minute += 1) story.at(20_000 + minute * 61_000).note(request);
+      story.note({ kind: "FaultEnded", id: "f0", fault: "StatusRefused", phases: [] });
+      story.at(20_000 + 6 * 61_000).note(request);
+    },
+  },
+  {
+    check: "E5",
+    title: "objects that are there, of a run whose namespace is gone",
+    given: { runs: [expectedRun({ end: "Deleted", deletionPolicy: "Delete", isDamaged: true, losesNamespace: true })] },
+    tell: (story) =>
+      withoutPods(story)
+        .write("persistentvolumeclaims", "claim-a", null, user)
+        .write("trainingruns", "run-a", null, user)
+        .note({ kind: "Contents", store: "bucket/b", run: "run-a", whole: [], files: 3 }),
   },
   {
     check: "E5",

@@ -23,6 +23,8 @@ export type ExpectedRun = Readonly<{
   hasHealthyStorage: boolean;
   /** Whether somebody changes or takes away what the run has stored, so that not all of it may be whole at the end. */
   isDamaged: boolean;
+  /** Whether its namespace goes, and all that is in it: nothing can be made there to remove its objects elsewhere. */
+  losesNamespace: boolean;
   /** Whether the object store may lack the final checkpoint of a run that has a volume as well. */
   mayLackUploads: boolean;
   /** A checkpoint of the user's choice, or a way back after the same crash twice, may be older than the newest. */

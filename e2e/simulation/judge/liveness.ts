@@ -51,11 +51,17 @@ const saysWhy: Check = {
     const since = new Map<string, number>();
     const inReach = new Map<string, number>();
     const lookedAt = new Map<string, number>();
+    const refusing = new Set<string>();
+    let refusedUntil = Number.NEGATIVE_INFINITY;
     inquiry.on(
       "Reach",
       ({ operator, holds, atMs }) => void (holds ? inReach.set(operator, atMs) : inReach.delete(operator)),
     );
     inquiry.on("ProgramEnded", ({ who }) => void inReach.delete(who.name));
+    inquiry.on("FaultBegan", ({ id, fault }) => void (fault === refusal && refusing.add(id)));
+    inquiry.on("FaultEnded", ({ id, atMs }) => {
+      if (refusing.delete(id)) refusedUntil = atMs;
+    });
     inquiry.on("Stepped", ({ run, atMs }) => void since.set(run, atMs));
     const look = (atMs: number, world: World) => {
       for (const [uid, run] of world.runs) {
@@ -64,8 +70,9 @@ const saysWhy: Check = {
         lookedAt.set(uid, atMs);
         if (!since.has(uid)) since.set(uid, atMs);
         const standsFor = atMs - (since.get(uid) ?? atMs);
-        // Nobody can write a condition while no operator reaches the server.
-        const canTell = [...inReach.values()].some((at) => atMs - at > patienceMs);
+        // Nobody can write a condition while no operator reaches the server, or it takes none.
+        const isTaken = refusing.size === 0 && atMs - refusedUntil > patienceMs;
+        const canTell = isTaken && [...inReach.values()].some((at) => atMs - at > patienceMs);
         if (standsFor <= patienceMs || !canTell) continue;
         const what = `${run.object.metadata.name} has made no step for ${standsFor} ms, and no condition says why`;
         inquiry.expect(hasReason(run), atMs, () => what);
@@ -80,6 +87,8 @@ const saysWhy: Check = {
 export const liveness: readonly Check[] = [comesToRest, reachesTarget, saysWhy];
 
 const minuteMs = 60_000;
+/** The fault by which the server takes no status. */
+const refusal = "StatusRefused";
 
 function hasReached(run: RunView | undefined, { end, orBefore }: ExpectedRun): boolean {
   return run !== undefined && [end, orBefore].some((each) => each === stateOf(run));

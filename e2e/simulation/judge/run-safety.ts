@@ -2,6 +2,7 @@ import { fieldsOf, listOf, type StoredObject } from "../model/api/object.ts";
 import type { ExpectedRun } from "./expected.ts";
 import type { ContainerLife, Event, FactOf } from "./history.ts";
 import type { Check, Inquiry } from "./oracle.ts";
+import { Standstills } from "./standstills.ts";
 import { type EntryView, type StatusView, statusOf } from "./status-view.ts";
 import type { Living, World } from "./world.ts";
 
@@ -114,14 +115,17 @@ const quietUpgrades: Check = {
   guards: "I11",
   says: "an attempt is stopped only for what its run says, never for the operator's sake",
   begin: (inquiry) => {
+    const standstills = new Standstills();
+    inquiry.on("Stepped", (step) => standstills.step(step));
     inquiry.on("Write", ({ by, resource, before, object, atMs }) => {
       if (resource !== "trainingruns" || by.role !== "Operator") return;
       const { stop, attempts } = statusOf(object);
       if (stop === null || (before && statusOf(before).stop?.attempt === stop.attempt)) return;
-      const why = whyNotStopped(object, {
-        cause: stop.cause,
-        entry: attempts.find(({ number }) => number === stop.attempt),
-      });
+      const entry = attempts.find(({ number }) => number === stop.attempt);
+      const why =
+        stop.cause === "Stalled"
+          ? whyNotStalled(object, standstills, { pods: entry?.pods ?? [], atMs })
+          : whyNotStopped(object, { cause: stop.cause, entry });
       const what = `attempt ${stop.attempt} of ${object.metadata.uid} is stopped as ${stop.cause}, and ${why}`;
       inquiry.expect(why === null, atMs, () => what);
     });
@@ -278,6 +282,20 @@ function whyNotStopped(
       return null;
   }
 }
+
+function whyNotStalled(
+  { spec }: StoredObject,
+  standstills: Standstills,
+  { pods, atMs }: Readonly<{ pods: readonly string[]; atMs: number }>,
+): string | null {
+  const { timeoutSeconds } = fieldsOf(fieldsOf(spec).stall);
+  if (typeof timeoutSeconds !== "number") return "it does not ask for that";
+  const stands = standstills.anyOf(pods, { leastMs: timeoutSeconds * 1000 - reportSlackMs, atMs });
+  return stands ? null : `none of ${pods} has stood still for ${timeoutSeconds} s`;
+}
+
+/** The clocks of two processes, and a look that comes once a second. */
+const reportSlackMs = 2_000;
 
 function isDeletion({ change, before, object }: Event<FactOf<"Write">>): boolean {
   if (change === "DELETED") return before?.metadata.deletionTimestamp === undefined;

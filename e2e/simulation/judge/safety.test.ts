@@ -9,6 +9,17 @@ import { entry, expected, expectedRun, kubelet, operator, part, Story, user, vol
 type Bad = Readonly<{ check: string; title: string; tell: (story: Story) => unknown; given?: Partial<Expected> }>;
 
 const own = { kind: "Request", by: operator, namespace: "team", version: 1, code: 200, demands: {} } as const;
+const refusedStatus = {
+  ...own,
+  verb: "patch",
+  resource: "trainingruns",
+  subresource: "status",
+  name: "a",
+  code: 422,
+} as const;
+const refusedPod = { ...own, verb: "create", resource: "pods", name: "pod-3", code: 403 } as const;
+const watched = { spec: { stall: { timeoutSeconds: 30 } } };
+const stalled = { attempt: 2, stop: { attempt: 2, cause: "Stalled" }, attempts: [entry(2)] };
 const second: Partial<Expected> = { runs: [expectedRun({ nodeLost: "Fence" })] };
 
 const ofTwo: Partial<Expected> = { runs: [expectedRun({ workers: 2 })] };
@@ -268,6 +279,30 @@ const bad: readonly Bad[] = [
     tell: (story) => story.run({ attempt: 3, attempts: [entry(3)], stop: { attempt: 3, cause: "Superseded" } }),
   },
   {
+    check: "S11",
+    title: "an attempt that is stopped as stalled, of a run that does not ask for that",
+    tell: (story) => story.at(100_000).run(stalled),
+  },
+  {
+    check: "S11",
+    title: "an attempt that is stopped as stalled in the midst of its steps",
+    tell: (story) => story.write("trainingruns", "run-a", watched, user).at(17_500).run(stalled),
+  },
+  {
+    check: "S17",
+    title: "a status that is sent again and again while it is refused",
+    tell: (story) => {
+      for (let count = 0; count < 31; count += 1) story.at(17_000 + count * 1_900).note(refusedStatus);
+    },
+  },
+  {
+    check: "S17",
+    title: "a pod that is created again and again while it is refused",
+    tell: (story) => {
+      for (let count = 0; count < 11; count += 1) story.at(17_000 + count * 5_000).note(refusedPod);
+    },
+  },
+  {
     check: "S12",
     title: "a path outside its place",
     tell: (story) => story.note({ kind: "Trespass", ...part(2), path: "/etc/passwd" }),
@@ -436,6 +471,42 @@ const good: readonly Bad[] = [
         .note(committed),
   },
   {
+    check: "S11",
+    title: "an attempt that is stopped as stalled when its trainer has stood still for so long",
+    tell: (story) => story.write("trainingruns", "run-a", watched, user).at(46_000).run(stalled),
+  },
+  {
+    check: "S11",
+    title: "an attempt that is stopped as stalled a moment after its trainer went on",
+    tell: (story) =>
+      story
+        .write("trainingruns", "run-a", watched, user)
+        .at(60_000)
+        .note({ kind: "Stepped", ...part(2), step: 13 })
+        .at(61_000)
+        .run(stalled),
+  },
+  {
+    check: "S17",
+    title: "a status that is sent later each time while it is refused, by two operators",
+    tell: (story) => {
+      for (let count = 0; count < 20; count += 1) {
+        story.at(17_000 + count * 1_900).note(refusedStatus);
+        story.note({ ...refusedStatus, by: { role: "Operator", name: "operator-1" } });
+      }
+    },
+  },
+  {
+    check: "S17",
+    title: "a status that an operator sends that has been started anew",
+    tell: (story) => {
+      for (let count = 0; count < 40; count += 1) {
+        if (count === 20) story.note({ kind: "ProgramEnded", who: operator, how: "Killed", why: "the plan" });
+        story.at(17_000 + count * 1_000).note(refusedStatus);
+      }
+    },
+  },
+  {
     check: "S13",
     title: "an operator that is blind while no server is in reach",
     tell: (story) =>
@@ -495,7 +566,8 @@ describe("what must never happen", () => {
     const story = wholeLife()
       .note({ ...own, verb: "patch", resource: "pods", name: "pod-2", demands: { uid: "pod-2", resourceVersion: "7" } })
       .note({ kind: "CacheCompared", operator: "operator-0", resource: "pods", difference: null })
-      .run({ attempt: 2, stop: { attempt: 2, cause: "Stalled" }, totals: { attempts: 2, disruptions: 1 } });
+      .note(refusedStatus)
+      .run({ attempt: 2, stop: { attempt: 2, cause: "Crashed" }, totals: { attempts: 2, disruptions: 1 } });
     const { violations, evaluations } = judge(story, expected(), safety);
     expect(violations).toEqual([]);
     expect(Object.entries(evaluations).filter(([, count]) => count === 0)).toEqual([]);

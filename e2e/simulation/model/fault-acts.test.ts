@@ -8,11 +8,14 @@ const { bucketRows, volumeRows } = await import("./acts/test/storage-rows.ts");
 const { nodeRows } = await import("./acts/test/node-rows.ts");
 const { operatorRows } = await import("./acts/test/operator-rows.ts");
 const { podRows } = await import("./acts/test/pod-rows.ts");
+const { queueRows } = await import("./acts/test/queue-rows.ts");
 const { Scene, runName } = await import("./acts/test/scene.ts");
+const { trainerRows } = await import("./acts/test/trainer-rows.ts");
 const { userRows } = await import("./acts/test/user-rows.ts");
 const { playable } = await import("./fault-kinds.ts");
 
-const rows = [...podRows, ...nodeRows, ...volumeRows, ...bucketRows, ...operatorRows, ...userRows];
+const ofPods = [...podRows, ...trainerRows, ...queueRows];
+const rows = [...ofPods, ...nodeRows, ...volumeRows, ...bucketRows, ...operatorRows, ...userRows];
 const soonMs = 1;
 
 describe("a fault", () => {
@@ -91,6 +94,14 @@ describe("the faults of a plan", () => {
     scene.act(() => acts.heal([{ kind: "Lift", fault: "f0" }]));
     await scene.pass(10_000);
     expect([acts.isChaos, scene.operator.process.state]).toEqual([false, "running"]);
+  });
+
+  test("leave the last word on a namespace to whoever deletes it, and no run is made there again", async () => {
+    const scene = await Scene.begin();
+    const acts = scene.acts([]);
+    scene.act(() => acts.heal([{ kind: "DeleteNamespace", namespace: "team-a" }]));
+    await scene.pass(120_000);
+    expect([scene.run, acts.mayCreate(runName)]).toEqual([undefined, false]);
   });
 
   test("leave the last word to the run's user", async () => {

@@ -1,6 +1,7 @@
 import type { Plan } from "../plan/draw.ts";
 import type { Fault } from "../plan/faults.ts";
 import type { Healing } from "../plan/heal.ts";
+import type { RunScenario } from "../plan/scenario.ts";
 import type { Lift } from "./acts/act.ts";
 import { fieldsOf, type StoredObject } from "./api/object.ts";
 import { playable } from "./fault-kinds.ts";
@@ -27,6 +28,11 @@ export class FaultActs {
     return !this.#isHealed;
   }
 
+  /** The runs of the plan. */
+  get runs(): readonly RunScenario[] {
+    return this.#plan.scenario.runs;
+  }
+
   /** The operator of a name, as it runs now; undefined while it does not. */
   operator(name: string): PlayedOperator | undefined {
     return this.world.operators.running(name);
@@ -37,9 +43,10 @@ export class FaultActs {
     this.world.operators.keep(index);
   }
 
-  /** Whether its user still wants a run of this name, and there is none. */
+  /** Whether its user still wants a run of this name, and there is none, but a place for it. */
   mayCreate(run: string): boolean {
-    return !this.#unwanted.has(run) && this.world.run(run) === undefined;
+    const isWanted = !this.#unwanted.has(run) && this.world.run(run) === undefined;
+    return isWanted && this.world.user.namespace(this.world.scenarioOf(run).namespace) !== undefined;
   }
 
   /** Lets every fault begin when its moment comes. */
@@ -82,6 +89,9 @@ export class FaultActs {
         case "Delete":
           this.#unwanted.add(healing.run);
           this.world.user.deleteRun(healing.run);
+          break;
+        case "DeleteNamespace":
+          this.world.user.deleteNamespace(healing.namespace);
           break;
         default:
           healing satisfies never;

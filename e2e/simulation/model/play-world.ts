@@ -24,6 +24,7 @@ import { Delays } from "./cluster/delays.ts";
 import type { ContainerTrouble, Onlooker } from "./cluster/kubelet-home.ts";
 import type { Machine } from "./cluster/machine.ts";
 import type { ContainerProgram } from "./cluster/program.ts";
+import { heldBack } from "./cluster/queue.ts";
 import type { Volume } from "./cluster/volumes.ts";
 import { plantTree } from "./disk/cut.ts";
 import { Disk } from "./disk/disk.ts";
@@ -188,6 +189,7 @@ export class PlayWorld {
       admit: (write) => {
         for (const admitter of this.#admitters) admitter(write);
       },
+      complete: heldBack,
     });
     api.store.listen(({ plural }, { type, object, before }) => {
       history.note({ kind: "Write", by: acting.actor, resource: plural, change: type, before, object });

@@ -15,19 +15,26 @@ export function requestFact(seen: Seen, { by, code, version }: Pick<ApiRequest, 
   if (target === undefined) return null;
   const { namespace, name, subresource, resource } = target;
   const reading = isWatch ? "watch" : name === undefined ? "list" : "get";
+  const said: unknown = body === undefined ? {} : JSON.parse(body);
   const fact: ApiRequest = {
     kind: "Request",
     by: by satisfies Actor,
     verb: verbs[method] ?? reading,
     resource: resource.plural,
     namespace,
-    name,
+    name: name ?? nameIn(said),
     subresource,
-    demands: body === undefined ? {} : demandsOf(JSON.parse(body)),
+    demands: demandsOf(said),
     code,
     version,
   };
   return fact;
+}
+
+/** What is to be created has its name in its body. */
+function nameIn(body: unknown): string | undefined {
+  const { name } = fieldsOf(fieldsOf(body).metadata);
+  return typeof name === "string" ? name : undefined;
 }
 
 /** What a body demands of the object: by preconditions, by fields that say which one is meant, or by `test`. */

@@ -1,3 +1,4 @@
+import { labels } from "@trainingrun/operator/api/names.ts";
 import type { RunScenario } from "../plan/scenario.ts";
 import type { Fields } from "./api/object.ts";
 
@@ -12,10 +13,18 @@ export function trainerContainer(image = "model/trainer"): Fields {
   return { name: "trainer", image };
 }
 
-/** What the user of a run writes. */
+/** The queue that runs are put into. */
+export const queueName = "gpus";
+
+/** What the user of a run calls it, and where it is to wait. */
+export function metadataOf({ name, isQueued }: RunScenario): Fields {
+  return { name, ...(isQueued ? { labels: { [labels.queue]: queueName } } : {}) };
+}
+
+/** What the user of a run asks for. */
 export function specOf(run: RunScenario): Fields {
   const { workers, volume, hasBucket, intervalSteps, graceSeconds, failures, nodeLost } = run;
-  const { deletionPolicy, keptLast, noneVerified } = run;
+  const { deletionPolicy, keptLast, noneVerified, stallSeconds, ttlSeconds } = run;
   const { ip, port, name, secret } = bucketPlace;
   const objectStore = { endpoint: `http://${ip}:${port}`, bucket: name, credentialsSecretName: secret };
   const claimTemplate = { accessModes: [volume], resources: { requests: { storage: "1Gi" } } };
@@ -34,6 +43,8 @@ export function specOf(run: RunScenario): Fields {
       retention: { last: keptLast },
     },
     retry: { failures, backoff: { initialSeconds: 1, maxSeconds: 30 } },
+    ...(stallSeconds === undefined ? {} : { stall: { timeoutSeconds: stallSeconds } }),
+    ...(ttlSeconds === undefined ? {} : { ttlSecondsAfterFinished: ttlSeconds }),
     nodeLost,
     deletionPolicy,
     resume: { noneVerified },

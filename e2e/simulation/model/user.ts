@@ -1,9 +1,10 @@
 import { labels } from "@trainingrun/operator/api/names.ts";
 import { claims, pods, type Resource } from "@trainingrun/operator/kubernetes/resource.ts";
+import { namespaces } from "./api/built-in-kinds.ts";
 import type { ModelApi } from "./api/model-api.ts";
 import type { Fields, StoredObject } from "./api/object.ts";
 import type { PlayWorld } from "./play-world.ts";
-import { specOf } from "./run-spec.ts";
+import { metadataOf, specOf } from "./run-spec.ts";
 
 const somebody = { role: "User", name: "somebody" } as const;
 const foreignUid = "00000000-0000-4000-8000-00000000beef";
@@ -31,7 +32,7 @@ export class User {
   createRun(name: string): StoredObject {
     const { runs } = this.#world;
     const scenario = this.#world.scenarioOf(name);
-    return this.create(runs, { metadata: { name }, spec: specOf(scenario) }, scenario.namespace);
+    return this.create(runs, { metadata: metadataOf(scenario), spec: specOf(scenario) }, scenario.namespace);
   }
 
   /** Makes what looks like a part of the run and is none: a pod beside its own, and a claim of another run's. */
@@ -56,12 +57,28 @@ export class User {
     this.#patchRun(name, { metadata: { annotations } });
   }
 
+  relabel(name: string, change: Fields): void {
+    this.#patchRun(name, { metadata: { labels: change } });
+  }
+
   /** Deletes a run, where there is one. */
   deleteRun(name: string): void {
     const run = this.#world.run(name);
     if (run === undefined) return;
     const { namespace, uid } = run.metadata;
     this.does((api) => api.remove({ resource: this.#world.runs, namespace, name }, { uid }));
+  }
+
+  /** The namespace of a name, where somebody may still make something in it. */
+  namespace(name: string): StoredObject | undefined {
+    const found = this.#world.api.store.get(namespaces, name)?.object;
+    return found?.metadata.deletionTimestamp === undefined ? found : undefined;
+  }
+
+  /** Deletes a namespace with all that is in it, where there is one. */
+  deleteNamespace(name: string): void {
+    const uid = this.namespace(name)?.metadata.uid;
+    if (uid !== undefined) this.does((api) => api.remove({ resource: namespaces, name }, { uid }));
   }
 
   /** Changes the metadata of a pod. */

@@ -49,6 +49,7 @@ describe("the plan of a seed", () => {
         expect(run !== undefined).toBe(aim === "Run");
         if (needs === "Volume") expect(run?.volume).not.toBe("None");
         if (needs === "Bucket") expect(run?.hasBucket).toBe(true);
+        if (needs === "Gang") expect(run?.workers).toBeGreaterThan(1);
         expect(Object.keys(args)).toEqual(Object.keys(ranges));
         for (const [name, [from, to]] of Object.entries(ranges)) {
           expect(args[name]).toBeGreaterThanOrEqual(from);
@@ -56,6 +57,19 @@ describe("the plan of a seed", () => {
         }
       }
     }
+  });
+
+  test("has a run that hangs watched for stalls, and puts one into a queue that does something to it", () => {
+    const wanted = plans.flatMap(({ scenario, faults }) =>
+      faults.map(({ kind, target }) => ({ kind, run: scenario.runs.find(({ name }) => name === target) })),
+    );
+    const hung = wanted.filter(({ kind }) => kind === "TrainerHangs");
+    expect(hung.length).toBeGreaterThan(0);
+    for (const { run } of hung) expect(run?.stallSeconds).toBeGreaterThanOrEqual(30);
+    const ofQueue = ["QueueHolds", "QueueTakesBack", "RunRequeued"];
+    const queued = wanted.filter(({ kind }) => ofQueue.includes(kind));
+    expect(queued.length).toBeGreaterThan(0);
+    for (const { run } of queued) expect(run?.isQueued).toBe(true);
   });
 
   test("lets a run start over whose only copy it damages", () => {
@@ -76,6 +90,7 @@ describe("the end of chaos", () => {
         const isLifted = healing.some((act) => act.kind === "Lift" && act.fault === id);
         expect(isLifted).toBe(kindOf(kind).lasts && kind !== "RunSuspended");
         if (kind === "NodeDeleted") expect(healing).toContainEqual({ kind: "RenewNode", node: target });
+        if (kind === "NamespaceDeleted") expect(healing.at(-1)).toMatchObject({ kind: "DeleteNamespace" });
       }
     }
   });

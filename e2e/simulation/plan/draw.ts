@@ -1,5 +1,6 @@
 import { Chance, type Row } from "../host/chance.ts";
-import { aimedStates, type Fault, type FaultName, faultNames, kindOf, type Moment } from "./faults.ts";
+import { bearing } from "./bearing.ts";
+import { aimedStates, type Fault, type FaultKind, type FaultName, faultNames, kindOf, type Moment } from "./faults.ts";
 import { asGang } from "./gangs.ts";
 import { nodeName, operatorName, type Program, type RunScenario, type Scenario } from "./scenario.ts";
 
@@ -195,10 +196,10 @@ function drawTarget(row: Row, { kind, scenario }: { kind: FaultName; scenario: S
       return operatorName(row.below(scenario.operators));
     case "Server":
       return "server";
+    case "Namespace":
+      return oneOf(row, scenario.runs).namespace;
     case "Run": {
-      const fitting = scenario.runs.filter((run) =>
-        needs === "Volume" ? run.volume !== "None" : needs === "Bucket" ? run.hasBucket : true,
-      );
+      const fitting = scenario.runs.filter((run) => needs === undefined || has(run, needs));
       return fitting.length === 0 ? null : oneOf(row, fitting).name;
     }
     default:
@@ -206,16 +207,8 @@ function drawTarget(row: Row, { kind, scenario }: { kind: FaultName; scenario: S
   }
 }
 
-/**
- * A run whose only copy a plan damages may find nothing that verifies, and then it is right that it fails. Such a run asks
- * to start over, so that its end is known before the play.
- */
-function bearing(scenario: Scenario, faults: readonly Fault[]): Scenario {
-  const harmed = new Set(faults.filter(({ kind }) => kindOf(kind).harms !== undefined).map(({ target }) => target));
-  const losesPower = faults.some(({ kind }) => kind === "NodeLosesPower");
-  const mayLose = (run: RunScenario) => harmed.has(run.name) || (losesPower && run.volume === "None");
-  const runs = scenario.runs.map((run) => (mayLose(run) ? { ...run, noneVerified: "StartOver" as const } : run));
-  return { ...scenario, runs };
+function has({ volume, hasBucket, workers }: RunScenario, needed: NonNullable<FaultKind["needs"]>): boolean {
+  return { Volume: volume !== "None", Bucket: hasBucket, Gang: workers > 1 }[needed];
 }
 
 function oneOf<T>(row: Row, values: readonly T[]): T {

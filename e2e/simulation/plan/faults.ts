@@ -1,5 +1,5 @@
-/** What a fault is aimed at: its target is a run's name, a node's, an operator's, or the one API server. */
-export type Aim = "Run" | "Node" | "Operator" | "Server";
+/** What a fault is aimed at: its target is the name of a run, a namespace, a node or an operator, or the one API server. */
+export type Aim = "Run" | "Namespace" | "Node" | "Operator" | "Server";
 
 /** A kind of fault. */
 export type FaultKind = Readonly<{
@@ -11,7 +11,7 @@ export type FaultKind = Readonly<{
   /** What it can take from a run, beyond its time. */
   harms?: "Volume" | "Bucket";
   /** What a run must have for it to meet anything. */
-  needs?: "Volume" | "Bucket";
+  needs?: "Volume" | "Bucket" | "Gang";
   /** Argument by name: the numbers between which it is drawn. */
   args?: Readonly<Record<string, readonly [from: number, to: number]>>;
 }>;
@@ -23,6 +23,9 @@ const trainerFaults = {
   AgentKilledAtEnd: { code: "F04", aim: "Run", lasts: true, args: { afterMs: [0, 1_500] } },
   TrainerOutOfMemory: { code: "F06", aim: "Run", lasts: false },
   TrainerExits: { code: "F08", aim: "Run", lasts: false, args: { code: [0, 143] } },
+  /** For good: only who looks for stalls can tell. */
+  TrainerHangs: { code: "F07", aim: "Run", lasts: false, args: { stallSeconds: [30, 90] } },
+  TrainerHeldUp: { code: "F07", aim: "Run", lasts: false, args: { forMs: [1_000, 40_000] } },
   SaveRequested: { code: "F01", aim: "Run", lasts: false },
 } as const satisfies Record<string, FaultKind>;
 
@@ -37,6 +40,9 @@ const podFaults = {
   Unschedulable: { code: "F41", aim: "Server", lasts: true },
   QuotaSpent: { code: "F41", aim: "Server", lasts: true },
   AdmissionRefuses: { code: "F41", aim: "Server", lasts: true },
+  QueueHolds: { code: "F41", aim: "Run", lasts: true },
+  QueueTakesBack: { code: "F39", aim: "Run", lasts: false },
+  ServiceDeleted: { code: "F36", aim: "Run", lasts: false, needs: "Gang" },
 } as const satisfies Record<string, FaultKind>;
 
 const nodeFaults = {
@@ -97,15 +103,19 @@ const serverFaults = {
   ServerCompacted: { code: "F30", aim: "Server", lasts: false },
   ServerBusy: { code: "F30", aim: "Server", lasts: true, args: { times: [1, 10] } },
   ServerFails: { code: "F30", aim: "Server", lasts: true, args: { times: [1, 10] } },
+  /** Of every run, and of nothing else: by its schema, by rights that are missing, by a webhook that is away. */
+  StatusRefused: { code: "F41", aim: "Server", lasts: true, args: { how: [0, 2] } },
 } as const satisfies Record<string, FaultKind>;
 
 const userFaults = {
   RunEdited: { code: "F34", aim: "Run", lasts: false },
+  RunRequeued: { code: "F34", aim: "Run", lasts: false, args: { taken: [0, 1] } },
   RunMisedited: { code: "F34", aim: "Run", lasts: true },
   RunSuspended: { code: "F34", aim: "Run", lasts: true, args: { resumed: [0, 1] } },
   RunDeleted: { code: "F35", aim: "Run", lasts: false },
   RunRecreated: { code: "F35", aim: "Run", lasts: false },
   FinalizerStripped: { code: "F35", aim: "Run", lasts: false, args: { ofPod: [0, 1] } },
+  NamespaceDeleted: { code: "F41", aim: "Namespace", lasts: false },
 } as const satisfies Record<string, FaultKind>;
 
 /** Every kind of fault that a plan may have. */

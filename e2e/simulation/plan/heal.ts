@@ -10,7 +10,8 @@ export type Healing =
   /** A node that has been deleted or shut down stands again, empty, under its name. */
   | Readonly<{ kind: "RenewNode"; node: string }>
   /** What the user of a run wants of it in the end, whenever the plan's faults came to it. */
-  | Readonly<{ kind: "Suspend" | "Resume" | "Delete"; run: string }>;
+  | Readonly<{ kind: "Suspend" | "Resume" | "Delete"; run: string }>
+  | Readonly<{ kind: "DeleteNamespace"; namespace: string }>;
 
 /** Faults that take a node away, which does not come back by lifting them. */
 const takesNode: readonly Fault["kind"][] = ["NodeDeleted", "NodeShutDown", "NodeLosesPower"];
@@ -20,10 +21,12 @@ export function healingOf({ faults, scenario }: Plan): Healing[] {
   const lifted = faults.filter(({ kind }) => kindOf(kind).lasts && kind !== "RunSuspended");
   const nodes = new Set(faults.filter(({ kind }) => takesNode.includes(kind)).map(({ target }) => target));
   const lastWords = scenario.runs.flatMap(({ name }) => lastWordsOn(name, faults));
+  const unwanted = new Set(faults.filter(({ kind }) => kind === "NamespaceDeleted").map(({ target }) => target));
   return [
     ...lifted.map(({ id }): Healing => ({ kind: "Lift", fault: id })),
     ...[...nodes].map((node): Healing => ({ kind: "RenewNode", node })),
     ...lastWords,
+    ...[...unwanted].map((namespace): Healing => ({ kind: "DeleteNamespace", namespace })),
   ];
 }
 
@@ -57,7 +60,8 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
   const cutsPower = faults.some(
     ({ kind }) => takesNode.includes(kind) || kind === "NodeFrozen" || kind === "NodeSilent",
   );
-  const ends = endsOf(run, own);
+  const losesNamespace = faults.some(({ kind, target }) => kind === "NamespaceDeleted" && target === namespace);
+  const ends = losesNamespace ? ({ end: "Deleted" } as const) : endsOf(run, own);
   return {
     namespace,
     name,
@@ -69,8 +73,9 @@ function expectedRun({ faults }: Plan, run: RunScenario, finalContent: string | 
     intervalSteps,
     ...saveOf(run, own),
     obeys: program.onStop === "Saves",
-    hasHealthyStorage: !harms && !cutsPower,
-    isDamaged: own.some(({ kind }) => damages.includes(kind)),
+    hasHealthyStorage: !harms && !cutsPower && !losesNamespace,
+    isDamaged: losesNamespace || own.some(({ kind }) => damages.includes(kind)),
+    losesNamespace,
     mayLackUploads: faults.some(({ kind }) => hinders.includes(kind)),
     mayGoBack: harms || program.poison !== null || program.crashesAt.length + own.filter(isCrash).length > 1,
     noneVerified: run.noneVerified,
@@ -91,12 +96,17 @@ function saveOf(
   own: readonly Fault[],
 ): Pick<ExpectedRun, "stepsPerSave" | "saveMs"> {
   if (workers === 1) return { stepsPerSave: Math.ceil(saveMs / stepMs) + 1, saveMs };
-  const isHeldUp = own.some(({ kind }) => kind.startsWith("Agent"));
+  const isHeldUp = own.some(({ kind }) => holdUpGangs.includes(kind));
   const longestMs = saveMs + gatherMs + (isHeldUp ? agentAwayMs : 0);
   return { stepsPerSave: Math.ceil(longestMs / stepMs) + 1, saveMs: 2 * (saveMs + stepMs) + gatherMs };
 }
 
-/** Until what all have saved is committed, and until an agent that was killed is there again. */
+/** What keeps worker 0's agent, or a worker, from its part in a save. */
+const holdUpGangs = faultNames.filter(
+  (kind) => kind.startsWith("Agent") || ["TrainerHangs", "TrainerHeldUp"].includes(kind),
+);
+
+/** Until what all have saved is committed, and until who was held up is there again. */
 const [gatherMs, agentAwayMs] = [5_000, 130_000];
 
 /** It crashes again and again, or was not to resume from its only checkpoint after that. */
@@ -109,7 +119,12 @@ const damages: readonly Fault["kind"][] = ["BitFlipped", "FileTruncated", "TailZ
 const hinders = faultNames.filter((kind) => {
   const { aim, needs, harms } = kindOf(kind);
   return (
-    needs === "Bucket" || harms !== undefined || aim === "Node" || kind.startsWith("Agent") || kind.startsWith("Pod")
+    needs === "Bucket" ||
+    harms !== undefined ||
+    aim === "Node" ||
+    kind.startsWith("Agent") ||
+    kind.startsWith("Pod") ||
+    kind === "QueueTakesBack"
   );
 });
 
@@ -124,7 +139,7 @@ function endsOf({ program }: RunScenario, own: readonly Fault[]): Pick<ExpectedR
 
 /** Two ends at one step after one checkpoint, and the run goes back to the one before. */
 function isCrash({ kind }: Fault): boolean {
-  return kind === "TrainerKilled" || kind === "TrainerExits" || kind === "TrainerOutOfMemory";
+  return ["TrainerKilled", "TrainerExits", "TrainerOutOfMemory", "TrainerHangs"].includes(kind);
 }
 
 function isResumed({ kind, args }: Fault): boolean {

@@ -29,6 +29,12 @@ export type RunScenario = Readonly<{
   deletionPolicy: "Retain" | "Delete";
   keptLast: number;
   noneVerified: "Fail" | "StartOver";
+  /** `spec.stall.timeoutSeconds`; without it nobody looks for stalls. */
+  stallSeconds?: number;
+  /** `spec.ttlSecondsAfterFinished`; without it the run stays. */
+  ttlSeconds?: number;
+  /** Whether its user has put it into a queue, which holds its pods back until there is room for them. */
+  isQueued?: boolean;
 }>;
 
 /** What a play is about, before anything is done to it. */

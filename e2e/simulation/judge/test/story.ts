@@ -24,6 +24,7 @@ export function expectedRun(change: Partial<ExpectedRun> = {}): ExpectedRun {
     obeys: true,
     hasHealthyStorage: true,
     isDamaged: false,
+    losesNamespace: false,
     mayLackUploads: false,
     mayGoBack: false,
     noneVerified: "Fail",

@@ -1,5 +1,9 @@
+import { plural as runsPlural } from "@trainingrun/operator/api/names.ts";
+import type { Resource } from "@trainingrun/operator/kubernetes/resource.ts";
 import type { Fault, FaultName } from "../../plan/faults.ts";
+import { forbidden, invalid, Refusal } from "../api/answers.ts";
 import type { OpenWatch, Fault as RequestFault, Seen } from "../api/faults.ts";
+import { notAllowed } from "../api/kind.ts";
 import type { FaultActs } from "../fault-acts.ts";
 import type { Act, Lift } from "./act.ts";
 
@@ -86,10 +90,26 @@ export const operatorActs = {
     return strikingTimes(acts, fault, () => ({ kind: "Answer", code: 429, headers, body: busy }));
   },
   ServerFails: (acts, fault) => strikingTimes(acts, fault, () => ({ kind: "Answer", code: 500, body: failed })),
+  StatusRefused: (acts, fault) =>
+    acts.world.admitting(({ verb, part, resource, object }) => {
+      const { role } = acts.world.acting.actor;
+      if (verb !== "UPDATE" || part !== "status" || resource.plural !== runsPlural || role !== "Operator") return;
+      acts.met(fault);
+      throw refusalOfStatus(fault, { resource, name: object.metadata.name });
+    }),
 } as const satisfies Partial<Record<FaultName, Act>>;
 
 const busy = { kind: "Status", status: "Failure", reason: "TooManyRequests", message: "too many requests", code: 429 };
 const failed = { kind: "Status", status: "Failure", reason: "InternalError", message: "etcd: no leader", code: 500 };
+
+/** By a rule that the object breaks, by rights that are missing, or since nobody is there to judge it. */
+function refusalOfStatus({ args: { how } }: Fault, { resource, name }: { resource: Resource; name: string }): Refusal {
+  const field = "status.state";
+  if (how === 0) return invalid(resource, name, [notAllowed(field, "Any", "not by the rule of the day")]);
+  if (how === 1) return forbidden(resource, name, 'User "operator" cannot patch resource "trainingruns/status"');
+  const message = 'Internal error occurred: failed calling webhook "policy.example.com": connection refused';
+  return new Refusal(500, { reason: "InternalError", message });
+}
 
 function onWatches(does: (watch: OpenWatch) => void): Act {
   return (acts, fault) => {

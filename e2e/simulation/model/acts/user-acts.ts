@@ -1,5 +1,5 @@
-import { plural as runsPlural, saveRequestAnnotation } from "@trainingrun/operator/api/names.ts";
-import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
+import { labels, plural as runsPlural, saveRequestAnnotation } from "@trainingrun/operator/api/names.ts";
+import { pods, services } from "@trainingrun/operator/kubernetes/resource.ts";
 import type { FaultName } from "../../plan/faults.ts";
 import { missingImage, trainerContainer } from "../run-spec.ts";
 import { type Act, livingPod } from "./act.ts";
@@ -14,6 +14,11 @@ export const userActs = {
   }),
   RunEdited: onRun((acts, name, { id }) => {
     acts.world.user.edit(name, { template: { metadata: { annotations: { "example.com/edit": id } } } });
+    return null;
+  }),
+  /** The run waits in another queue from its next attempt on, or in none. */
+  RunRequeued: onRun((acts, name, { args: { taken } }) => {
+    acts.world.user.relabel(name, { [labels.queue]: taken === 1 ? null : "others" });
     return null;
   }),
   RunMisedited: onRun((acts, name) => {
@@ -42,6 +47,30 @@ export const userActs = {
     acts.world.user.deleteRun(name);
     return null;
   }),
+  /** Only once all that belongs there has been made: what comes later would find no place. */
+  NamespaceDeleted: (acts, fault) => {
+    const { world, runs } = acts;
+    const inside = runs.filter(({ namespace }) => namespace === fault.target);
+    const isFull = inside.every(({ name }) => world.run(name) !== undefined);
+    if (!isFull || world.user.namespace(fault.target) === undefined) return null;
+    acts.met(fault);
+    world.user.deleteNamespace(fault.target);
+    return null;
+  },
+  /** That of a gang, by which its workers find each other. */
+  ServiceDeleted: (acts, fault) => {
+    const { world } = acts;
+    const { namespace } = world.scenarioOf(fault.target);
+    const uid = world.run(fault.target)?.metadata.uid;
+    const found = world.api.store
+      .list(services, namespace)
+      .find(({ object }) => uid !== undefined && object.metadata.labels?.[labels.runUid] === uid)?.object;
+    if (found === undefined) return null;
+    acts.met(fault);
+    const { name, uid: own } = found.metadata;
+    world.user.does((api) => api.remove({ resource: services, namespace, name }, { uid: own }));
+    return null;
+  },
   FinalizerStripped: (acts, fault) => {
     const { world } = acts;
     const isRun = fault.args.ofPod !== 1;

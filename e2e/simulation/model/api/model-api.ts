@@ -11,7 +11,13 @@ import { type Defer, type Watch, Watches } from "./watch.ts";
 import { changedObject, isReleased, madeObject, readObject } from "./writes.ts";
 
 /** A write as the admission of a simulation sees it, before it is stored. */
-export type Admission = Readonly<{ verb: "CREATE" | "UPDATE" | "DELETE"; resource: Resource; object: StoredObject }>;
+export type Admission = Readonly<{
+  verb: "CREATE" | "UPDATE" | "DELETE";
+  resource: Resource;
+  object: StoredObject;
+  /** What of the object an update may change. */
+  part: Part;
+}>;
 
 /** What a model API server is made of. */
 export type ModelApiOptions = Readonly<{
@@ -24,6 +30,8 @@ export type ModelApiOptions = Readonly<{
   kinds?: readonly Kind[];
   /** Quota, policies and webhooks: throws a Refusal, or lets the write pass. */
   admit?: (write: Admission) => void;
+  /** Webhooks that change what is created, before anybody else looks at it. */
+  complete?: (created: StoredObject) => StoredObject;
   store?: Store;
 }>;
 
@@ -88,10 +96,11 @@ export class ModelApi {
   /** Creates an object from what the body says. */
   create(target: Target, body: unknown): Revision {
     const kind = this.#served(target);
-    const read = this.#withName(readObject(kind, body, target));
-    const name = read.metadata.name;
+    const given = this.#withName(readObject(kind, body, target));
+    const name = given.metadata.name;
     this.#refuseWithoutNamespace(kind, target.namespace, name);
-    this.#options.admit?.({ verb: "CREATE", resource: kind.resource, object: read });
+    const read = this.#options.complete?.(given) ?? given;
+    this.#options.admit?.({ verb: "CREATE", resource: kind.resource, object: read, part: "whole" });
     const object = madeObject(kind, read, {
       uid: this.#uid(),
       creationTimestamp: timestamp(this.#options.now()),
@@ -132,7 +141,7 @@ export class ModelApi {
     const { resource } = kind;
     const current = this.get(target);
     const step = deletionStep(kind, current.object, asked, this.#options.now());
-    this.#options.admit?.({ verb: "DELETE", resource, object: current.object });
+    this.#options.admit?.({ verb: "DELETE", resource, object: current.object, part: "whole" });
     switch (step.kind) {
       case "Waits":
         return { kind: "Held", revision: current };
@@ -166,7 +175,7 @@ export class ModelApi {
     const given = make(current.object);
     const after = changedObject(kind, current.object, given, part);
     if (after === current.object) return current;
-    this.#options.admit?.({ verb: "UPDATE", resource, object: after });
+    this.#options.admit?.({ verb: "UPDATE", resource, object: after, part });
     if (isReleased(current.object, after)) {
       this.store.remove(resource, keyOf(target));
       // The answer shows the write, under the version that it was made on.

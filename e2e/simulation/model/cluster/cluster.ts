@@ -16,6 +16,7 @@ import { Machine } from "./machine.ts";
 import { NodeController } from "./node-controller.ts";
 import type { PodLife } from "./pod-life.ts";
 import { PodScheduler } from "./pod-scheduler.ts";
+import { Queue } from "./queue.ts";
 import { type Volume, Volumes } from "./volumes.ts";
 
 /** What a cluster is made of. */
@@ -36,6 +37,7 @@ export class Cluster {
   readonly machines: readonly Machine[];
   readonly volumes: Volumes;
   readonly nodes: NodeController;
+  readonly queue: Queue;
   readonly #parts: ClusterOptions;
   readonly #scheduler: PodScheduler;
   readonly #kubelets: ReadonlyMap<Machine, Kubelet>;
@@ -49,6 +51,7 @@ export class Cluster {
     this.volumes = new Volumes(options, (isShared) => makeDisk(isShared ? "Network" : "Local"));
     this.#scheduler = new PodScheduler(options, { volumes: this.volumes, podsPerNode });
     this.nodes = new NodeController(options, this.volumes);
+    this.queue = new Queue(options);
     new Collector(api, this.#controller("garbage-collector"));
     new ClaimProtection(api, this.#controller("claim-protection"));
     new NamespaceEnd(api, this.#controller("namespace-end"));

@@ -8,6 +8,8 @@ const spans = {
   wire: [0.2, 3],
   /** A scheduler's round. */
   schedule: [5, 60],
+  /** Until a queue has found room for what waits in it. */
+  admit: [10, 3_000],
   /** Attaching and mounting what a pod needs. */
   mount: [20, 400],
   /** Pulling an image and making a container of it. */

@@ -1,3 +1,4 @@
+import { bearing } from "../bearing.ts";
 import type { Plan } from "../draw.ts";
 import { type Fault, type FaultName, kindOf, type Moment } from "../faults.ts";
 import { plainRun } from "../plain-run.ts";
@@ -5,14 +6,20 @@ import { nodeName, operatorName, type RunScenario } from "../scenario.ts";
 
 /** A plan of one small run in which a fault of this kind has something to meet, and no other is there. */
 export function planOfKind(kind: FaultName): Plan {
-  const hasBucket = kindOf(kind).needs === "Bucket";
+  const faults = [faultOf(kind)];
   return {
     seed: 1,
     // One node, so that whatever is aimed at it finds the run's pod there.
-    scenario: { ...quiet, runs: [{ ...run, hasBucket }] },
-    faults: [faultOf(kind)],
+    scenario: bearing({ ...quiet, runs: [{ ...run, ...neededBy(kind) }] }, faults),
+    faults,
     chaosMs: 40_000,
   };
+}
+
+function neededBy(kind: FaultName): Partial<RunScenario> {
+  const { needs } = kindOf(kind);
+  if (needs === "Bucket") return { hasBucket: true };
+  return needs === "Gang" ? { workers: 2, volume: "ReadWriteMany" } : {};
 }
 
 const run: RunScenario = {
@@ -42,6 +49,7 @@ function momentOf(kind: FaultName): Moment {
     case "Unschedulable":
     case "QuotaSpent":
     case "AdmissionRefuses":
+    case "QueueHolds":
     case "OperatorKilled":
     case "OperatorCutOff":
     case "AnswerLost":
@@ -49,6 +57,7 @@ function momentOf(kind: FaultName): Moment {
     case "ServerDown":
     case "ServerBusy":
     case "ServerFails":
+    case "StatusRefused":
       return fromTheBeginning;
     case "ListingLags":
       return { run: run.name, state: "Pending", delayMs: 0 };
@@ -84,6 +93,8 @@ function targetOf(kind: FaultName): string {
       return operatorName(0);
     case "Server":
       return "server";
+    case "Namespace":
+      return run.namespace;
     default:
       return aim satisfies never;
   }

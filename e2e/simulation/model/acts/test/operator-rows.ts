@@ -1,6 +1,7 @@
+import type { Fields } from "../../api/object.ts";
 import type { ActRow } from "./act-row.ts";
 import { agentImage } from "./pod-rows.ts";
-import { operatorName, type Scene } from "./scene.ts";
+import { operatorName, runName, type Scene, team } from "./scene.ts";
 
 const target = () => operatorName;
 const atServer = () => "server";
@@ -24,6 +25,17 @@ async function writes(scene: Scene): Promise<readonly [string, string]> {
 async function finds(scene: Scene, name: string): Promise<readonly [boolean, string]> {
   const { text } = await scene.asksServer({ path: "/api/v1/namespaces" });
   return [text.includes(`"${name}"`), (await scene.asksServer({ path: `/api/v1/namespaces/${name}` })).heard];
+}
+
+/** What an operator hears that writes the run's status, and one that writes something else of it. */
+async function writesRun(scene: Scene): Promise<readonly [status: string, other: string]> {
+  const run = `/apis/trainingrun.dev/v1alpha1/namespaces/${team}/trainingruns/${runName}`;
+  const patch = async (path: string, body: Fields) => {
+    const headers = { authorization: "Bearer token-1", "content-type": "application/merge-patch+json" };
+    return (await scene.asksServer({ method: "PATCH", path, headers, body: JSON.stringify(body) })).heard;
+  };
+  const status = await patch(`${run}/status`, { status: { state: "Fencing" } });
+  return [status, await patch(run, { metadata: { annotations: { "example.com/key": scene.newKey() } } })];
 }
 
 /** An act on every watch that is open, of which one hears of the namespace that is made next. */
@@ -179,6 +191,18 @@ export const operatorRows: readonly ActRow[] = [
     during: ["500", "200"],
     lift: { after: ["200", "200"] },
   },
+  ...["422", "403", "500"].map(
+    (code, how): ActRow => ({
+      kind: "StatusRefused",
+      does: `answers what an operator writes into a run's status, and nothing else, with ${code}`,
+      target: atServer,
+      args: { how },
+      look: writesRun,
+      before: ["200", "200"],
+      during: [code, "200"],
+      lift: { settleMs: 1_000, after: ["200", "200"] },
+    }),
+  ),
   onWatch("ServerRestarted", { does: "ends every watch", target: atServer, during: ["the end"] }),
   {
     kind: "ServerCompacted",

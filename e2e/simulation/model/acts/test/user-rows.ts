@@ -1,8 +1,10 @@
-import { saveRequestAnnotation } from "@trainingrun/operator/api/names.ts";
+import { labels, saveRequestAnnotation } from "@trainingrun/operator/api/names.ts";
+import { services as gangServices } from "@trainingrun/operator/kubernetes/resource.ts";
+import { namespaces } from "../../api/built-in-kinds.ts";
 import { fieldsOf, listOf } from "../../api/object.ts";
 import { missingImage } from "../../run-spec.ts";
 import type { ActRow } from "./act-row.ts";
-import type { Scene } from "./scene.ts";
+import { type Scene, team } from "./scene.ts";
 
 /** The template of the run as its user has it. */
 function template(scene: Scene) {
@@ -12,6 +14,17 @@ function template(scene: Scene) {
 function image(scene: Scene): unknown {
   const [trainer] = listOf(fieldsOf(template(scene).spec).containers).map(fieldsOf);
   return trainer?.image;
+}
+
+/** What there is of the run's namespace, and of the run. */
+function places(scene: Scene): readonly unknown[] {
+  const namespace = scene.world.api.store.get(namespaces, team)?.object;
+  const { phase = "gone" } = fieldsOf(namespace?.status);
+  return [phase, scene.run === undefined ? "gone" : "there"];
+}
+
+function services(scene: Scene): number {
+  return scene.world.api.store.list(gangServices, team).length;
 }
 
 const isSuspended = (scene: Scene) => fieldsOf(scene.run?.spec).suspend === true;
@@ -33,6 +46,20 @@ export const userRows: readonly ActRow[] = [
     before: undefined,
     during: "f0",
   },
+  ...[
+    { taken: 0, during: "others" },
+    { taken: 1, during: undefined },
+  ].map(
+    ({ taken, during }): ActRow => ({
+      kind: "RunRequeued",
+      does: `puts the run into another queue, or into none: ${during ?? "none"}`,
+      beginning: { isQueued: true },
+      args: { taken },
+      look: (scene) => scene.run?.metadata.labels?.[labels.queue],
+      before: "gpus",
+      during,
+    }),
+  ),
   {
     kind: "RunMisedited",
     does: "names an image that there is not, and then the right one again",
@@ -74,6 +101,23 @@ export const userRows: readonly ActRow[] = [
     before: false,
     afterMs: 60_000,
     during: true,
+  },
+  {
+    kind: "NamespaceDeleted",
+    does: "deletes the namespace, and with it all that is there",
+    target: () => team,
+    look: places,
+    before: ["Active", "there"],
+    during: ["Terminating", "there"],
+    lift: { forMs: 120_000, after: ["gone", "gone"] },
+  },
+  {
+    kind: "ServiceDeleted",
+    does: "deletes the Service by which the workers of a gang find each other",
+    beginning: { workers: 2, volume: "ReadWriteMany" },
+    look: services,
+    before: 1,
+    during: 0,
   },
   {
     kind: "FinalizerStripped",
