@@ -17,7 +17,7 @@ test("an agent that serves asks a trainer that stands still what it is doing, an
   await expect.poll(() => readdirSync(join(pod.root, "control")), { timeout: 30_000 }).toContain("dump-request");
   trainer.write("dump", "at spin (train.mjs:3:1)\n");
   const { stall } = await agent.until("a stall", (state) => state.stall !== undefined);
-  expect(stall).toEqual({ step: 7, seconds: expect.any(Number), dump: "at spin (train.mjs:3:1)" });
+  expect(stall).toEqual({ step: 7, seconds: expect.any(Number), expects: "Step", dump: "at spin (train.mjs:3:1)" });
   expect(pod.read("checkpoints/diagnostics/attempt-1-worker-0-step-7.txt")).toContain("at spin (train.mjs:3:1)");
   trainer.write("progress.json", JSON.stringify(progressAt(8)));
   await agent.until("the stall to be over", (state) => state.stall === undefined);

@@ -3,7 +3,7 @@ import { finishRun } from "@trainingrun/checkpoint/finish.ts";
 import type { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { weightsDigest } from "./final-weights.ts";
-import type { HurriedSave } from "./last-save.ts";
+import type { FinalSaveError, HurriedSave } from "./last-save.ts";
 import type { IncompatibleError, Learner } from "./learner.ts";
 import { type MetricValues, toMetrics } from "./metric-values.ts";
 import type { Place } from "./place.ts";
@@ -147,4 +147,14 @@ export function endIncompatible(
 export function endFenced(fence: FencedError | null): never {
   console.error(fence?.message ?? "A newer attempt holds the run's log.");
   process.exit(exitCodes.fenced);
+}
+
+/**
+ * The final save waits for a volume that does not answer. Node would wait for the same at its exit, without end, and hold
+ * the device: the process ends itself as a kubelet would, once everybody has heard of the exit.
+ */
+export function endStuck(error: FinalSaveError): never {
+  console.error(error);
+  process.on("exit", () => process.kill(process.pid, "SIGKILL"));
+  process.exit(exitCodes.crashed);
 }

@@ -1,7 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { constants } from "node:fs";
+import { type FileHandle, mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -97,7 +100,7 @@ test.each([1, 5])("the last step is saved although %i commits of it failed first
 
 test("a volume that stays broken ends the run with words, and nothing is committed", async () => {
   const run = await stoppedRun({ failures: 100 });
-  await expect(saveLastStep(run, { ...going(), patience: 500 })).rejects.toThrow(FinalSaveError);
+  await expect(saveLastStep(run, { ...going(), patienceMs: () => 500 })).rejects.toThrow(FinalSaveError);
   expect(await steps(run.store)).toEqual([]);
 });
 
@@ -107,6 +110,89 @@ test("a stop ends the patience of a finished run at once, and its grace period d
   const saving = saveLastStep(run, { stop: stop.signal });
   stop.abort();
   expect(await saving).toBeNull();
+});
+
+describe("A volume that takes what is written and does not answer", () => {
+  /** Every save waits in the kernel from its first look at the volume on, until what is returned is called. */
+  async function hang(store: DirectoryStore): Promise<() => Promise<void>> {
+    const pipe = join(store.root, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    store.names = async () => {
+      await using _ = await open(pipe, "w");
+      return DirectoryStore.prototype.names.call(store);
+    };
+    let reader: FileHandle | null = null;
+    const answer = async () => {
+      reader ??= await open(pipe, constants.O_RDWR);
+    };
+    onTestFinished(async () => {
+      await answer();
+      await reader?.close();
+    });
+    return answer;
+  }
+
+  const shortly = { patienceMs: () => 200 };
+
+  test.each([5, 4])("ends the run in words, the save of step %i being the one that hangs", async (step) => {
+    const run = await stoppedRun({ failures: 0 });
+    const answer = await hang(run.store);
+    const request = run.saveRequest();
+    const save = run.saver.begin({ ...request, state: { ...request.state, step } });
+    const saving = saveLastStep(run, { ...going(), ...shortly });
+    await expect(saving).rejects.toThrow(FinalSaveError);
+    await expect(saving).rejects.toThrow(new RegExp(`: the save of step ${step} has not ended in \\d+ s\\. Look at`));
+    expect(run.saver.inFlight).toBe(save);
+    await answer();
+    expect([await save.done, await steps(run.store)]).toEqual([null, []]);
+  });
+
+  test("ends the run as well when it hangs at a later try", async () => {
+    const run = await stoppedRun({ failures: 1 });
+    let tries = 0;
+    const patienceMs = () => {
+      tries += 1;
+      return tries < 3 ? 60_000 : 200;
+    };
+    const begin = run.saver.begin.bind(run.saver);
+    vi.spyOn(run.saver, "begin").mockImplementation((request) => {
+      if (tries === 2) void hang(run.store);
+      return begin(request);
+    });
+    await expect(saveLastStep(run, { ...going(), patienceMs })).rejects.toThrow("the save of step 5 has not ended in");
+  });
+
+  test("and is only slow has time to take away what it has of a save that is given up", async () => {
+    const run = await stoppedRun({ failures: 0 });
+    const answer = await hang(run.store);
+    const save = run.saver.begin(run.saveRequest());
+    const { abandon } = save;
+    save.abandon = () => {
+      abandon();
+      void answer();
+    };
+    await expect(saveLastStep(run, { ...going(), ...shortly })).rejects.toThrow(FinalSaveError);
+    expect([run.saver.inFlight, await readdir(join(run.store.root, "data"))]).toEqual([null, []]);
+  });
+
+  test("keeps nobody from hearing a stop", async () => {
+    const run = await stoppedRun({ failures: 0 });
+    await hang(run.store);
+    const stop = new AbortController();
+    const saving = saveLastStep(run, { stop: stop.signal });
+    stop.abort();
+    expect(await saving).toBeNull();
+    expect(await saveBefore(within(1), run)).toMatchObject({ finalCheckpoint: "TimedOut", checkpoint: null });
+  });
+});
+
+test.each<[string, { committed: number; lastSeconds: number; bytes: number }, number]>([
+  ["of saves that take a moment", { committed: 9, lastSeconds: 2, bytes: 1e9 }, 600],
+  ["of saves that take long", { committed: 9, lastSeconds: 300, bytes: 1e9 }, 1500],
+  ["of a first save that is small", { committed: 0, lastSeconds: 0, bytes: 1e6 }, 600],
+  ["of a first save that is large", { committed: 0, lastSeconds: 0, bytes: 10e9 }, 1000],
+])("the patience %s", (_, known, seconds) => {
+  expect(finalSavePatienceSeconds(known)).toBe(seconds);
 });
 
 test("a save on SIGTERM that fails is tried again as long as there is time", async () => {

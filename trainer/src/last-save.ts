@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
+import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import type { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type FinalSaveInput, type FinalSavePlan, planFinalSave } from "./final-save.ts";
 import { lessUpload } from "./final-save-upload.ts";
@@ -23,39 +24,68 @@ export class FinalSaveError extends Error {
   override name = "FinalSaveError";
 }
 
-/** A full volume is full until the agent has pruned, or until somebody has made room. */
-const patienceMs = 10 * 60_000;
 const firstWaitMs = 100;
 const longestWaitMs = 15_000;
 /** Before the deadline: what writing the record and leaving take. */
 const recordMs = 200;
+/** What is only slow ends soon once it is abandoned, and takes away what it has written. */
+const partingMs = 1_000;
+/** A timer takes no more. */
+const longestTimerMs = 2 ** 31 - 1;
 
 /**
- * Saves the last step of a finished run, unless that is saved already, and tries again for ten minutes. Null where that
- * is over: a newer attempt holds the log, or `stop` was asked for, which leaves what is left to {@link saveBefore}.
+ * Saves the last step of a finished run, unless that is saved already, and tries again for ten minutes, or for five times
+ * what a save takes. A save that has not ended by then is abandoned. Null where it is over: a newer attempt holds the log,
+ * or `stop` was asked for, which leaves what is left to {@link saveBefore}.
  */
 export async function saveLastStep(
   run: StoppedRun,
-  { stop, patience = patienceMs }: { stop: AbortSignal; patience?: number },
+  { stop, patienceMs = patienceOf }: Patience,
 ): Promise<Saved | null> {
   const { saver } = run;
   const beganMs = performance.now();
-  await unlessStopped(saver.inFlight?.done, stop);
-  for (let tries = 1; ; tries += 1) {
-    if (isFinal(saver.last, run)) return saver.last;
-    if (saver.fence !== null || stop.aborted) return null;
-    await unlessStopped(saver.begin(run.saveRequest()).done, stop);
-    if (isFinal(saver.last, run)) return saver.last;
-    if (saver.fence !== null || stop.aborted) return null;
-    const waitMs = waitAfter(tries);
-    if (performance.now() + waitMs > beganMs + patience) {
-      throw new FinalSaveError(
-        `Cannot finish the run because its final checkpoint must be saved: step ${run.step} failed ${tries} times in ` +
-          `${((performance.now() - beganMs) / 1000).toFixed(0)} s (see above).`,
-      );
-    }
+  const isOver = () => isFinal(saver.last, run) || saver.fence !== null || stop.aborted;
+  let save = saver.inFlight;
+  for (let tries = 0; ; tries += 1) {
+    const untilMs = beganMs + patienceMs(saver, save?.bytes ?? 0);
+    const late = save !== null && !(await endsOrIsAbandoned(save, { untilMs, stop })) ? save : null;
+    if (isOver()) break;
+    const waitMs = tries === 0 ? 0 : waitAfter(tries);
+    if (late !== null || performance.now() + waitMs > untilMs) throw notSaved(run, { late, tries, beganMs });
     await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
+    if (isOver()) break;
+    save = saver.begin(run.saveRequest());
   }
+  return isFinal(saver.last, run) ? saver.last : null;
+}
+
+type Patience = {
+  readonly stop: AbortSignal;
+  /** For how long the last step is tried, given how much its save writes. */
+  readonly patienceMs?: (saver: Saver, bytes: number) => number;
+};
+
+function patienceOf({ counts }: Saver, bytes: number): number {
+  return finalSavePatienceSeconds({ ...counts, bytes }) * 1000;
+}
+
+/** False where the save had not ended in time. It may then still end in a moment, and even well. */
+async function endsOrIsAbandoned(save: InFlight, { untilMs, stop }: { untilMs: number; stop: AbortSignal }) {
+  if ((await endOf(save, { untilMs, stop })) !== "late") return true;
+  save.abandon();
+  await endOf(save, { untilMs: performance.now() + partingMs, stop });
+  return false;
+}
+
+type Tried = { readonly late: InFlight | null; readonly tries: number; readonly beganMs: number };
+
+function notSaved({ step }: StoppedRun, { late, tries, beganMs }: Tried): FinalSaveError {
+  const seconds = ((performance.now() - beganMs) / 1000).toFixed(0);
+  const seen =
+    late === null
+      ? `step ${step} failed ${tries} times in ${seconds} s (see above)`
+      : `the save of step ${late.step} has not ended in ${seconds} s. Look at the volume and its mount`;
+  return new FinalSaveError(`Cannot finish the run because its final checkpoint must be saved: ${seen}.`);
 }
 
 /** Whether a run that has finished can be done with this checkpoint. */
@@ -159,14 +189,23 @@ async function carryOut(
 
 /** Waits for a save, and abandons it at the deadline: what is half written then is invisible to every reader. */
 async function within(deadlineMs: number, save: InFlight): Promise<boolean> {
-  const timer = new AbortController();
-  const left = Math.max(0, deadlineMs - performance.now());
-  const timeout = sleep(left, "timeout" as const, { signal: timer.signal }).catch(() => "timeout" as const);
-  const first = await Promise.race([save.done, timeout]);
-  timer.abort();
-  if (first !== "timeout") return true;
+  if ((await endOf(save, { untilMs: deadlineMs })) === "ended") return true;
   save.abandon();
   return false;
+}
+
+/** Waits for a save, but no longer than until an instant or a stop: from there on another deadline decides about it. */
+async function endOf(
+  { done }: InFlight,
+  { untilMs, stop }: { untilMs: number; stop?: AbortSignal },
+): Promise<"ended" | "late" | "stopped"> {
+  const over = new AbortController();
+  const signal = stop === undefined ? over.signal : AbortSignal.any([over.signal, stop]);
+  const leftMs = Math.min(longestTimerMs, Math.max(0, untilMs - performance.now()));
+  const late = sleep(leftMs, "late" as const, { signal }).catch(() => "stopped" as const);
+  const first = await Promise.race([done.then(() => "ended" as const), late]);
+  over.abort();
+  return first;
 }
 
 function verdict(
@@ -177,14 +216,4 @@ function verdict(
   // An older save that was finished because only it fitted: the newest steps were given up, and no try was lost.
   const gaveUp = action === "give up" || (action === "finish in-flight" && ended.inFlightStep !== ended.step);
   return !ended.inTime || gaveUp ? "TimedOut" : "Failed";
-}
-
-/** Waits for a save, but no longer than until a stop: from there on the deadline decides about it. */
-async function unlessStopped(done: Promise<Saved | null> | undefined, stop: AbortSignal): Promise<void> {
-  if (done === undefined || stop.aborted) return;
-  const { promise: stopped, resolve } = Promise.withResolvers<void>();
-  const note = () => resolve();
-  stop.addEventListener("abort", note, { once: true });
-  await Promise.race([done, stopped]);
-  stop.removeEventListener("abort", note);
 }

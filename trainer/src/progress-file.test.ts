@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ProgressFile } from "./progress-file.ts";
 
 const progress = (step: number): Progress => ({
@@ -32,6 +32,37 @@ test("a request for a save that cannot be taken away is heeded once", () => {
   expect(file.saveRequested(1000)).toBe(true);
   file.acceptSaveRequest();
   expect(file.saveRequested(2000)).toBe(false);
+});
+
+test("a pause of saving is told once in the agent's words, again where they change, and so is its end", () => {
+  const said = vi.spyOn(console, "error").mockReturnValue(undefined);
+  onTestFinished(() => said.mockRestore());
+  const checkpoints = mkdtempSync(join(tmpdir(), "progress-"));
+  onTestFinished(() => rmSync(checkpoints, { recursive: true, force: true }));
+  const file = fileBelow(checkpoints);
+  const pause = join(checkpoints, "control", "saving-paused");
+  mkdirSync(join(checkpoints, "control"), { recursive: true });
+  const looks = [
+    null,
+    "The log has no room: 9 of 9\n",
+    "The log has no room: 9 of 9\n",
+    "The byte budget.\n",
+    "",
+    null,
+  ];
+  const found = looks.map((words) => {
+    if (words === null) rmSync(pause, { force: true });
+    else writeFileSync(pause, words);
+    return file.savingPaused();
+  });
+  expect(found).toEqual([false, true, true, true, true, false]);
+  const paused = "Saving is paused; the last save before the end is made all the same.";
+  expect(said.mock.calls.map(([text]) => text)).toEqual([
+    `${paused} The log has no room: 9 of 9`,
+    `${paused} The byte budget.`,
+    paused,
+    "Saving goes on.",
+  ]);
 });
 
 test("progress that cannot be written stops no training, and is written again once it can be", () => {

@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
@@ -17,7 +17,8 @@ export class ProgressFile {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #failing = false;
   #deaf = false;
-  #wasPaused = false;
+  /** What was said of the pause of saving; null while there is none. */
+  #pausedFor: string | null = null;
   /** What there was to say when the last write was too near; null where nothing has been held back since. */
   #heldBack: (() => Progress) | null = null;
 
@@ -67,10 +68,10 @@ export class ProgressFile {
 
   /** Whether the agent asks for no regular saves at present; asked when one is due. */
   savingPaused(): boolean {
-    const isPaused = existsSync(this.#savingPaused);
-    if (isPaused !== this.#wasPaused) console.error(isPaused ? pauseBegins : "Saving goes on.");
-    this.#wasPaused = isPaused;
-    return isPaused;
+    const why = this.#readPause();
+    if (why !== this.#pausedFor) console.error(why === null ? "Saving goes on." : describePause(why));
+    this.#pausedFor = why;
+    return why !== null;
   }
 
   /** Takes the request away as the save begins: a request made after this one asks for another save. */
@@ -83,10 +84,20 @@ export class ProgressFile {
       console.error(`Cannot take ${this.#saveRequest} away, so no further request for a save is heeded:`, error);
     }
   }
+
+  /** The agent's words; none where they cannot be read, and null where there is no pause. */
+  #readPause(): string | null {
+    try {
+      return readFileSync(this.#savingPaused, "utf8").trim();
+    } catch {
+      return existsSync(this.#savingPaused) ? "" : null;
+    }
+  }
 }
 
-const pauseBegins =
-  "Saving is paused, for the byte budget has no room for another checkpoint; the last save before the end is made.";
+function describePause(why: string): string {
+  return `Saving is paused; the last save before the end is made all the same. ${why.slice(0, 512)}`.trimEnd();
+}
 
 /** The files that a process which ends now has yet to write. */
 const holding = new Set<ProgressFile>();

@@ -6,6 +6,7 @@ import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import type { HeldTensor, Snapshot } from "./learner.ts";
 import type { Missing, Pacer } from "./pacer.ts";
 import { Drain } from "./saving/drain.ts";
+import { FlightTime } from "./saving/flight-time.ts";
 import type { SaveOutcome } from "./saving/protocol.ts";
 import { slabsFor } from "./saving/slab.ts";
 import { StallRecord, type StallSummary } from "./saving/stall-record.ts";
@@ -53,6 +54,8 @@ export type InFlight = {
   readonly step: number;
   readonly bytes: number;
   readonly remainingBytes: number;
+  /** For how long it has been going on. */
+  readonly time: FlightTime;
   readonly done: Promise<Saved | null>;
   abandon(): void;
 };
@@ -158,6 +161,7 @@ export class Saver {
       get remainingBytes() {
         return Math.max(0, bytes - link.writtenBytes);
       },
+      time: new FlightTime(sinceMs),
       done: this.#finish(outcome, { step: state.step, beganMs: sinceMs, cost, wanted: () => why === null }).finally(
         () => {
           drain.stop();

@@ -7,14 +7,13 @@ import type { ResumeReport } from "@trainingrun/checkpoint/contract/resume.ts";
 import { listsAllNonFinite } from "@trainingrun/checkpoint/health.ts";
 import type { BestPolicy } from "./best.ts";
 import { answerDumpRequests } from "./diagnostics/answer-dump-requests.ts";
+import { lastSave } from "./end-of-training.ts";
 import { endDone, endFenced, endIncompatible, endPreempted, endPreemptedEarly, type TrainResult } from "./endings.ts";
 import { collectEnvironment, type EnvironmentFacts } from "./environment-facts.ts";
 import { uploadRate } from "./final-save-upload.ts";
 import { weightsDigest } from "./final-weights.ts";
-import { deadlineOf, describeLeft } from "./grace.ts";
 import { nonFiniteTensors } from "./health.ts";
 import { lastSaveSecondsOf } from "./interval.ts";
-import { type HurriedSave, isFinal, type StoppedRun, saveBefore, saveLastStep } from "./last-save.ts";
 import { IncompatibleError, type Learner } from "./learner.ts";
 import type { MetricValues } from "./metric-values.ts";
 import { Pacer } from "./pacer.ts";
@@ -26,13 +25,14 @@ import { Replay } from "./replay/replay.ts";
 import { type Resumed, type Resuming, resumeFrom } from "./resume.ts";
 import { readResumePolicy } from "./resume-policy.ts";
 import { RetentionAtHand } from "./retention-at-hand.ts";
-import { type CommittedCheckpoint, type Saved, Saver } from "./saver.ts";
+import { reportSavesInFlight } from "./save-progress.ts";
+import { type CommittedCheckpoint, Saver } from "./saver.ts";
 import { writerThread } from "./saving/start-writer.ts";
 import { say } from "./say.ts";
 import { findStartingPoint, type StartingPoint } from "./starting-point.ts";
 import { stop } from "./stop.ts";
 import { EventWriter } from "./tensorboard/event-writer.ts";
-import { type BatchSource, type Evaluation, type LoopOutcome, TrainingLoop } from "./training-loop.ts";
+import { type BatchSource, type Evaluation, TrainingLoop } from "./training-loop.ts";
 
 /** What to train, for how long, and how; see {@link trainLearner}. */
 export type TrainLearnerOptions<Data> = {
@@ -93,13 +93,16 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
     replay,
   });
   standing = () => ({ attempt, step: loop.step, saved: saver.last });
+  const report = () => progress.write(performance.now(), loop.progress());
+  using _reporting = reportSavesInFlight(place, saver, report);
   // Closed while the last save is at work; awaited when the record stands.
   const outcome = await loop.run().finally(() => void events?.close());
   pacer.release();
+  report();
   const run = { step: loop.step, saver, outdated: loop.outdated, saveRequest: () => loop.saveRequest() };
   const end = await lastSave(place, outcome, run);
   if (end.kind === "fenced") return endFenced(saver.fence);
-  progress.write(performance.now(), loop.progress());
+  report();
   const { step, metrics } = loop;
   if (end.kind === "done") {
     const sinceMs = stop.notBeforeMs;
@@ -112,22 +115,6 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   }
   const sinceMs = stop.notBeforeMs ?? performance.now();
   return endPreempted(place, { attempt, step, save: end.save, sinceMs, events });
-}
-
-type LastSave = { kind: "done"; saved: Saved } | { kind: "stopped"; save: HurriedSave } | { kind: "fenced" };
-
-/** Saves where training ended. A finished run that is asked to stop meanwhile is done all the same, if that succeeds. */
-async function lastSave(place: Place, outcome: LoopOutcome, run: StoppedRun): Promise<LastSave> {
-  const finished = outcome === "finished";
-  const saved = finished ? await saveLastStep(run, { stop: stop.signal }) : null;
-  if (saved !== null) return { kind: "done", saved };
-  if (outcome === "fenced" || (finished && run.saver.fence !== null)) return { kind: "fenced" };
-  const deadline = deadlineOf(stop, place.graceSeconds);
-  const left = describeLeft(deadline, performance.now());
-  say(`asked to stop after step ${run.step}: ${left} of ${place.graceSeconds} s left`);
-  const save = await saveBefore(deadline, { ...run, uploadBytesPerSecond: uploadRate(place) });
-  const { checkpoint } = save;
-  return finished && isFinal(checkpoint, run) ? { kind: "done", saved: checkpoint } : { kind: "stopped", save };
 }
 
 type Assembly<Data> = {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
@@ -219,4 +220,17 @@ test.each([
   await saver.inFlight?.done;
   expect((await readLog(store)).state.checkpoints.map(({ step }) => step)).toEqual(saved);
   expect(loop.progress().interval?.why).toMatch(why);
+});
+
+test("progress tells of the save that is going on, and when nothing but the final save is to come", async () => {
+  const { loop, store, saver } = await sceneWith({ every: { steps: 2, run: () => ({}) }, saveEvery: 3 });
+  await openLog(store);
+  expect(loop.progress()).toMatchObject({ phase: "Training" });
+  expect(loop.progress().saves.inFlight).toBeUndefined();
+  await loop.run();
+  const { inFlight } = loop.progress().saves;
+  expect(inFlight).toEqual({ step: 3, seconds: expect.any(Number), bytes: 0 });
+  expect(Progress.parse(loop.progress())).toMatchObject({ step: 4, targetStep: 4, phase: "Finishing" });
+  await saver.inFlight?.done;
+  expect(loop.progress().saves.inFlight).toBeUndefined();
 });

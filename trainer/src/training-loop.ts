@@ -10,6 +10,7 @@ import { fromMetrics, type MetricValues, requireMetrics, toMetrics } from "./met
 import type { Pacer } from "./pacer.ts";
 import type { ProgressFile } from "./progress-file.ts";
 import { Random } from "./random.ts";
+import { describeSaves } from "./save-progress.ts";
 import type { SaveRequest, Saver } from "./saver.ts";
 import type { EventWriter } from "./tensorboard/event-writer.ts";
 import type { TrainingState } from "./training-state.ts";
@@ -78,6 +79,7 @@ export class TrainingLoop<Data> {
   #lastSaveSeconds: number | null = null;
   #stepsHere = 0;
   #firstStep: { step: number; time: string } | null = null;
+  #phase: "Training" | "Finishing" = "Training";
 
   /** Goes on from `state`, or starts at step 0 with `seed`. The learner and the data must stand there already. */
   constructor(parts: LoopParts<Data>, start: { state: TrainingState } | { seed: number }) {
@@ -108,6 +110,12 @@ export class TrainingLoop<Data> {
 
   /** Trains until the last step, an early stop or a stop request, whichever comes first. */
   async run(): Promise<LoopOutcome> {
+    const outcome = await this.#train();
+    this.#phase = "Finishing";
+    return outcome;
+  }
+
+  async #train(): Promise<LoopOutcome> {
     const { steps, signal, saver } = this.#parts;
     await this.#evaluateAnew();
     while (this.#step < steps && !this.#stopsEarly()) {
@@ -142,8 +150,6 @@ export class TrainingLoop<Data> {
 
   progress(): Progress {
     const { data, saver, steps, learner } = this.#parts;
-    const { committed, failed, skipped, lastSeconds, lastBytes } = saver.counts;
-    const { totalSeconds: stallSeconds, p50Seconds, p99Seconds } = saver.stalls;
     const report = this.#parts.resumeReport?.() ?? null;
     const stepsPerSecond = this.#stepsHere / Math.max(0.001, this.#seconds());
     const interval = describeInterval(this.#parts.interval, { ...this.#intervalInput(), stepsPerSecond });
@@ -151,22 +157,13 @@ export class TrainingLoop<Data> {
       version: 1,
       step: this.#step,
       targetStep: steps,
+      phase: this.#phase,
       epoch: data.samples / data.dataset.size,
       samples: data.samples,
       metrics: toMetrics(this.#metrics),
       stepsPerSecond,
       ...(this.#firstStep === null ? {} : { firstStep: this.#firstStep }),
-      saves: {
-        committed,
-        failed,
-        skipped,
-        lastSeconds,
-        lastBytes,
-        stallSeconds,
-        ...(p50Seconds === null ? {} : { stallP50Seconds: p50Seconds }),
-        ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
-        ...(saver.bytesPerSecond === null ? {} : { bytesPerSecond: saver.bytesPerSecond }),
-      },
+      saves: describeSaves(saver, performance.now()),
       ...(interval === null ? {} : { interval }),
       backend: learner.backend,
       ...(report === null ? {} : { resume: report }),

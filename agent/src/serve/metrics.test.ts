@@ -67,6 +67,14 @@ test("what saving costs is shown once a save has ended", async () => {
   ]);
 });
 
+test("a save that is going on is shown by how long it has been", async () => {
+  const progress = progressAt(41);
+  const saves = { ...progress.saves, inFlight: { step: 40, seconds: 130, bytes: 10 } };
+  const name = "trainingrun_agent_save_in_flight_seconds";
+  expect(await scrape(metricsOf({}, { ...progress, saves }))).toMatchObject({ [name]: 130 });
+  expect(await scrape(metricsOf({}, progress))).toMatchObject({ [name]: 0 });
+});
+
 test("what the restore refused is shown by reason, and each of them once", async () => {
   const refused = [refusedOf(30), refusedOf(20)];
   const series = await scrape(metricsOf({ restored: { ...restoredOf(10), refused } }));

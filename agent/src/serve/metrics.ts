@@ -57,6 +57,10 @@ export class AgentMetrics {
   readonly #saves = this.#labelled("saves_total", "Saves of this pod's trainer, by result.", "result");
   readonly #stall = this.#counter("save_stall_seconds_total", "Time the training loop stood still for saving.");
   readonly #saveSeconds = this.#gauge("save_seconds", "Duration of the last save.");
+  readonly #saveInFlight = this.#gauge(
+    "save_in_flight_seconds",
+    "For how long the present save has been going on; 0 while there is none.",
+  );
   readonly #saveBytes = this.#gauge("save_bytes", "Size of the last save.");
   readonly #saveStall = this.#labelledGauge(
     "save_stall_seconds",
@@ -180,6 +184,7 @@ export class AgentMetrics {
     this.#stall.reset();
     this.#stall.inc(progress.saves.stallSeconds);
     this.#saveSeconds.set(progress.saves.lastSeconds);
+    this.#saveInFlight.set(progress.saves.inFlight?.seconds ?? 0);
     this.#saveBytes.set(progress.saves.lastBytes);
     const { stallP50Seconds: p50, stallP99Seconds: p99, bytesPerSecond } = progress.saves;
     if (p50 !== undefined) this.#saveStall.set({ quantile: "0.5" }, p50);

@@ -84,3 +84,12 @@ test.each<[string, Partial<Knowledge>, Progress | null, object]>([
     ...expected,
   });
 });
+
+test("a save that is stuck is the first of the problems, whenever the volume was last looked at", () => {
+  const full = { reason: "VolumeFull", message: "no room" };
+  const saves = { ...progressAt(41).saves, inFlight: { step: 40, seconds: 120, bytes: 10 } };
+  const known = { ...nothingKnown, problems: [full] };
+  const state = agentState(environment, known, { progress: progressAt(41, { saves }), mirror: null });
+  expect(state.problems.map(({ reason }) => reason)).toEqual(["SaveStuck", "VolumeFull"]);
+  expect(agentState(environment, known, { progress: progressAt(41), mirror: null }).problems).toEqual([full]);
+});

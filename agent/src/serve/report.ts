@@ -3,6 +3,7 @@ import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-envi
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { AgentRecord } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type Knowledge, latestVerified } from "./knowledge.ts";
+import { saveProblem } from "./save-problem.ts";
 
 /** What is read at the moment of the answer. */
 type Now = Readonly<{
@@ -14,6 +15,9 @@ type Now = Readonly<{
 
 /** What `/v1/state` answers: the contract's bounds applied to what is known. */
 export function agentState(environment: AgentEnvironment, knowledge: Knowledge, now: Now): AgentState {
+  // Of this moment: what a look at the volume has found may be old, where the volume hangs.
+  const stuck = saveProblem(now.progress);
+  const problems = [...(stuck === null ? [] : [stuck]), ...knowledge.problems];
   return {
     version: 1,
     runUid: environment.TRAININGRUN_UID,
@@ -32,7 +36,7 @@ export function agentState(environment: AgentEnvironment, knowledge: Knowledge, 
     refused: knowledge.refused.slice(0, 16),
     done: knowledge.done,
     verificationFailures: knowledge.verificationFailures,
-    problems: knowledge.problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
+    problems: problems.slice(0, 8).map((problem) => ({ ...problem, message: problem.message.slice(0, 512) })),
     mirror: now.mirror,
     ...(now.fences === undefined ? {} : { fences: now.fences }),
     ...(now.stall ? { stall: now.stall } : {}),

@@ -1,4 +1,6 @@
+import type { StatsFs } from "node:fs";
 import { statfs } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AgentState, MirrorState, StallState } from "@trainingrun/checkpoint/contract/agent-state.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { requestSave } from "../control-directory.ts";
@@ -7,6 +9,9 @@ import { type Knowledge, nothingKnown } from "./knowledge.ts";
 import type { AgentMetrics, VolumeBytes } from "./metrics.ts";
 import { agentState } from "./report.ts";
 import { TrainerProgress } from "./trainer-progress.ts";
+
+/** Prometheus waits for an answer, and most of it says nothing of the volume. */
+const sizingMs = 1_000;
 
 /** Answers for the agent from the newest knowledge; there from the first moment, before the restore has ended. */
 export class Reporter implements Answers {
@@ -23,6 +28,8 @@ export class Reporter implements Answers {
   stall: StallState | null = null;
   readonly #environment: AgentEnvironment;
   #metrics: Promise<AgentMetrics> | null = null;
+  /** One at a time: on a volume that hangs each takes a thread of the few by which this process reads any file. */
+  #sizing: Promise<StatsFs> | null = null;
 
   constructor(environment: AgentEnvironment) {
     this.#environment = environment;
@@ -62,12 +69,22 @@ export class Reporter implements Answers {
 
   async #volume(): Promise<VolumeBytes> {
     const checkpoints = this.knowledge.shelf.reduce((sum, { summary }) => sum + summary.bytes, 0);
-    try {
-      const { bsize, blocks, bavail } = await statfs(this.#environment.TRAININGRUN_CHECKPOINTS);
-      return { checkpoints, size: bsize * blocks, available: bsize * bavail };
-    } catch {
-      // A volume that cannot be asked shows up among the state's problems; here the two series are left out.
-      return { checkpoints, size: null, available: null };
-    }
+    this.#sizing ??= statfs(this.#environment.TRAININGRUN_CHECKPOINTS).finally(() => {
+      this.#sizing = null;
+    });
+    // A volume that cannot be asked shows up among the state's problems; here the two series are left out.
+    const found = await within(sizingMs, this.#sizing);
+    if (found === null) return { checkpoints, size: null, available: null };
+    const { bsize, blocks, bavail } = found;
+    return { checkpoints, size: bsize * blocks, available: bsize * bavail };
   }
+}
+
+/** What comes of it; null where it fails, or takes longer. */
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T | null> {
+  const over = new AbortController();
+  const late = sleep(milliseconds, null, { signal: over.signal }).catch(() => null);
+  const first = await Promise.race([work.catch(() => null), late]);
+  over.abort();
+  return first;
 }

@@ -1,3 +1,4 @@
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { expect, test } from "vitest";
 import { progressAt } from "../../test/sample.ts";
 import { StallWatch } from "./stall-watch.ts";
@@ -53,7 +54,7 @@ const courses: readonly [what: string, looks: readonly Look[]][] = [
     ],
   ],
   [
-    "after the last step nothing does either",
+    "after the last step nothing does either, where the trainer does not tell of its phases",
     [
       [0, 100],
       [500, 100],
@@ -78,7 +79,7 @@ test.each(courses)("%s", (_, looks) => {
   for (const [at, step, found = null] of looks) {
     for (; second < at; second += 1) watch.look(last, second * 1000);
     last = reportOf(step);
-    expect(watch.look(last, at * 1000), `at second ${at}`).toEqual(found);
+    expect(watch.look(last, at * 1000), `at second ${at}`).toEqual(found && { ...found, expects: "Step" });
     second = at + 1;
   }
 });
@@ -94,5 +95,28 @@ test("a machine that does nothing but look every now and then sees the stall in 
   const watch = new StallWatch(30);
   watch.look(progressAt(7), 0);
   const found = [1, 2, 3].map((look) => watch.look(progressAt(7), look * 60_000));
-  expect(found).toEqual([null, null, { step: 7, seconds: 30 }]);
+  expect(found).toEqual([null, null, { step: 7, seconds: 30, expects: "Step" }]);
 });
+
+const saves = progressAt(0).saves;
+const lastStep = progressAt(100, { phase: "Training" });
+const stoppedEarly = progressAt(60, { phase: "Finishing" });
+
+test.each<[string, Progress, number]>([
+  ["during its last evaluation", lastStep, 630],
+  ["that has stopped early", stoppedEarly, 630],
+  ["whose saves take long", { ...stoppedEarly, saves: { ...saves, lastSeconds: 300 } }, 1530],
+  [
+    "whose first save is large",
+    { ...stoppedEarly, saves: { ...saves, committed: 0, inFlight: { step: 60, seconds: 0, bytes: 10e9 } } },
+    1030,
+  ],
+])(
+  "a trainer without another step %s has the patience of its final save beside a step's time",
+  (_, report, seconds) => {
+    const watch = new StallWatch(30);
+    watch.look(report, 0);
+    const found = Array.from({ length: seconds }, (_none, second) => watch.look(report, (second + 1) * 1000));
+    expect(found.filter((each) => each !== null)).toEqual([{ step: report.step, seconds, expects: "End" }]);
+  },
+);

@@ -116,6 +116,24 @@ test("a volume that cannot be written to keeps nothing back", async () => {
   await stall(pod).toMatchObject({ step: 7, dump: "at spin" });
 });
 
+test("a trainer that comes to no end after its last step is told of in words of its own", async () => {
+  const now = performance.now.bind(performance);
+  let skewMs = 0;
+  // Each look is ten seconds after the one before.
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => {
+    skewMs += 10_000;
+    return now() + skewMs;
+  });
+  onTestFinished(() => clock.mockRestore());
+  const pod = watched();
+  pod.trainer.write("progress.json", JSON.stringify(progressAt(60, { phase: "Finishing" })));
+  await stall(pod).toMatchObject({ step: 60, expects: "End" });
+  expect(pod.reporter.stall?.seconds).toBeGreaterThanOrEqual(600);
+  expect(readFileSync(join(pod.root, "checkpoints/diagnostics/attempt-1-worker-0-step-60.txt"), "utf8")).toMatch(
+    /^Attempt 1 has not come to its end for \d+ s after its last step, 60, on node node-a/,
+  );
+});
+
 test("a run that asks for no watch has none", async () => {
   const pod = watched({});
   await pod.watching;

@@ -17,7 +17,7 @@ const keepMs = 2_000;
 type Watching = Readonly<{ reporter: Reporter; signal: AbortSignal; everyMs?: number }>;
 
 /**
- * Watches the trainer's steps, where the run wants that, until `signal`; has a standstill explained by the trainer's
+ * Watches the trainer's steps and its end, where the run wants that, until `signal`; has a standstill explained by the trainer's
  * process, and then tells of it for as long as it lasts. In a rhythm of its own: neither a verification that takes long nor
  * a volume that hangs may keep it from looking.
  */
@@ -56,11 +56,14 @@ async function isOver({ TRAININGRUN_CONTROL: control }: AgentEnvironment, { know
 /** What the trainer's process says it is doing, in short; the volume gets all of it. Null where it could not be asked. */
 async function explained(
   environment: AgentEnvironment,
-  { step, seconds }: Standstill,
+  { step, seconds, expects }: Standstill,
   signal: AbortSignal,
 ): Promise<string | null> {
   const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_NODE: node } = environment;
-  const what = `Attempt ${attempt} has done no step after step ${step} for ${seconds} s`;
+  const what =
+    expects === "Step"
+      ? `Attempt ${attempt} has done no step after step ${step} for ${seconds} s`
+      : `Attempt ${attempt} has not come to its end for ${seconds} s after its last step, ${step}`;
   console.error(`${what}; its process is asked what it is doing.`);
   let text: string;
   try {

@@ -32,12 +32,17 @@ export type MirrorState = z.infer<typeof MirrorState>;
 /** How much of a dump an agent tells, in characters. */
 export const maxDumpLength = 2048;
 
-/** A trainer that has done no step for `TRAININGRUN_STALL_SECONDS`; told once its process had the time to say what it does. */
+/**
+ * A trainer that has done no step for `TRAININGRUN_STALL_SECONDS`, or has not come to its end within the patience of its final
+ * save more; told once its process had the time to say what it does.
+ */
 export const StallState = z.object({
   /** The last step that it did. */
   step: Step,
   /** For how long it has done none since. */
   seconds: z.number().min(0),
+  /** What was to come: another step, or the end of a training without another; absent from an agent that watches steps alone. */
+  expects: z.enum(["Step", "End"]).optional(),
   /** The beginning of what its process said it was doing; null where nobody could be asked. The volume has all of it. */
   dump: z.string().max(maxDumpLength).nullable(),
 });

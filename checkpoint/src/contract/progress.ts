@@ -8,6 +8,11 @@ export const Progress = z.object({
   /** The last completed step. */
   step: Step,
   targetStep: Step,
+  /**
+   * Whether another step may follow, or only the final save and the end of the training. Absent from a trainer that does
+   * not say: then nothing is expected of it after its last step.
+   */
+  phase: z.enum(["Training", "Finishing"]).optional(),
   epoch: z.number().min(0),
   samples: z.int().min(0),
   metrics: Metrics,
@@ -27,6 +32,11 @@ export const Progress = z.object({
     /** What half of the newest saves stayed below, and 99 in 100 of them; absent before the first. */
     stallP50Seconds: z.number().min(0).optional(),
     stallP99Seconds: z.number().min(0).optional(),
+    /**
+     * The save that is going on, for how long it has been, as of `time`, and how much it is to write; absent while there is
+     * none. Only time in which the trainer could look counts: no step that holds its thread, and no pod that is frozen.
+     */
+    inFlight: z.object({ step: Step, seconds: z.number().min(0), bytes: z.int().min(0) }).optional(),
     /** How fast the last save was hashed, written and made durable; absent before the first. */
     bytesPerSecond: z.number().min(0).optional(),
   }),

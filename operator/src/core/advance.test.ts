@@ -1,3 +1,4 @@
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { describe, expect, test } from "vitest";
 import { nodeWith } from "../../test/ended-pods.ts";
 import { condition, decideOn, living } from "../../test/observed-builder.ts";
@@ -50,6 +51,20 @@ describe("a trainer that has trained", () => {
     expect(late.events).toMatchObject([{ type: "Warning", reason: "NoStep" }]);
     const again = saidAt(16, { run: { ...run, status: late.decision.status }, reports: [report] });
     expect([again.said, again.events]).toEqual(["False NoStep", []]);
+  });
+
+  test.each<[string, Partial<Progress>]>([
+    ["with its last step", { targetStep: 5 }],
+    ["early", { phase: "Finishing" }],
+  ])("and is through %s, has come to no end: the run says so once its final save has had its time", (_, over) => {
+    const saves = { committed: 1, failed: 0, skipped: 0, lastSeconds: 240, lastBytes: 10, stallSeconds: 0 };
+    const through = { ...report, state: answer({ progress: progress({ ...report.state.progress, saves, ...over }) }) };
+    const run = after(through);
+    expect(saidAt(24, { run, reports: [through] }).said).toBe("True Training");
+    const late = saidAt(25, { run, reports: [through] });
+    expect(late.said).toBe("False NoEnd");
+    expect(late.message).toMatch(/not come to its end after its last step, 5, which was heard of at 2026-01-01T00:05/);
+    expect(late.events).toMatchObject([{ type: "Warning", reason: "NoEnd" }]);
   });
 
   test("goes on: the run says so at once, and no news of anything else hides that it does not", () => {

@@ -1,9 +1,12 @@
+import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { agentPatienceMs, heardAt } from "./agent-silence.ts";
 import type { Addition } from "./draft.ts";
 import { instantOf, timeOf } from "./instant.ts";
 import type { AgentReport, Observed, ObservedPod } from "./observed.ts";
 import { progressing, said } from "./progressing.ts";
+import type { Obstacle } from "./supported.ts";
 
 /** A trainer that has not reported a step this long after its restore may not know the contract at all. */
 const firstStepPatienceMs = 120_000;
@@ -46,15 +49,34 @@ function afterFirstStep(
     state: "Running",
     statements: [progressing("True", "Training", `Attempt ${entry.number} is training.`)],
   } as const;
-  const pace = report?.state.progress?.stepsPerSecond;
-  if (progress?.advanceTime === undefined || pace === undefined) return training;
+  const told = report?.state.progress;
+  if (progress?.advanceTime === undefined || !told) return training;
   const { advanceTime, step } = progress;
-  const patience = Math.max(stepPatienceMs, pace > 0 ? (patientSteps * 1000) / pace : 0);
+  const { stepsPerSecond: pace } = told;
+  const patience = Math.max(stepPatienceMs, pace > 0 ? (patientSteps * 1000) / pace : 0, finalPatienceMs(told));
   const left = instantOf(advanceTime) + patience - observed.now;
   if (left > 0) return { ...training, waits: [left] };
+  if (isFinishing(told)) return { state: "Running", ...said(observed, noEnd(entry, { step, advanceTime })) };
   const usual = pace > 0 ? ` One takes ${Number((1 / pace).toPrecision(2))} s on average.` : "";
   const message = `The trainer of attempt ${entry.number} has reported no step after step ${step}, which was heard of at ${advanceTime}.${usual} Look at its log and at what its process waits for. Delete its pod to go on from the newest verified checkpoint.`;
   return { state: "Running", ...said(observed, { reason: "NoStep", message }) };
+}
+
+/** No further step is to come, only the last evaluation and the final save. */
+function isFinishing({ step, targetStep, phase }: Progress): boolean {
+  return step >= targetStep || phase === "Finishing";
+}
+
+/** A final save is tried for so long; nothing has to be waited for before. */
+function finalPatienceMs(progress: Progress): number {
+  const { saves } = progress;
+  const bytes = saves.inFlight?.bytes ?? saves.lastBytes;
+  return isFinishing(progress) ? finalSavePatienceSeconds({ ...saves, bytes }) * 1000 : 0;
+}
+
+function noEnd({ number }: AttemptEntry, { step, advanceTime }: { step: number; advanceTime: string }): Obstacle {
+  const message = `The trainer of attempt ${number} has not come to its end after its last step, ${step}, which was heard of at ${advanceTime}. Look at its log, and at what its last evaluation or its final save waits for. Delete its pod to go on from the newest verified checkpoint.`;
+  return { reason: "NoEnd", message };
 }
 
 function beforeFirstStep(

@@ -62,6 +62,22 @@ describe("CheckpointsHealthy", () => {
     expect(knownProblems.toSorted()).toEqual(Object.keys(remedies).toSorted());
   });
 
+  test.each([
+    ["SaveStuck", "delete the pod: the next attempt goes on from the newest verified checkpoint"],
+    ["UnknownFormat", "upgrade the operator, and with it the agent, to the trainer's release"],
+    ["UnknownRecordVersion", "upgrade the operator"],
+    ["HashUnavailable", "use an agent's image for the processor of the node"],
+  ])("names the problem %s of the volume, and what to do", (reason, remedy) => {
+    const health = healthOf({ problems: [{ reason, message: "Seen so." }] }, {});
+    expect(health).toMatchObject({ status: "False", reason, message: expect.stringContaining(remedy) });
+    expect(health?.message).toMatch(/^Seen so\. .*\.$/);
+  });
+
+  test("leaves the words of an agent that say what to do as they are", () => {
+    const problem = { reason: "BudgetSpent", message: "Raise checkpoint.maxBytes." };
+    expect(healthOf({ problems: [problem] }, {})?.message).toBe(problem.message);
+  });
+
   test("says an agent's own word where there is no advice about it", () => {
     const problem = { reason: "SourceDamaged", message: "Cannot mirror step 40." };
     const health = healthOf({ mirror: mirror({ latestStep: null, problem }) }, ephemeral);

@@ -9,6 +9,7 @@ import { mirrorProblem, mirrorWords } from "./mirror-health.ts";
 import { adviceOn } from "./object-store-advice.ts";
 import type { Observed } from "./observed.ts";
 import { durabilityOf } from "./pod-environment.ts";
+import { adviceOnStorage } from "./storage-advice.ts";
 
 /** What the checkpoints' state amounts to, for people. */
 export function healthStatements(
@@ -58,7 +59,7 @@ function checkpointsHealthy(
   const behind = mirror === null ? null : mirrorProblem(run, status, mirror);
   const present = [
     goingClaim(run, volume),
-    ...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason),
+    ...(facts?.problems ?? []).filter(({ reason }) => reason !== behind?.reason).map(withAdvice),
     behind,
   ];
   const [first, ...others] = [...present, unavailable(run, status) ?? unverified(status)].filter(
@@ -78,6 +79,10 @@ function checkpointsHealthy(
 }
 
 type Problem = Readonly<{ reason: string; message: string }>;
+
+function withAdvice({ reason, message }: Problem): Problem {
+  return { reason, message: `${message} ${adviceOnStorage(reason)}`.trimEnd() };
+}
 
 /** The last restore could not read a tier, and no attempt has begun since. */
 function unavailable(run: TrainingRun, { attempts }: TrainingRunStatus): Problem | null {

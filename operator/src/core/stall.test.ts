@@ -37,6 +37,17 @@ describe("a trainer that does no step any more", () => {
     expect(condition(decision, "Progressing")).toMatchObject({ status: "False", reason: "Stopping" });
   });
 
+  test("after its last step is stopped in words of its own", () => {
+    const late: StallState = { step: 100, seconds: 1500.2, dump: null, expects: "End" };
+    const decision = decideOn({ run: living({ spec }), pods: [training], reports: [told({ stall: late })] });
+    expect(decision.status.stop).toMatchObject({
+      cause: "Stalled",
+      reason: "NoEnd",
+      message:
+        "The training did not come to its end in 1500 s after its last step, 100, by spec.stall: its last evaluation or its final save hangs.",
+    });
+  });
+
   const deleted = { deletionTimestamp: at(90), deletionGracePeriodSeconds: 30 };
   test.each<[string, Parameters<typeof decideOn>[0]]>([
     ["of a run that watches for no stall", { run: living(), pods: [training], reports: [told()] }],

@@ -12,7 +12,7 @@ import { behind, lossAmong, mayFollowFromLoss, peersOf } from "./peer-loss.ts";
 import { hasStarted, lingers } from "./pod-end.ts";
 import { podHash } from "./pod-hash.ts";
 import { refusedSpec } from "./refused-spec.ts";
-import { stallOf } from "./stall.ts";
+import { describeStall, stallOf } from "./stall.ts";
 import { membersOf, type Survey, unseenMembers } from "./survey.ts";
 import { workersOf } from "./workers.ts";
 
@@ -56,9 +56,7 @@ function wish(observed: Observed, status: TrainingRunStatus, scene: Survey): Why
   if (suspicion !== null) return { cause: "NodeSuspect", reason: readBackReason, message: suspicion };
   const stall = stallOf(observed, scene);
   if (stall !== null) {
-    const told = stall.dump === null ? "" : " The attempt's dump says what its process was doing.";
-    const message = `No step was done after step ${stall.step} for ${Math.floor(stall.seconds)} s, by spec.stall.${told}`;
-    return { cause: "Stalled", reason: "NoStep", message };
+    return { cause: "Stalled", ...describeStall(stall) };
   }
   const isUntouched = unseen.length === 0 && !members.some(({ pod }) => hasStarted(pod));
   if (entry !== null && isUntouched && supersedes(run, entry, members.length > 0)) {
