@@ -1,30 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { digestOf, log } from "../test/log-builder.ts";
-import { lineage } from "./candidates.ts";
-import { carry, isRefused } from "./log/fold.ts";
+import { a1, now, plan, policy, runOf } from "../test/retention-plan.ts";
+import { carry } from "./log/fold.ts";
 import { type RetentionInput, retain } from "./retention.ts";
-
-const policy = { last: 2, best: null, everySteps: null, maxBytes: null };
-const now = "2026-01-01T00:00:00.000Z";
-const a1 = (...steps: number[]) => steps.map((step) => digestOf(step, 1));
-
-/** Attempt 1 with steps 10 to 50; every case says what differs. */
-function runOf(steps: readonly number[]) {
-  const builder = log().open(1);
-  for (const step of steps) builder.commit(1, step);
-  return builder;
-}
-
-function plan(input: Partial<RetentionInput>) {
-  const state = input.state ?? runOf([10, 20, 30, 40, 50]).state;
-  const { keep, remove, ...rest } = retain({ policy, verified: [], recorded: [], now, ...input, state });
-  return {
-    ...rest,
-    keep: Object.fromEntries(keep.map(({ ref, reasons }) => [ref.step, reasons.join(" ")])),
-    remove: remove.map(({ ref }) => ref.step),
-  };
-}
 
 describe("retention", () => {
   const cases: { what: string; input: Partial<RetentionInput>; keep: Record<number, string>; remove: number[] }[] = [
@@ -142,6 +120,16 @@ describe("retention", () => {
       remove: [40],
     },
     {
+      what: "lets evidence go after its window though fewer than two are verified at all",
+      input: {
+        state: runOf([20, 30, 40, 50]).refuse(1, digestOf(40, 1)).refuse(1, digestOf(50, 1)).state,
+        verified: a1(20),
+        now: "2026-01-02T00:00:01.000Z",
+      },
+      keep: { 20: "verified last", 30: "newer-unproven last" },
+      remove: [40, 50],
+    },
+    {
       what: "lets evidence go after its window, also when the clock of its writer ran ahead",
       input: {
         state: runOf([10, 20, 30, 40]).refuse(1, digestOf(20, 1)).state,
@@ -200,65 +188,6 @@ describe("retention", () => {
     expect([there.keep.length, there.pauseSaving]).toEqual([2, null]);
   });
 
-  describe("of what a rollback left behind", () => {
-    /** Back from 90 to 10; the new branch is at 30. */
-    const rolledBack = (saved: readonly number[]) => {
-      const builder = runOf([10, 60, 70, 80, 90]).open(2, digestOf(10, 1));
-      for (const step of saved) builder.commit(2, step);
-      return { state: builder.state, verified: saved.map((step) => digestOf(step, 2)) };
-    };
-    const present = { 10: "base", 20: "verified last", 30: "verified last" };
-    const left = (...steps: number[]) => Object.fromEntries(steps.map((step) => [step, "left-behind"]));
-    const rows: { what: string; input: Partial<RetentionInput>; keep: Record<number, string> }[] = [
-      {
-        what: "all stays while there is room",
-        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 800 } },
-        keep: { ...present, ...left(60, 70, 80, 90) },
-      },
-      {
-        what: "the nearest goes first where the byte budget has less room, and the policy stays as it is",
-        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 699 } },
-        keep: { ...present, ...left(80, 90) },
-      },
-      {
-        what: "nothing stays that the next checkpoint needs the room of",
-        input: { ...rolledBack([20, 30]), policy: { ...policy, maxBytes: 400 } },
-        keep: present,
-      },
-      {
-        what: "nothing stays where the volume has no room for the next checkpoint",
-        input: { ...rolledBack([20, 30]), leftBehind: "LetGo" },
-        keep: present,
-      },
-      {
-        what: "everything stays until two of the present history are proven, whatever the room",
-        input: { ...rolledBack([]), policy: { ...policy, maxBytes: 400 }, leftBehind: "LetGo" },
-        keep: {
-          10: "base verified",
-          60: "newer-unproven",
-          70: "newer-unproven",
-          80: "newer-unproven",
-          90: "newer-unproven",
-        },
-      },
-    ];
-    test.each(rows)("$what", ({ input, keep }) => {
-      expect(plan(input)).toMatchObject({ keep, remove: [60, 70, 80, 90].filter((step) => !(step in keep)) });
-    });
-
-    test("as much stays as an open can carry, which is the furthest", () => {
-      const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
-      const { state } = runOf(steps).open(2, digestOf(1, 1)).commit(2, 2);
-      const { keep, remove, pauseSaving } = retain({ state, policy, verified: [digestOf(2, 2)], recorded: [], now });
-      expect(remove.map(({ ref }) => ref.step)).toEqual(steps.slice(1, 1 + remove.length));
-      expect(remove[0]?.why).toBe("a rollback left it behind, and there is no room for it");
-      const bytes = Buffer.byteLength(JSON.stringify(carry({ ...state, checkpoints: keep.map(({ ref }) => ref) })));
-      expect(bytes).toBeLessThan(3 * 1024 * 1024 + 100);
-      expect(bytes).toBeGreaterThan(3 * 1024 * 1024 - 1000);
-      expect(pauseSaving).toBeNull();
-    });
-  });
-
   test.each([
     { what: "milestones", wanting: { everySteps: 1 } },
     { what: "of the last", wanting: { last: 1_000_000 } },
@@ -273,60 +202,5 @@ describe("retention", () => {
     const bytes = Buffer.byteLength(JSON.stringify(carried));
     expect(bytes).toBeLessThan(3 * 1024 * 1024 + 100);
     expect(bytes).toBeGreaterThan(3 * 1024 * 1024 - 1000);
-  });
-
-  test("never removes the base, the final one, or what two verified newer ones do not cover (I6)", () => {
-    let removals = 0;
-    const property = fc.property(
-      fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 12 }),
-      fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 12 }),
-      fc.record({
-        base: fc.nat(11),
-        refused: fc.array(fc.nat(20), { maxLength: 3 }),
-        verified: fc.array(fc.nat(20), { maxLength: 12 }),
-        mirrored: fc.option(fc.array(fc.nat(20), { maxLength: 20 })),
-        last: fc.integer({ min: 2, max: 4 }),
-        every: fc.option(fc.integer({ min: 1, max: 20 })),
-        maxBytes: fc.option(fc.integer({ min: 1, max: 2000 })),
-        days: fc.integer({ min: 0, max: 2 }),
-      }),
-      (first, second, pick) => {
-        const builder = runOf(first.sort((a, b) => a - b));
-        const base = builder.state.checkpoints[pick.base % first.length];
-        builder.open(2, base?.digest ?? null);
-        for (const step of second.sort((a, b) => a - b)) builder.commit(2, (base?.step ?? 0) + step);
-        const at = (index: number) => builder.state.checkpoints[index % builder.state.checkpoints.length]?.digest ?? "";
-        for (const index of pick.refused) builder.refuse(2, at(index));
-        const { state } = builder;
-        const verified = pick.verified.map(at);
-        const mirrored = pick.mirrored?.map(at) ?? null;
-        const { remove } = retain({
-          state,
-          policy: { last: pick.last, best: null, everySteps: pick.every, maxBytes: pick.maxBytes },
-          verified,
-          mirrored,
-          recorded: [],
-          now: `2026-01-0${1 + pick.days}T00:00:00.000Z`,
-        });
-        const known = new Set([...verified, state.opened?.base]);
-        const proven = lineage(state).filter(
-          ({ digest }) => !isRefused(state, digest) && known.has(digest) && (mirrored?.includes(digest) ?? true),
-        );
-        for (const { ref } of remove) {
-          removals += 1;
-          expect(ref.digest).not.toBe(state.opened?.base);
-          if (isRefused(state, ref.digest)) {
-            expect(pick.days).toBeGreaterThan(0);
-            continue;
-          }
-          // What a rollback left behind makes room for a present history that has two of its own.
-          const makesRoom = pick.maxBytes !== null && !lineage(state).includes(ref);
-          const newer = proven.filter(({ step }) => makesRoom || step > ref.step);
-          expect(newer.length).toBeGreaterThanOrEqual(2);
-        }
-      },
-    );
-    fc.assert(property, { numRuns: 2000 });
-    expect(removals).toBeGreaterThan(500);
   });
 });

@@ -3,6 +3,16 @@ import type { Digest } from "./contract/digest.ts";
 import type { RetentionPolicy } from "./contract/pod-environment.ts";
 import { isRefused } from "./log/fold.ts";
 import type { CheckpointRef, RunState } from "./log/state.ts";
+import { type LeftBehind, leftBehind } from "./retention-left-behind.ts";
+import {
+  byteSpace,
+  fitting,
+  logSpace,
+  maxCarriedBytes,
+  type Reasons,
+  roomBeside,
+  type Space,
+} from "./retention-space.ts";
 
 /** What retention looks at. */
 export type RetentionInput = Readonly<{
@@ -18,8 +28,8 @@ export type RetentionInput = Readonly<{
   now: string;
   /** How long a refused checkpoint keeps its bytes. */
   evidenceSeconds?: number;
-  /** Whether what a rollback left behind goes: asked for where the volume has no room for the next save. */
-  leftBehind?: "Keep" | "LetGo";
+  /** Bytes that the volume lacks for the next save: what was left behind makes room for so many. */
+  lacking?: number;
 }>;
 
 /** What stays and why, what goes and why, and what the byte budget did to the policy. */
@@ -36,77 +46,103 @@ export type RetentionPlan = Readonly<{
 /** What has no room for another checkpoint: the byte budget, or what an `open` of the log can carry; and sizes in words. */
 export type Pause = Readonly<{ limit: "Budget" | "Log"; overview: string }>;
 
-/** Why a checkpoint outside the lineage stays. */
-export const leftBehindReason = "left-behind";
-
 const defaultEvidenceSeconds = 24 * 60 * 60;
 
-/** Of an `open`, which may have 4 MiB: the rest is for what is saved before retention looks again. */
-const maxCarriedBytes = 3 * 1024 * 1024;
-
-type Reasons = ReadonlyMap<Digest, readonly string[]>;
-
-const noReasons: Reasons = new Map();
-
 /**
- * Which checkpoints may go. On every path (I6): nothing of the present history goes unless two newer ones in it are
- * verified (and mirrored, where there is a mirror), and the base of the last open, the final checkpoint, fresh evidence
- * and the two newest verified ones without new NaN or infinity stay. Where no proof comes, they become more: then byte
- * budget and log end the saving, and nothing that was saved. What a rollback left behind, which no resume takes by
- * itself, stays until the present history is ahead of it, or, once two of that are proven, while there is room.
+ * Which checkpoints may go (I6). The present history is the lineage of the last open; proven is what was verified of it,
+ * and mirrored where a mirror counts. Each of these stays while it has room beside those above it, and the next checkpoint:
+ *
+ *     floor        the present history down to its second proven one, two proven without new NaN, the best, the best that is
+ *                  verified, the newest on record, base and final one, and fresh evidence of damage
+ *     way back     the furthest verified one that was left behind, until one that was saved since is verified
+ *     rules        of the present history: the best, the last, the milestones; in the log as many as it has room for
+ *     left behind  what the present history is not ahead of, the furthest first: so the nearest goes first
+ *
+ * The floor never goes; where it leaves no room, saving pauses. While nothing of the present history is verified, the way
+ * back belongs to the floor. A byte budget that has no room for all that the rules want keeps nothing for them alone. For
+ * what the volume lacks only what was left behind goes. All the rest goes at once, room or not.
  */
 export function retain(input: RetentionInput): RetentionPlan {
-  const { state, policy } = input;
-  const history = lineage(state).filter((ref) => !isRefused(state, ref.digest));
-  const sound = soundOf(input, history);
-  // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
-  const bestVerified = best(verifiedOf(input, history), policy, 1);
-  const floor = merge(untouchable(input, { history, sound }), bestVerified, best(history, policy, 1));
-  const wanted = merge(
-    best(history, policy, policy.best?.count ?? 0),
-    last(history, policy),
-    milestones(history, policy),
-  );
-  const log = logSpace(state);
-  const ruled = merge(floor, fitting(wanted, floor, log));
-  const next = Math.max(0, ...state.checkpoints.map(({ bytes }) => bytes));
-  const budget = byteSpace(state, (policy.maxBytes ?? Number.POSITIVE_INFINITY) - next);
-  const isTight = roomBeside(ruled, budget) < 0;
-  const left = leftBehind(state, sound);
-  const staying = input.leftBehind === "LetGo" ? noReasons : left;
-  const reasons = isTight ? floor : merge(ruled, fitting(fitting(staying, ruled, log), ruled, budget));
-  const keptBytes = state.checkpoints.reduce((sum, { digest, bytes }) => sum + (reasons.has(digest) ? bytes : 0), 0);
+  const { state, policy, lacking = 0 } = input;
+  const { checkpoints } = state;
+  const next = Math.max(0, ...checkpoints.map(({ bytes }) => bytes));
+  const total = checkpoints.reduce((sum, { bytes }) => sum + bytes, 0);
+  const spaces = {
+    log: logSpace(state),
+    budget: byteSpace(checkpoints, (policy.maxBytes ?? Number.POSITIVE_INFINITY) - next),
+    volume: byteSpace(checkpoints, total - lacking),
+  };
+  const shares = sharesOf(input);
+  const { reasons, isTight } = staying(shares, spaces);
+  const keptBytes = checkpoints.reduce((sum, { digest, bytes }) => sum + (reasons.has(digest) ? bytes : 0), 0);
   const overview = `${keptBytes} bytes kept, ${next} for the next checkpoint, ${policy.maxBytes} allowed`;
   const unruled = (digest: Digest) => {
-    if (wanted.has(digest)) return "a rule keeps it, but the log has no room for more";
-    if (left.has(digest)) return "a rollback left it behind, and there is no room for it";
+    if (shares.rules.has(digest)) return "a rule keeps it, but the log has no room for more";
+    if (shares.left.all.has(digest)) return "a rollback left it behind, and there is no room for it";
     if (isRefused(state, digest)) return "it was refused, and its time as evidence is over";
     return "two newer are verified, no rule keeps it";
   };
   return {
-    keep: state.checkpoints.flatMap((ref) => {
+    keep: checkpoints.flatMap((ref) => {
       const why = reasons.get(ref.digest);
       return why === undefined ? [] : [{ ref, reasons: why }];
     }),
-    remove: state.checkpoints
+    remove: checkpoints
       .filter((ref) => !reasons.has(ref.digest))
       .map((ref) => ({ ref, why: isTight ? `the byte budget: ${overview}` : unruled(ref.digest) })),
     keptBytes,
     shrunk: isTight ? overview : null,
-    pauseSaving: roomBeside(reasons, budget) < 0 ? { limit: "Budget", overview } : logPause(reasons, log),
+    pauseSaving: roomBeside(reasons, spaces.budget) < 0 ? { limit: "Budget", overview } : logPause(reasons, spaces.log),
   };
 }
 
-/** Those that this run's agents, or its restore, have matched. */
-function verifiedOf({ state, verified, recorded }: RetentionInput, history: readonly CheckpointRef[]): CheckpointRef[] {
-  const known = new Set<Digest>([...verified, ...recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
-  return history.filter(({ digest }) => known.has(digest));
+/** What has a claim to stay, whatever the room. */
+type Shares = Readonly<{ floor: Reasons; rules: Reasons; left: LeftBehind }>;
+
+function sharesOf(input: RetentionInput): Shares {
+  const { state, policy } = input;
+  const present = lineage(state);
+  const history = present.filter((ref) => !isRefused(state, ref.digest));
+  const known = new Set([...input.verified, ...input.recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
+  const isVerified = (digest: Digest) => known.has(digest);
+  const verified = history.filter(({ digest }) => isVerified(digest));
+  const sound = soundOf(input, verified);
+  const left = leftBehind(state, { lineage: present, verified, passedStep: passedStep(sound), isVerified });
+  const floor = merge(
+    untouchable(input, { history, sound }),
+    // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
+    best(verified, policy, 1),
+    best(history, policy, 1),
+    verified.length === 0 ? left.wayBack : noReasons,
+  );
+  const rules = merge(
+    best(history, policy, policy.best?.count ?? 0),
+    last(history, policy),
+    milestones(history, policy),
+  );
+  return { floor, rules, left };
 }
 
-/** Those of them, newest first, that count as proof where an older one is to go. */
-function soundOf(input: RetentionInput, history: readonly CheckpointRef[]): CheckpointRef[] {
-  const mirrored = input.mirrored ? new Set(input.mirrored) : null;
-  return verifiedOf(input, history).filter(({ digest }) => mirrored === null || mirrored.has(digest));
+type Spaces = Readonly<{ log: Space; budget: Space; volume: Space }>;
+
+/** What stays of them, and whether the byte budget has no room for all that the rules want. */
+function staying({ floor, rules, left }: Shares, { log, budget, volume }: Spaces) {
+  const beside = (kept: Reasons) => merge(kept, fitting(rules, kept, [log]));
+  // In the budget the rules give way to the way back. Of a full volume they keep their part, and the way back goes.
+  const wayBack = fitting(fitting(left.wayBack, beside(floor), [volume]), floor, [log, budget]);
+  const held = merge(floor, wayBack);
+  const ruled = beside(held);
+  const isTight = roomBeside(ruled, budget) < 0;
+  const kept = isTight ? held : ruled;
+  return { reasons: merge(kept, fitting(left.all, kept, [log, budget, volume])), isTight };
+}
+
+const noReasons: Reasons = new Map();
+
+/** Of what is verified, newest first, what counts as proof where an older one is to go. */
+function soundOf({ mirrored }: RetentionInput, verified: readonly CheckpointRef[]): CheckpointRef[] {
+  const there = mirrored ? new Set(mirrored) : null;
+  return verified.filter(({ digest }) => there === null || there.has(digest));
 }
 
 /** Two proven ones are newer than what lies below this step. */
@@ -131,23 +167,12 @@ function untouchable(input: RetentionInput, { history, sound }: Present): Reason
     if (ref.digest === onRecord) why.push("recorded");
     if (ref === sound[0] || ref === sound[1]) why.push("verified");
     // One that was refused will never be proven: its day as evidence is all that holds it.
-    else if (ref.step >= passedStep(sound) && (present.has(ref) || sound.length < 2)) why.push("newer-unproven");
+    else if (present.has(ref) && ref.step >= passedStep(sound)) why.push("newer-unproven");
     else if (healthy.includes(ref)) why.push("healthy");
     if (isFreshEvidence(input, ref)) why.push("evidence");
     if (why.length > 0) reasons.set(ref.digest, why);
   }
   return reasons;
-}
-
-/** What a history with two proven ones has turned away from and is not ahead of yet, the furthest first. */
-function leftBehind(state: RunState, sound: readonly CheckpointRef[]): Reasons {
-  if (sound.length < 2) return noReasons;
-  const present = new Set(lineage(state));
-  const left = state.checkpoints.filter(
-    (ref) => !present.has(ref) && !isRefused(state, ref.digest) && ref.step >= passedStep(sound),
-  );
-  left.sort((a, b) => b.step - a.step || b.attempt - a.attempt);
-  return new Map(left.map(({ digest }) => [digest, [leftBehindReason]]));
 }
 
 function isFreshEvidence({ state, now, evidenceSeconds = defaultEvidenceSeconds }: RetentionInput, ref: CheckpointRef) {
@@ -165,54 +190,12 @@ function milestones(history: readonly CheckpointRef[], { everySteps: every }: Re
   return new Map(multiples.map(({ digest }) => [digest, [`every:${every}`]]));
 }
 
-/** So much room, of which each checkpoint takes its share. */
-type Space = Readonly<{ room: number; sizeOf: (digest: Digest) => number }>;
-
-/** Below 0 where what is kept takes more. */
-function roomBeside(kept: Reasons, { room, sizeOf }: Space): number {
-  let left = room;
-  for (const digest of kept.keys()) left -= sizeOf(digest);
-  return left;
-}
-
-/** As many of `more`, in their order, as there is room for beside what is kept. */
-function fitting(more: Reasons, kept: Reasons, space: Space): Reasons {
-  let left = roomBeside(kept, space);
-  const taken = new Map<Digest, readonly string[]>();
-  for (const [digest, reasons] of more) {
-    left -= kept.has(digest) ? 0 : space.sizeOf(digest);
-    if (left < 0) break;
-    taken.set(digest, reasons);
-  }
-  return taken;
-}
-
-/** On the volume. */
-function byteSpace({ checkpoints }: RunState, room: number): Space {
-  const sizes = new Map(checkpoints.map(({ digest, bytes }) => [digest, bytes]));
-  return { room, sizeOf: (digest) => sizes.get(digest) ?? 0 };
-}
-
-/**
- * In the next `open`: one that were larger than a record could not be appended, and the run could never be opened again.
- */
-function logSpace({ attempts, checkpoints, refused }: RunState): Space {
-  const sizes = new Map(checkpoints.map((ref) => [ref.digest, carriedBytes(ref)]));
-  const room = maxCarriedBytes - carriedBytes(attempts) - carriedBytes(refused);
-  return { room, sizeOf: (digest) => sizes.get(digest) ?? 0 };
-}
-
 /** What waits for its proof may outgrow the log, and may not go: then it must not become more. */
 function logPause(kept: Reasons, log: Space): Pause | null {
   const over = -roomBeside(kept, log);
   if (over <= 0) return null;
   const overview = `${kept.size} checkpoints, for which the log lacks ${over} of ${maxCarriedBytes} bytes`;
   return { limit: "Log", overview };
-}
-
-/** Bytes that a value takes in a record, and the comma behind it. */
-function carriedBytes(value: object): number {
-  return Buffer.byteLength(JSON.stringify(value)) + 1;
 }
 
 function best(history: readonly CheckpointRef[], policy: RetentionPolicy, count: number): Reasons {

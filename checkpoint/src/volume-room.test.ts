@@ -83,6 +83,7 @@ describe("how many saves a volume has room for", () => {
       next: size,
       available: 5,
       freed: size,
+      lacking: 64 * 1024 + size / 50 - 5,
     });
   });
 

@@ -5,16 +5,18 @@ import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, retain } from "./retention.ts";
 
 /** What is known of a volume before the next save. */
-export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now" | "leftBehind"> &
+export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now"> &
   Readonly<{
     /** Bytes that a process without privileges may still write. */
     available: number;
     /** How many saves ahead to look. */
     horizon: number;
+    /** Whether what a rollback left behind goes for them; it stays unless said otherwise. */
+    leftBehind?: "Keep" | "LetGo";
   }>;
 
-/** How many more saves the volume has room for, and the sizes that say so. */
-export type Room = Readonly<{ saves: number; next: number; available: number; freed: number }>;
+/** How many more saves the volume has room for, and the sizes that say so; `lacking` is what the first that does not fit lacks. */
+export type Room = Readonly<{ saves: number; next: number; available: number; freed: number; lacking: number }>;
 
 /** Beside a checkpoint's own bytes: its names, its manifest, its record, and a file system's own accounts. */
 const overhead = (bytes: number) => 64 * 1024 + bytes / 50;
@@ -31,13 +33,14 @@ export function foresee({ available, horizon, ...input }: RoomInput): Room {
   const added: Digest[] = [];
   let free = available + freed;
   for (let saves = 0; saves < horizon; saves += 1) {
-    if (next > 0 && free < next + overhead(next)) return { saves, next, available, freed: freedNow };
+    const lacking = next > 0 ? next + overhead(next) - free : 0;
+    if (lacking > 0) return { saves, next, available, freed: freedNow, lacking };
     const ref = following(state, next, saves);
     added.push(ref.digest);
     ({ state, freed } = pruned(input, { ...state, checkpoints: [...state.checkpoints, ref] }, added));
     free += freed - next;
   }
-  return { saves: horizon, next, available, freed: freedNow };
+  return { saves: horizon, next, available, freed: freedNow, lacking: 0 };
 }
 
 type Pruned = { state: RunState; freed: number };
@@ -50,7 +53,8 @@ function pruned(
 ): Pruned {
   const verified = state.checkpoints.map(({ digest }) => digest);
   const known = mirrored === null ? null : [...mirrored, ...added];
-  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known, leftBehind });
+  const lacking = leftBehind === "LetGo" ? Number.POSITIVE_INFINITY : 0;
+  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known, lacking });
   const gone = new Set(remove.map(({ ref }) => ref.digest));
   const checkpoints = state.checkpoints.filter(({ digest }) => !gone.has(digest));
   return { state: { ...state, checkpoints }, freed: remove.reduce((sum, { ref }) => sum + ref.bytes, 0) };

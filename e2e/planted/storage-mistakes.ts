@@ -105,6 +105,30 @@ export const storageMistakes: readonly PlantedBug[] = [
     test: { file: "checkpoint/src/retention.test.ts", title: "retention" },
   },
   {
+    patch: "refused-kept-for-good.patch",
+    mistake: "a refused checkpoint keeps its room for good while fewer than two are verified",
+    test: {
+      file: "checkpoint/src/retention.test.ts",
+      title: "lets evidence go after its window though fewer than two are verified at all",
+    },
+  },
+  {
+    patch: "rollback-ends-saving.patch",
+    mistake: "what a rollback left behind stays until two are verified, though no save has room beside it",
+    test: {
+      file: "checkpoint/src/retention.property.test.ts",
+      title: "lets the saving go on, once all is verified or refused",
+    },
+  },
+  {
+    patch: "rollback-not-undoable.patch",
+    mistake: "a byte budget that is tight takes all that a rollback left behind",
+    test: {
+      file: "checkpoint/src/retention-left-behind.test.ts",
+      title: "has the policy shrink in the byte budget while nothing that was saved since is verified",
+    },
+  },
+  {
     patch: "refused-resumed-from.patch",
     mistake: "a checkpoint that was refused is a candidate again",
     test: { file: "checkpoint/src/log/fold.test.ts", title: "what a log says" },
@@ -163,6 +187,40 @@ export const storageMistakes: readonly PlantedBug[] = [
     patch: "follower-begins-unopened.patch",
     mistake: "a worker begins where an earlier attempt was opened, without waiting for worker 0",
     test: { file: "checkpoint/src/follow.test.ts", title: "waits for worker 0 and says so, once" },
+  },
+  {
+    patch: "fit-judged-after-open.patch",
+    mistake: "an attempt is opened on a checkpoint before it is asked whether that fits it",
+    test: {
+      file: "agent/test/environment-check.test.ts",
+      title: "another image or another kind of node is refused before the trainer starts, both sides named",
+    },
+  },
+  {
+    patch: "agent-mends-nothing.patch",
+    mistake: "an agent refuses a copy on the volume that the object store has whole",
+    test: { file: "agent/src/serve/keeper.test.ts", title: "is mended from the object store, and not refused" },
+  },
+  {
+    patch: "agent-suspects-no-node.patch",
+    mistake: "an agent refuses one checkpoint after the other that had been whole, and never suspects its node",
+    test: {
+      file: "agent/src/serve/keeper.test.ts",
+      title: "is not refused together with another: the node is suspected, and all that fails there stays",
+    },
+  },
+  {
+    patch: "verified-forgotten-at-restart.patch",
+    mistake: "an agent that is started again in its pod has forgotten what had been whole",
+    test: { file: "agent/src/serve/keeper.test.ts", title: "what was verified is not read again" },
+  },
+  {
+    patch: "unsynced-commit-verified.patch",
+    mistake: "a commit whose sync failed counts as verified",
+    test: {
+      file: "agent/src/serve/keeper-verdict.test.ts",
+      title: "a commit that is not durable for certain is not said to be whole (I3)",
+    },
   },
   {
     patch: "follower-unmatched.patch",

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
@@ -96,10 +96,24 @@ test("a volume without room for the next save waits for no object store, and say
   expect([stepsOf(pod), problemsOf(pod)]).toEqual([[20, 30], []]);
 });
 
-test("what a rollback left behind goes for the next save, before anything that the object store lacks", async ({
-  skip,
-}) => {
-  skip(process.platform !== "linux" || process.getuid?.() !== 0, "mounting a small file system needs root on Linux");
+const canMount = process.platform === "linux" && process.getuid?.() === 0;
+
+/** Leaves so many bytes free on the volume, a minute later each time. */
+function leaving(volume: string) {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  onTestFinished(() => void vi.useRealTimers());
+  let others = 0;
+  return (free: number) => {
+    vi.setSystemTime(Date.now() + 60_000);
+    const { bsize, bavail } = statfsSync(volume);
+    writeFileSync(join(volume, `another-run-${others++}`), new Uint8Array(bsize * bavail - free));
+  };
+}
+
+test.skipIf(!canMount).each([
+  { has: "two of the present history", steps: [10, 14] },
+  { has: "nothing, for it is away", steps: [] },
+])("what a rollback left behind makes room for the next save, where the object store has $has", async ({ steps }) => {
   const { tiers, volume } = await onSmallVolume();
   const first = await ServingPod.start(tiers, 1);
   for (const step of [10, 20, 30]) await first.trainer.save(step, [], 100_000);
@@ -107,15 +121,43 @@ test("what a rollback left behind goes for the next save, before anything that t
   for (const step of [12, 14, 16]) await pod.trainer.save(step, [], 100_000);
   await pod.look();
   const { checkpoints } = pod.keeper.findings.state;
-  const behind = new Set(checkpoints.flatMap(({ step, digest }) => ([10, 14].includes(step) ? [digest] : [])));
-  await pod.keeper.prune(never, behind);
-  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 12, 14, 16, 20, 30], []]);
-  writeFileSync(join(volume, "another-run"), new Uint8Array(300_000));
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
-  onTestFinished(() => void vi.useRealTimers());
-  await pod.keeper.prune(never, behind);
-  expect([stepsOf(pod), problemsOf(pod)]).toEqual([[10, 12, 14, 16], []]);
+  const there = new Set(checkpoints.flatMap(({ step, digest }) => (steps.includes(step) ? [digest] : [])));
+  const leave = leaving(volume);
+  const pruned = async () => {
+    await pod.keeper.prune(never, there);
+    return [stepsOf(pod), problemsOf(pod)];
+  };
+  expect(await pruned()).toEqual([[10, 12, 14, 16, 20, 30], []]);
+  leave(120_000);
+  expect(await pruned()).toEqual([[10, 12, 14, 16, 30], []]);
+  expect(await pruned()).toEqual([[10, 12, 14, 16, 30], []]);
+  leave(120_000);
+  expect(await pruned()).toEqual([[10, 12, 14, 16], []]);
+  // Only now what has two newer ones that are verified, and waits for the object store.
+  leave(120_000);
+  expect(await pruned()).toEqual([[10, 14, 16], ["RoomBeforeMirror"]]);
 });
+
+test.skipIf(!canMount)(
+  "a rollback to the oldest checkpoint has room for its first save on a volume that is full",
+  async () => {
+    const { tiers, volume } = await onSmallVolume();
+    const first = await ServingPod.start(tiers, 1);
+    for (const step of [10, 20, 30]) await first.trainer.save(step, [], 100_000);
+    const pod = await ServingPod.start(tiers, 2, {}, { base: { step: 10 } });
+    await pod.look();
+    await pod.keeper.prune(never, null);
+    expect(stepsOf(pod)).toEqual([10, 20, 30]);
+    const leave = leaving(volume);
+    leave(120_000);
+    await pod.keeper.prune(never, null);
+    expect(stepsOf(pod)).toEqual([10, 30]);
+    leave(40_000);
+    await pod.keeper.prune(never, null);
+    expect(stepsOf(pod)).toEqual([10]);
+    await pod.trainer.save(12, [], 100_000);
+  },
+);
 
 test("a log that can carry no more waits for no object store", async () => {
   const tiers = await Tiers.make();

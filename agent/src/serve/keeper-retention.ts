@@ -2,7 +2,7 @@ import { lineage } from "@trainingrun/checkpoint/candidates.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { type Pruned, prune } from "@trainingrun/checkpoint/prune.ts";
-import { leftBehindReason } from "@trainingrun/checkpoint/retention.ts";
+import { leftBehindReason } from "@trainingrun/checkpoint/retention-left-behind.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { foresee } from "@trainingrun/checkpoint/volume-room.ts";
 import type { Problem } from "./knowledge.ts";
@@ -20,14 +20,18 @@ type Request = Readonly<{
 }>;
 
 /**
- * Retention of the volume. With an object store, what that lacks counts for nothing. Where the byte budget, the log or the
- * room on the volume would stop the saving, what a rollback left behind goes first, and then what only waits for the
- * object store: a volume with two verified checkpoints and room for the next is worth more.
+ * Retention of the volume. With an object store, what that lacks counts for nothing, until byte budget, log or the room on
+ * the volume would stop the saving: a volume with two verified checkpoints and room for the next is worth more.
+ *
+ *     what may go anyway ─► what a rollback left behind, as much as the next save lacks ─► what waits for the object store
+ *
+ * One call goes one step at most. What the next one lacks is seen anew.
  */
 export async function pruneVolume(request: Request): Promise<Pruned & Pick<Request, "beforeMirror">> {
   const { store, environment, verified, mirrored, signal } = request;
   const known = { ...knownOf(environment), verified: [...verified], signal };
   const counting = { mirrored: mirrored && [...mirrored] };
+  // In budget and log, this makes what was left behind give way already.
   const careful = await prune(store, { ...known, ...counting });
   if (careful.removed.length > 0) return { ...careful, beforeMirror: request.beforeMirror };
   // Said until the mirror has caught up, not only while something is being removed.
@@ -38,29 +42,35 @@ export async function pruneVolume(request: Request): Promise<Pruned & Pick<Reque
   if (mirrored === null && !hasLeft) return { ...careful, beforeMirror };
   const need = await needOfRoom(careful, environment, mirrored);
   if (need === null) return { ...careful, beforeMirror };
-  if (hasLeft) return { ...(await prune(store, { ...known, ...counting, leftBehind: "LetGo" })), beforeMirror };
+  const spared = hasLeft ? await prune(store, { ...known, ...counting, lacking: need.lacking }) : careful;
+  if (mirrored === null || spared.removed.length > 0) return { ...spared, beforeMirror };
   const hasty = await prune(store, known);
-  return { ...hasty, beforeMirror: hasty.removed.length > 0 ? need : beforeMirror };
+  return { ...hasty, beforeMirror: hasty.removed.length > 0 ? need.problem : beforeMirror };
 }
 
-/** What would stop the next save while all stays that may go for its sake; null for nothing. */
+/** What the next save lacks while all stays that may go for its sake: in words, and in bytes where it lacks them on the volume. */
+type Need = Readonly<{ problem: Problem; lacking: number }>;
+
+/** Null where the next save lacks nothing. */
 async function needOfRoom(
   { plan, state }: Pruned,
   environment: AgentEnvironment,
   mirrored: Request["mirrored"],
-): Promise<Problem | null> {
+): Promise<Need | null> {
   if (plan.pauseSaving !== null) {
     const { limit, overview } = plan.pauseSaving;
-    return limit === "Budget"
-      ? { reason: "BudgetBeforeMirror", message: `the byte budget: ${overview}` }
-      : { reason: "LogBeforeMirror", message: `the room in the log: ${overview}` };
+    const problem =
+      limit === "Budget"
+        ? { reason: "BudgetBeforeMirror", message: `the byte budget: ${overview}` }
+        : { reason: "LogBeforeMirror", message: `the room in the log: ${overview}` };
+    return { problem, lacking: 0 };
   }
   const available = await availableBytes(environment);
   const volume = { ...knownOf(environment), state, mirrored: mirrored && [...mirrored], available, horizon: 1 };
-  const { saves, next } = foresee(volume);
-  if (saves > 0) return null;
+  const { next, lacking } = foresee(volume);
+  if (lacking === 0) return null;
   const room = `the room on the volume: ${roundedBytes(next)} for the next checkpoint, ${roundedBytes(available)} free`;
-  return { reason: "RoomBeforeMirror", message: room };
+  return { problem: { reason: "RoomBeforeMirror", message: room }, lacking };
 }
 
 function knownOf({
