@@ -12,12 +12,15 @@ const phase = (objects: number, change: Partial<Phase> = {}): Phase => ({
   ...change,
 });
 
+const leaderChange = (count: number, change: Partial<Phase> = {}) =>
+  ({ ...phase(count / 10, change), how: count === 1_000 ? "Asked" : "Killed" }) as const;
+
 const play = (contender: string, count: number, change: Partial<Seen> = {}): Seen => ({
   contender,
   count,
   creation: phase(count),
   recovery: phase(count / 10),
-  leaderChange: contender === "trainingrun" ? phase(count / 10) : null,
+  leaderChange: contender === "trainingrun" ? leaderChange(count) : null,
   peakRssMiB: { operator: 200, "second operator": 150 },
   extraPods: 0,
   ...change,
@@ -54,6 +57,18 @@ describe("the scale measure", () => {
     ["the memory was never read", with_("trainingrun", 5_000, { peakRssMiB: { operator: 200 } })],
     ["there was a pod too many", with_("trainingrun", 1_000, { extraPods: 1 })],
     ["the leader never changed", with_("trainingrun", 5_000, { leaderChange: null })],
+    [
+      "the leader was never killed",
+      with_("trainingrun", 5_000, { leaderChange: { ...leaderChange(5_000), how: "Asked" } }),
+    ],
+    [
+      "a leader that was asked to end left its runs alone for 2.1 s",
+      with_("trainingrun", 1_000, { leaderChange: leaderChange(1_000, { seconds: 3.6 }) }),
+    ],
+    [
+      "a leader that was killed left its runs alone for 17.1 s",
+      with_("trainingrun", 5_000, { leaderChange: leaderChange(5_000, { seconds: 24.6 }) }),
+    ],
   ];
   test.each(broken)("does not hold where %s", (_what, seen) => {
     expect(holds(scaleResult(seen))).toBe(false);

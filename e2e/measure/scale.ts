@@ -1,3 +1,4 @@
+import type { LeaderEnd } from "../scale/contender.ts";
 import { jobContender } from "../scale/jobs.ts";
 import { jobSetContender } from "../scale/jobsets.ts";
 import { runContender } from "../scale/runs.ts";
@@ -10,13 +11,16 @@ const recoveryGoalSeconds = 3;
 const createdGoalWrites = 10;
 const replacedGoalWrites = 14;
 const memoryGoalMiB = 512;
+/** As long as it may take until another process leads. */
+const failoverGoalSeconds = { Asked: 2, Killed: 17 } as const;
 /** Seconds of each run, where there are five times as many, beside those where there are few. */
 const linearGoal = 1.5;
 
 /**
  * Objects of one pod each, all applied at once, on a control plane of their own with nodes that are played: a pod runs as
  * soon as it is bound, and ends as soon as it is deleted. Then a tenth of the pods is preempted, and for TrainingRuns
- * another tenth while the leader ends. Every controller may ask the API server 500 times a second.
+ * another tenth while the leader ends: asked to among the few, killed among the many. Every controller may ask the API server
+ * 500 times a second.
  */
 export const scale: Measurement = {
   name: "scale",
@@ -26,8 +30,11 @@ export const scale: Measurement = {
   run: async (signal) => {
     const report = (line: string) => console.log(`  ${line}`);
     const seen: Seen[] = [];
-    for (const count of [few, many]) {
-      for (const contender of contenders) seen.push(await playScale(contender, { count, signal, report }));
+    for (const [count, leaderEnd] of [
+      [few, "Asked"],
+      [many, "Killed"],
+    ] as const) {
+      for (const contender of contenders) seen.push(await playScale(contender, { count, leaderEnd, signal, report }));
     }
     return scaleResult(seen);
   },
@@ -75,12 +82,23 @@ export function scaleResult(seen: readonly Seen[]): Result {
         memoryGoalMiB,
         "MiB",
       ),
+      leaderChange: {
+        goal: `a tenth again while the leader changes: beyond ${linearGoal} times as long as without, at most ${failoverGoalSeconds.Asked} s where it was asked to end, ${failoverGoalSeconds.Killed} s where it was killed`,
+        met: meetsLeaderChange(ours, "Asked") && meetsLeaderChange(ourMany, "Killed"),
+      },
       extraPods: {
         goal: "0, whoever led",
         met: runs.every((each) => each?.extraPods === 0 && each.leaderChange !== null),
       },
     },
   };
+}
+
+/** The pods that were taken wait for the next leader, and then for as long as they always do. */
+function meetsLeaderChange(seen: Seen | undefined, how: LeaderEnd): boolean {
+  const { leaderChange, recovery } = seen ?? {};
+  if (leaderChange?.how !== how) return false;
+  return isBelow(leaderChange.seconds, linearGoal * (recovery?.seconds ?? Number.NaN) + failoverGoalSeconds[how]);
 }
 
 /** What was never measured meets no goal. */
@@ -112,7 +130,7 @@ function figuresOf({
   return {
     creation: phaseFigures(creation),
     recovery: phaseFigures(recovery),
-    ...(leaderChange === null ? {} : { leaderChange: phaseFigures(leaderChange) }),
+    ...(leaderChange === null ? {} : { leaderChange: { how: leaderChange.how, ...phaseFigures(leaderChange) } }),
     peakRssMiB: mapped(peakRssMiB, Math.round),
     extraPods,
   };

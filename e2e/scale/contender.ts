@@ -15,9 +15,12 @@ export interface Contender extends AsyncDisposable {
   objectOf(pod: KubeObject): string | undefined;
   /** What a container of its pods leaves in its termination message. */
   lastWords(pod: KubeObject, container: string): string;
-  /** Tells the process that leads to end, so that another one does. Absent where there is only one. */
-  changeLeader?(): void;
+  /** Ends the process that leads, so that another one does. Absent where there is only one. */
+  changeLeader?(how: LeaderEnd): Promise<void>;
 }
+
+/** Asked to end, a leader gives its turn away; killed, it is missed only once its turn is over. */
+export type LeaderEnd = "Asked" | "Killed";
 
 /** How a contender is brought to a control plane. */
 export type ContenderStart = Readonly<{

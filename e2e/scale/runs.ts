@@ -44,7 +44,7 @@ function contender(plane: ScalePlane, { leader, follower, agents }: Parts): Cont
     },
     objectOf: ({ metadata }) => metadata.labels?.[labels.run],
     lastWords,
-    changeLeader: () => leader.terminate(),
+    changeLeader: async (how) => (how === "Killed" ? await leader.kill() : leader.terminate()),
     [Symbol.asyncDispose]: async () => {
       await Promise.all([leader.stop(), follower.stop()]);
       await agents[Symbol.asyncDispose]();

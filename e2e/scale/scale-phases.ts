@@ -2,7 +2,7 @@ import type { ApiClient } from "@trainingrun/operator/kubernetes/client.ts";
 import type { KubeObject } from "@trainingrun/operator/kubernetes/kube-object.ts";
 import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
 import { Awaited } from "./awaited.ts";
-import type { Contender, ContenderStart, Counted } from "./contender.ts";
+import type { Contender, ContenderStart, Counted, LeaderEnd } from "./contender.ts";
 import { FakeNodes } from "./fake-nodes.ts";
 import { ScalePlane } from "./scale-plane.ts";
 import { createSharedClaim } from "./shared-claim.ts";
@@ -26,13 +26,20 @@ export type Seen = Readonly<{
   /** A tenth of the pods was preempted. */
   recovery: Phase;
   /** Another tenth was, and the leader ended meanwhile; null where there is one process only. */
-  leaderChange: Phase | null;
+  leaderChange: (Phase & Readonly<{ how: LeaderEnd }>) | null;
+  /** Of each process up to the end of the play, or to its own. */
   peakRssMiB: Readonly<Record<string, number>>;
   /** Pods beyond one for each object and one for each preemption. */
   extraPods: number;
 }>;
 
-type Options = Readonly<{ count: number; signal: AbortSignal; report: (line: string) => void }>;
+type Options = Readonly<{
+  count: number;
+  /** How the leader ends, where there is one to take its place. */
+  leaderEnd: LeaderEnd;
+  signal: AbortSignal;
+  report: (line: string) => void;
+}>;
 
 const createdAtOnce = 64;
 const phaseLimitMs = 15 * 60_000;
@@ -41,7 +48,7 @@ const tenth = 10;
 
 /** Plays the phases for one contender, on a control plane of its own. */
 export async function playScale({ name, start }: ContenderStart, options: Options): Promise<Seen> {
-  const { count, signal, report } = options;
+  const { count, leaderEnd, signal, report } = options;
   await using plane = await ScalePlane.start(signal);
   const awaited = { now: new Awaited() };
   let contender: Contender | undefined;
@@ -64,6 +71,7 @@ export async function playScale({ name, start }: ContenderStart, options: Option
       const stage = new Stage({ plane, nodes, contender, awaited, signal });
       const seen = await playPhases(stage, {
         count,
+        leaderEnd,
         contender,
         report: (line) => report(`${name}, ${count}: ${line}`),
       });
@@ -77,11 +85,11 @@ export async function playScale({ name, start }: ContenderStart, options: Option
   }
 }
 
-type Play = Readonly<{ count: number; contender: Contender; report: (line: string) => void }>;
+type Play = Pick<Options, "count" | "leaderEnd" | "report"> & Readonly<{ contender: Contender }>;
 
 async function playPhases(
   stage: Stage,
-  { count, contender, report }: Play,
+  { count, leaderEnd, contender, report }: Play,
 ): Promise<Omit<Seen, "contender" | "count">> {
   const names = Array.from({ length: count }, (_, index) => `one-${String(index).padStart(5, "0")}`);
   const taken = (rest: number) => names.filter((_, index) => index % tenth === rest);
@@ -89,19 +97,21 @@ async function playPhases(
   report(`all run after ${creation.seconds.toFixed(2)} s`);
   const recovery = await stage.phase(taken(0).length, (into) => stage.preempt(taken(0), into));
   report(`a tenth preempted, all run again after ${recovery.seconds.toFixed(2)} s`);
-  const peakRssMiB = Object.fromEntries(
-    Object.entries(await stage.usage()).map(([name, { peakRssMiB }]) => [name, peakRssMiB]),
-  );
-  let leaderChange: Phase | null = null;
+  let leaderChange: Seen["leaderChange"] = null;
   if (contender.changeLeader !== undefined) {
-    leaderChange = await stage.phase(taken(1).length, async (into) => {
+    const phase = await stage.phase(taken(1).length, async (into) => {
       await stage.preempt(taken(1), into);
-      contender.changeLeader?.();
+      // The last that is known of the process that ends.
+      await stage.usage();
+      await contender.changeLeader?.(leaderEnd);
     });
-    report(`a tenth preempted and the leader ended, all run again after ${leaderChange.seconds.toFixed(2)} s`);
+    leaderChange = { ...phase, how: leaderEnd };
+    const ended = leaderEnd === "Killed" ? "killed" : "asked to end";
+    report(`a tenth preempted and the leader ${ended}, all run again after ${phase.seconds.toFixed(2)} s`);
   }
   const preempted = recovery.objects + (leaderChange?.objects ?? 0);
-  return { creation, recovery, leaderChange, peakRssMiB, extraPods: stage.podsMade - count - preempted };
+  const extraPods = stage.podsMade - count - preempted;
+  return { creation, recovery, leaderChange, peakRssMiB: stage.peakRssMiB, extraPods };
 }
 
 type StageParts = Readonly<{
@@ -116,6 +126,8 @@ type StageParts = Readonly<{
 class Stage {
   readonly #parts: StageParts;
   readonly #client: ApiClient;
+  /** By process: the kernel keeps the highest, until the process ends. */
+  readonly #peakRssMiB = new Map<string, number>();
 
   constructor(parts: StageParts) {
     this.#parts = parts;
@@ -124,6 +136,11 @@ class Stage {
 
   get podsMade(): number {
     return this.#parts.nodes.podsMade;
+  }
+
+  /** What each process has held at most, as of when its use was last read. */
+  get peakRssMiB(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#peakRssMiB);
   }
 
   /** Does something, and counts what it takes until all pods run and nobody writes any more. */
@@ -170,8 +187,9 @@ class Stage {
   async usage(): Promise<Readonly<Record<string, Usage>>> {
     const { plane, contender } = this.#parts;
     const control = plane.server.processes().map(({ name, identity }) => ({ name, pid: identity.pid }));
-    const each = await Promise.all([...control, ...contender.processes].map(use));
-    return Object.fromEntries(each.flat());
+    const each = (await Promise.all([...control, ...contender.processes].map(use))).flat();
+    for (const [name, { peakRssMiB }] of each) this.#peakRssMiB.set(name, peakRssMiB);
+    return Object.fromEntries(each);
   }
 
   async #preempt(pod: KubeObject): Promise<void> {
