@@ -52,4 +52,12 @@ export const testRows: readonly TestRow[] = [
     title: "a pod gone without a trace",
     why: "The operator's finalizer keeps the pod until its end is on record.",
   },
+  {
+    where: "RecordedShape",
+    way: "an agent that reads back two checkpoints which had been whole, and matches neither",
+    says: ended("NodeSuspect", "Nothing", ["ReadBack"]),
+    file: "operator/src/core/node-suspicion.test.ts",
+    title: "has the attempt ended uncharged, and the next one kept off the node",
+    why: "It takes a node that reads wrongly: an agent soon has matched all that a deed could damage.",
+  },
 ];
