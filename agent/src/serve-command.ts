@@ -1,7 +1,10 @@
 import type { Server } from "node:http";
+import { join } from "node:path";
 import { agentPort } from "@trainingrun/checkpoint/contract/agent-state.ts";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import { writeAtomically } from "./control-directory.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { type RestoreResult, takeUp } from "./restore.ts";
 import { describe } from "./restore-command.ts";
@@ -68,6 +71,7 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
   if (result.kind === "failed") {
     console.error(`The restore failed with ${result.record.failure}: ${result.record.message}`);
     log.write(result.record);
+    if (result.record.failure === "Fenced") await tellTrainer(environment);
     return exitCodes.restoreFailed;
   }
   if (result.kind === "stopped") {
@@ -80,15 +84,25 @@ async function restoreAndKeep(environment: AgentEnvironment, serving: Serving): 
   try {
     const isFirst = environment.TRAININGRUN_WORKER === 0;
     const { restored, store } = result;
-    return exitCodes[
-      await (isFirst
-        ? keepAll(environment, { ...serving, result })
-        : accompany(environment, { ...serving, restored, store }))
-    ];
+    const end = await (isFirst
+      ? keepAll(environment, { ...serving, result })
+      : accompany(environment, { ...serving, restored, store }));
+    if (end === "fenced") await tellTrainer(environment);
+    return exitCodes[end];
   } finally {
     over.abort();
     await watching;
   }
+}
+
+/** The trainer of a pod that is cut off trains on for ever where nobody tells it, and no kubelet may be there to end it. */
+async function tellTrainer(environment: AgentEnvironment): Promise<void> {
+  const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_CONTROL: control } = environment;
+  const words = `Another pod holds the log of the run, and nothing that this pod of attempt ${attempt} still does counts.\n`;
+  const path = join(control, controlFiles.fenced);
+  await writeAtomically(path, words).catch((error: unknown) => {
+    console.error(`Cannot tell the trainer by ${path} that another pod holds the log: ${String(error)}`);
+  });
 }
 
 /** What the one pod does that appends to the log: a single one, or worker 0 of a gang. */

@@ -45,6 +45,11 @@ export class Pod implements AsyncDisposable {
     return readFileSync(join(this.root, name), "utf8");
   }
 
+  /** Takes away what lies at `name` below the pod's own directory. */
+  remove(name: string): void {
+    rmSync(join(this.root, name));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const agent of this.#running) await agent.end("SIGKILL");
     rmSync(this.root, { recursive: true, force: true });

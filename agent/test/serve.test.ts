@@ -176,6 +176,8 @@ test("an agent whose machine stood still while a higher attempt opened ends by i
   expect(agent.output).toMatch(/fenced and writes nothing any more: .*attempt 2 has opened the log/);
   expect(agent.record()).toMatchObject({ kind: "served", attempt: 1, done: null });
   expect(files()).toEqual(before);
+  // The volume may be the pod's own: what its trainer cannot see there, it reads here.
+  expect(pod.read("control/fenced")).toMatch(/^Another pod holds the log/);
 });
 
 test("a fenced agent that its kubelet starts again ends again", async () => {
@@ -184,8 +186,10 @@ test("a fenced agent that its kubelet starts again ends again", async () => {
   await openNext(trainer, 2);
   expect(await agent.exit()).toBe(4);
   const { last } = await trainer.state();
+  pod.remove("control/fenced");
   expect(await pod.start("serve").exit()).toBe(4);
   expect((await trainer.state()).last).toBe(last);
+  expect(pod.read("control/fenced")).toMatch(/^Another pod holds the log/);
 });
 
 test("killed and restarted in the same pod, it finds its own open, verifies anew and goes on", async () => {

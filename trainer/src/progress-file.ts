@@ -8,13 +8,15 @@ import { replaceFile } from "./replace-file.ts";
 /** Between two writes that nothing but the clock asks for. */
 const minMillisecondsBetween = 300;
 
-/** `progress.json`, the request to save and the pause of saving: the trainer's side of the control directory. */
+/** `progress.json`, and what the agent asks and tells in files: the trainer's side of the control directory. */
 export class ProgressFile {
   readonly #path: string;
   readonly #saveRequest: string;
   readonly #savingPaused: string;
+  readonly #fenced: string;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #lookedForFenceAtMs = Number.NEGATIVE_INFINITY;
   #failing = false;
   #deaf = false;
   /** What was said of the pause of saving; null while there is none. */
@@ -27,6 +29,7 @@ export class ProgressFile {
     this.#path = join(directory, controlFiles.progress);
     this.#saveRequest = join(directory, controlFiles.save);
     this.#savingPaused = join(directory, controlFiles.savingPaused);
+    this.#fenced = join(directory, controlFiles.fenced);
   }
 
   /**
@@ -64,6 +67,13 @@ export class ProgressFile {
     if (this.#deaf || nowMs - this.#lookedAtMs < minMillisecondsBetween) return false;
     this.#lookedAtMs = nowMs;
     return existsSync(this.#saveRequest);
+  }
+
+  /** Whether the agent has found that another pod holds the log; looked up a few times a second. */
+  isFenced(nowMs: number): boolean {
+    if (nowMs - this.#lookedForFenceAtMs < minMillisecondsBetween) return false;
+    this.#lookedForFenceAtMs = nowMs;
+    return existsSync(this.#fenced);
   }
 
   /** Whether the agent asks for no regular saves at present; asked when one is due. */

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { controlFiles } from "@trainingrun/checkpoint/contract/control-files.ts";
 import { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
@@ -29,6 +30,7 @@ type Scene = {
   readonly store: DirectoryStore;
   readonly saver: Saver;
   readonly pacer: Pacer;
+  readonly checkpoints: string;
 };
 
 async function loopWith(every: Evaluation): Promise<TrainingLoop<null>> {
@@ -77,7 +79,7 @@ async function sceneWith({ every, saveEvery = 1000, steps = 4, best, grace }: Co
     },
     { seed: 1 },
   );
-  return { loop, store, saver, pacer };
+  return { loop, store, saver, pacer, checkpoints };
 }
 
 /** Opens the log for the attempt that trains here, as a restore would have done. */
@@ -103,6 +105,15 @@ test("what an evaluation returns is part of the state that is saved", async () =
       { name: "loss", value: "1" },
     ],
   });
+});
+
+test("training ends where the agent has found that another pod holds the log", async () => {
+  const { loop, store, saver, checkpoints } = await sceneWith({ steps: 1_000_000 });
+  await openLog(store);
+  await mkdir(join(checkpoints, "control"), { recursive: true });
+  await writeFile(join(checkpoints, "control", controlFiles.fenced), "");
+  expect(await loop.run()).toBe("fenced");
+  expect([loop.step, saver.fence]).toEqual([0, null]);
 });
 
 test("a checkpoint says the same run, step, epoch, metrics and time of itself wherever it is looked for", async () => {

@@ -116,14 +116,15 @@ export class TrainingLoop<Data> {
   }
 
   async #train(): Promise<LoopOutcome> {
-    const { steps, signal, saver } = this.#parts;
+    const { steps, signal, saver, progress } = this.#parts;
     await this.#evaluateAnew();
     while (this.#step < steps && !this.#stopsEarly()) {
-      if (saver.fence !== null) return "fenced";
+      // On a volume that is this pod's own no save ever meets the attempt that holds the log: the agent hears of it.
+      if (saver.fence !== null || progress.isFenced(performance.now())) return "fenced";
       if (signal.aborted) return "stopped";
       const stepMs = await this.#oneStep();
       this.#saveIfDue();
-      this.#parts.progress.update(performance.now(), () => this.progress());
+      progress.update(performance.now(), () => this.progress());
       await this.#yield(stepMs);
     }
     return this.#evaluatedStep < this.#step && this.#isEvaluationStep() && signal.aborted ? "stopped" : "finished";

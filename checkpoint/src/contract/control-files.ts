@@ -35,6 +35,12 @@ export const controlFiles = {
   dump: "dump",
   /** {@link MirrorRate}; the agent writes it after each upload, the trainer reads it when it is asked to stop. */
   mirrorRate: "mirror-rate",
+  /**
+   * Why nothing that this pod does counts any more, in words; the agent leaves it as it ends because another pod holds the
+   * log. A trainer whose volume is the pod's own has no other way to learn of it: its directory's log is never opened by
+   * anybody else. It ends, as where its own append finds the later `open`.
+   */
+  fenced: "fenced",
   /** Which checkpoints the agent has matched byte for byte; it writes it, for its own next life in the same pod. */
   verified: "verified.json",
   /** An {@link AgentRecord} of kind `restore-failed`: a restarted restore repeats this verdict, it does not judge again. */
