@@ -41,7 +41,7 @@ export async function walkAll(
 const Pods = z.object({ items: z.array(z.object({ spec: z.object({ nodeName: z.string().optional() }) })) });
 
 /** The spare node is one that no operator runs on, so that its loss is the run's alone. */
-async function chooseNodes({ api, cluster }: Installation): Promise<Pick<Place, "spare" | "kept">> {
+export async function chooseNodes({ api, cluster }: Installation): Promise<Pick<Place, "spare" | "kept">> {
   const { items } = Pods.parse(await api.expect("GET", `/api/v1/namespaces/${systemNamespace}/pods`));
   const taken = items.map(({ spec }) => spec.nodeName);
   const names = cluster.nodes.map(({ name }) => name);

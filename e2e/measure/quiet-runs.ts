@@ -1,60 +1,44 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { blockedRows } from "../causes/blocked-rows.ts";
-import { running, withSpec, withTrainer } from "../causes/manifests.ts";
-import { type Beginning, beginRow, isAt, type Place, saidBy } from "../causes/walk.ts";
-import { clusterRows } from "../causes/walk-all.ts";
+import { beginRow, isAt, type Place } from "../causes/walk.ts";
+import { loseNode } from "../cluster/container-node/lost-node.ts";
 import { interrupt } from "../harness/interruptions.ts";
 import { RunAccess } from "../harness/run-access.ts";
-import { conditionOf, type RunView } from "../harness/run-view.ts";
+import type { RunView } from "../harness/run-view.ts";
 import { findRunVolume } from "../harness/run-volume.ts";
 import type { Window } from "./quiet-audit.ts";
-
-/** A run that nothing happens to, in a namespace of its own. */
-type IdleKind = Readonly<{ kind: string; begin: Beginning; isIdle: (run: RunView) => boolean }>;
-
-const failing = (retry: unknown): Beginning["run"] => {
-  const exit3 = running("process.exit(3)");
-  return (manifest) => withSpec(exit3(manifest), { retry });
-};
-
-const finishing: Beginning = {
-  trains: true,
-  run: (manifest) => withTrainer(manifest, { env: [{ name: "MNIST_STEPS", value: "20" }] }),
-};
-
-const is = (type: string) => (run: RunView) => conditionOf(run, type)?.status === "True";
-
-const idleKinds: readonly IdleKind[] = [
-  { kind: "Running", begin: { run: (manifest) => manifest }, isIdle: (run) => isAt("Training", run) },
-  { kind: "Complete", begin: finishing, isIdle: is("Complete") },
-  { kind: "Failed", begin: { run: failing({ failures: 0 }) }, isIdle: is("Failed") },
-  { kind: "Suspended", begin: { run: (manifest) => withSpec(manifest, { suspend: true }) }, isIdle: is("Suspended") },
-  {
-    kind: "Backoff",
-    begin: { run: failing({ backoff: { initialSeconds: 7200, maxSeconds: 7200 } }) },
-    isIdle: ({ status }) => status.state === "Backoff",
-  },
-  ...clusterRows(blockedRows).map((row) => ({
-    kind: `Blocked: ${row.way}`,
-    begin: row,
-    isIdle: (run: RunView) => saidBy(row, run) !== null,
-  })),
-];
+import { type IdleKind, idleKinds } from "./quiet-kinds.ts";
 
 /** Where an idle run is, by which its writes are known. */
 export type IdleRun = Readonly<{ kind: string; namespace: string }>;
 
-/** Creates a run of every kind that has nothing to do, and returns when each has come to that. */
-export async function beginIdleRuns(place: Place): Promise<readonly IdleRun[]> {
-  return await Promise.all(
-    idleKinds.map(async ({ kind, begin, isIdle }, index) => {
-      const namespace = `idle-${index}`;
-      const access = new RunAccess(place.installation.api, { namespace, name: "idle" });
-      await beginRow(begin, access, place);
-      await access.waitFor(`a run that is ${kind}`, place.signal, isIdle);
-      return { kind, namespace };
-    }),
-  );
+/**
+ * Does something once a run of every kind has come to where it has nothing to do. Nothing is heard of the place's spare
+ * node meanwhile, on which nothing else may run.
+ */
+export async function withIdleRuns<T>(place: Place, work: (idle: readonly IdleRun[]) => Promise<T>): Promise<T> {
+  const { installation, spare, signal } = place;
+  const begun = await Promise.all(idleKinds.map((kind, index) => begin(kind, `idle-${index}`, place)));
+  const lost = await loseNode(installation.cluster, spare);
+  try {
+    await Promise.all(
+      begun.map(({ access, kind, isIdle }) => access.waitFor(`a run that is still ${kind}`, signal, isIdle)),
+    );
+    return await work(begun.map(({ kind, access }) => ({ kind, namespace: access.name.namespace })));
+  } finally {
+    await lost.comeBack();
+  }
+}
+
+type Begun = IdleKind & Readonly<{ access: RunAccess }>;
+
+/** One whose node is to be lost trains there first, placed by itself; the others are kept away from it. */
+async function begin(idle: IdleKind, namespace: string, place: Place): Promise<Begun> {
+  const { kind, losesNode = false, isIdle } = idle;
+  const access = new RunAccess(place.installation.api, { namespace, name: "idle" });
+  await beginRow(idle.begin(place), access, losesNode ? { ...place, spare: "none" } : place);
+  const isReady = losesNode ? (run: RunView) => isAt("Training", run) : isIdle;
+  await access.waitFor(`a run that is ${losesNode ? "Running" : kind}`, place.signal, isReady);
+  return { ...idle, access };
 }
 
 /** One run, from its creation to its first step, and from the eviction of its pod to the first step of the next one. */

@@ -1,6 +1,12 @@
+import { parseTrainingRun } from "@trainingrun/operator/api/training-run.ts";
+import type { Told } from "@trainingrun/operator/control/problem-events.ts";
+import { QueueWords } from "@trainingrun/operator/control/queue-words.ts";
 import { describe, expect, test } from "vitest";
+import { idleManifest, placed } from "../causes/manifests.ts";
 import { quietResult, type Seen } from "./quiet.ts";
 import { type AuditedWrite, writeOf } from "./quiet-audit.ts";
+import { idleKinds } from "./quiet-kinds.ts";
+import { queueEvents } from "./quiet-queue.ts";
 import { holds } from "./result.ts";
 
 const minute = 60_000;
@@ -98,5 +104,51 @@ describe("a line of the audit log", () => {
     ["about no object", line({ objectRef: undefined }), null],
   ])("%s", (_what, text, expected) => {
     expect(writeOf(text)).toEqual(expected);
+  });
+});
+
+describe("what is idle", () => {
+  test.each(idleKinds)("is a run, as $kind", async ({ begin }) => {
+    const spec = begin({ spare: "node-c" }).run(placed(await idleManifest(), "node-c", "Elsewhere"), "node-a");
+    const made = { uid: "uid", generation: 1, resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
+    const metadata = { name: "idle", namespace: "idle-0", ...made };
+    expect(parseTrainingRun({ ...spec, metadata })).toMatchObject({ kind: "Run" });
+  });
+
+  test("is every state that a run may stay in, each once", () => {
+    const kinds = idleKinds.map(({ kind }) => kind);
+    expect(new Set(kinds).size).toBe(kinds.length);
+    expect(kinds).toEqual(expect.arrayContaining(["Queued", "Queued gang", "Running gang", "Silent node: Fence"]));
+  });
+});
+
+describe("the queue that is played", () => {
+  const pod = (name: string, group?: string) => ({
+    metadata: {
+      name,
+      namespace: "team",
+      labels: group === undefined ? {} : { "kueue.x-k8s.io/pod-group-name": group },
+    },
+  });
+  const pods = [pod("alone-1-0"), pod("gang-1-0", "gang-0123-1"), pod("gang-1-1", "gang-0123-1")];
+
+  test("says something else each time, which the operator tells each pod that waits in the same words", async () => {
+    const rounds = [0, 1].map((round) => queueEvents(pods, { round, now: new Date(round * 15_000) }));
+    expect(rounds.map((events) => events.length)).toEqual([2, 2]);
+    const [first = [], second = []] = rounds;
+    expect(first.map(({ note }) => note)).not.toEqual(second.map(({ note }) => note));
+    const words = async (events: readonly unknown[], queued: Readonly<{ name: string; queueGroup: string | null }>) => {
+      const read = async () => events as readonly Told[];
+      const queues = new QueueWords({ takeTurn: () => true, read }, () => 0);
+      return await queues.of({ uid: "pod", ...queued }, "team", { signal: AbortSignal.timeout(10_000) });
+    };
+    for (const queued of [
+      { name: "alone-1-0", queueGroup: null },
+      { name: "gang-1-1", queueGroup: "gang-0123-1" },
+    ]) {
+      const told = await words(first, queued);
+      expect(told).toContain("insufficient unused quota");
+      expect(await words(second, queued)).toBe(told);
+    }
   });
 });

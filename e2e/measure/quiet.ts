@@ -1,8 +1,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Place } from "../causes/walk.ts";
+import { chooseNodes, walkedNodes } from "../causes/walk-all.ts";
 import { onCluster } from "./on-cluster.ts";
 import { type AuditedWrite, auditedWrites, type Window, writesWithin } from "./quiet-audit.ts";
-import { type AttemptWindows, beginIdleRuns, type IdleRun, replaceOnce } from "./quiet-runs.ts";
+import { whileOthersComeAndGo } from "./quiet-queue.ts";
+import { type AttemptWindows, type IdleRun, replaceOnce, withIdleRuns } from "./quiet-runs.ts";
 import { type Goal, type Measurement, type Result, rounded } from "./result.ts";
 
 const idleMinutes = 10;
@@ -18,21 +20,23 @@ const settlingMs = 30_000;
 export const quiet: Measurement = {
   name: "quiet",
   what: `${idleMinutes} minutes of runs that have nothing to do, and ${rounds} runs that are created and evicted`,
-  seconds: 60 * idleMinutes + 180,
+  seconds: 60 * idleMinutes + 360,
   limitMs: 30 * 60_000,
   run: async (signal) => {
     const report = (line: string) => console.log(`  ${line}`);
-    return await onCluster({ name: "quiet", signal, report, audit: "requests" }, async (installation) => {
-      const [kept = ""] = installation.cluster.nodes.map(({ name }) => name);
-      // No node is taken away here, so none is kept free.
-      const place = { installation, spare: "none", kept, signal };
+    const cluster = { audit: "requests", nodes: walkedNodes } as const;
+    return await onCluster({ name: "quiet", signal, report, ...cluster }, async (installation) => {
+      const place = { installation, signal, ...(await chooseNodes(installation)) };
       const attempts = await replaceInTurn(place, report);
-      const idle = await beginIdleRuns(place);
-      await wait(settlingMs, undefined, { signal });
-      report(`${idle.length} runs have nothing to do: ${idle.map(({ kind }) => kind).join(", ")}`);
-      const fromMs = Date.now();
-      await wait(idleMinutes * 60_000, undefined, { signal });
-      const seen = { idle, attempts, window: { fromMs, toMs: Date.now() } };
+      const seen = await whileOthersComeAndGo(installation.api, signal, async (signal) =>
+        withIdleRuns({ ...place, signal }, async (idle) => {
+          await wait(settlingMs, undefined, { signal });
+          report(`${idle.length} runs have nothing to do: ${idle.map(({ kind }) => kind).join(", ")}`);
+          const fromMs = Date.now();
+          await wait(idleMinutes * 60_000, undefined, { signal });
+          return { idle, attempts, window: { fromMs, toMs: Date.now() } };
+        }),
+      );
       const writes = await auditedWrites(installation.cluster.directory);
       for (const line of wordsOf(writes, seen)) report(line);
       return quietResult(installation.cluster.way, writes, seen);

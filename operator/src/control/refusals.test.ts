@@ -52,7 +52,7 @@ test("where something goes, what a quota refuses there is looked at again, and a
   expect(refusals.of("run")).toMatchObject([{ ...at(1), inVainSince: 10_000 }, policy]);
   expect(refusals.of("other")).toMatchObject([at(1)]);
   refusals.note(run, at(20_000));
-  expect(refusals.of("run")).toContainEqual({ ...at(20_000), firstAt: 1, inVainSince: 10_000, crowd: 3 });
+  expect(refusals.of("run")).toContainEqual({ ...at(20_000), firstAt: 1, inVainSince: 10_000, crowd: 1 });
 });
 
 test("what goes while a run waits to be tried for what went before it puts that off no further", () => {
@@ -65,9 +65,11 @@ test("what goes while a run waits to be tried for what went before it puts that 
   expect([refusals.roomIn("team", 60_900), refusals.roomIn("team", 61_000)]).toEqual([[], ["team/mnist"]]);
 });
 
-test("each says of how many runs something is refused, as long as they are there", () => {
+test("each says how many runs wait for what comes back by itself, as long as they are there", () => {
   const refusals = new Refusals();
-  for (let each = 0; each < 50; each += 1) refusals.note({ uid: `run-${each}`, key: `team/${each}` }, at(1));
+  const away = { ...at(1), status: 500, message: "failed calling webhook" };
+  for (let each = 0; each < 50; each += 1) refusals.note({ uid: `run-${each}`, key: `team/${each}` }, away);
+  refusals.note({ uid: "full", key: "team/full" }, at(1));
   expect(refusals.of("run-0")).toMatchObject([{ crowd: 50 }]);
   for (let each = 1; each < 50; each += 1) refusals.forget(`run-${each}`);
   expect(refusals.of("run-0")).toMatchObject([{ crowd: 1 }]);

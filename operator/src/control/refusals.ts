@@ -1,5 +1,5 @@
 import type { CreateRefusal, Instant } from "../core/observed.ts";
-import { isOverQuota } from "../core/refusal.ts";
+import { isOverQuota, isPassing } from "../core/refusal.ts";
 import { placeOf } from "../kubernetes/kube-object.ts";
 
 /** The run for which something could not be created: its uid, and its key in the queue. */
@@ -39,8 +39,10 @@ export class Refusals {
   }
 
   of(runUid: string): readonly CreateRefusal[] {
-    const crowd = this.#byRun.size;
-    return [...(this.#byRun.get(runUid)?.refused.values() ?? [])].map((refusal) => ({ ...refusal, crowd }));
+    const row = this.#byRun.get(runUid);
+    if (row === undefined) return [];
+    const crowd = [...this.#byRun.values()].filter(({ refused }) => [...refused.values()].some(isPassing)).length;
+    return [...row.refused.values()].map((refusal) => ({ ...refusal, crowd: Math.max(1, crowd) }));
   }
 
   /**
