@@ -17,7 +17,7 @@ const retryMs = 50;
 /** Records are small and many: most of the time for one is the wait for the volume. */
 const readsAtOnce = 16;
 
-/** Records never change under their number, so each is read and parsed once per store. */
+/** Records never change under their number, so each is read and parsed once per store, as long as no newer `open` carries it. */
 const parsed = new WeakMap<Store, Map<number, NumberedRecord>>();
 
 /** What was last read of each store. A log grows at its end, and one of a long attempt is too long to fold at every look. */
@@ -74,9 +74,11 @@ async function readDown(
   const records: NumberedRecord[] = [];
   const listed = new Set(numbers);
   const lowest = numbers[0] ?? 1;
-  for (let top = numbers.at(-1) ?? 0; top >= lowest; top -= readsAtOnce) {
+  let top = numbers.at(-1) ?? 0;
+  while (top >= lowest) {
     signal?.throwIfAborted();
-    const batch = Array.from({ length: Math.min(readsAtOnce, top - lowest + 1) }, (_, index) => top - index);
+    const batch = downToKnownOpen(store, { top, bottom: Math.max(lowest, top - readsAtOnce + 1) });
+    top -= batch.length;
     const read = await Promise.all(
       batch.map((number) => (listed.has(number) ? fetchEntry(store, number, signal) : null)),
     );
@@ -87,11 +89,30 @@ async function readDown(
       if (entry === null && !lastTry) return null;
       records.push(entry ?? { number, damaged: "it is missing" });
       if (entry !== null && "record" in entry && entry.record.kind === "open") {
+        forgetBelow(store, number);
         return withAnnouncements(store, records.reverse());
       }
     }
   }
   return withAnnouncements(store, records.reverse());
+}
+
+/** Those numbers, highest first, without what an `open` among them is known to carry. */
+function downToKnownOpen(store: Store, { top, bottom }: Readonly<{ top: number; bottom: number }>): number[] {
+  const known = parsed.get(store);
+  const numbers: number[] = [];
+  for (let number = top; number >= bottom; number -= 1) {
+    numbers.push(number);
+    const entry = known?.get(number);
+    if (entry !== undefined && "record" in entry && entry.record.kind === "open") break;
+  }
+  return numbers;
+}
+
+/** What an `open` carries is not looked at again, and a long attempt renews its open often: an agent has little memory. */
+function forgetBelow(store: Store, open: number): void {
+  const known = parsed.get(store);
+  for (const number of known?.keys() ?? []) if (number < open) known?.delete(number);
 }
 
 /** Says of each record that cannot be told whether it may have been an `open`, and whose. */
