@@ -114,7 +114,7 @@ test("a stop ends the patience of a finished run at once, and its grace period d
 
 describe("A volume that takes what is written and does not answer", () => {
   /** Every save waits in the kernel from its first look at the volume on, until what is returned is called. */
-  async function hang(store: DirectoryStore): Promise<() => Promise<void>> {
+  async function hang({ store, saver }: Awaited<ReturnType<typeof stoppedRun>>): Promise<() => Promise<void>> {
     const pipe = join(store.root, "pipe");
     execFileSync("mkfifo", [pipe]);
     store.names = async () => {
@@ -127,16 +127,17 @@ describe("A volume that takes what is written and does not answer", () => {
     };
     onTestFinished(async () => {
       await answer();
+      await saver.inFlight?.done;
       await reader?.close();
     });
     return answer;
   }
 
-  const shortly = { patienceMs: () => 200 };
+  const shortly = { patienceMs: () => 200, partingMs: 100 };
 
   test.each([5, 4])("ends the run in words, the save of step %i being the one that hangs", async (step) => {
     const run = await stoppedRun({ failures: 0 });
-    const answer = await hang(run.store);
+    const answer = await hang(run);
     const request = run.saveRequest();
     const save = run.saver.begin({ ...request, state: { ...request.state, step } });
     const saving = saveLastStep(run, { ...going(), ...shortly });
@@ -156,28 +157,30 @@ describe("A volume that takes what is written and does not answer", () => {
     };
     const begin = run.saver.begin.bind(run.saver);
     vi.spyOn(run.saver, "begin").mockImplementation((request) => {
-      if (tries === 2) void hang(run.store);
+      if (tries === 2) void hang(run);
       return begin(request);
     });
-    await expect(saveLastStep(run, { ...going(), patienceMs })).rejects.toThrow("the save of step 5 has not ended in");
+    await expect(saveLastStep(run, { ...going(), ...shortly, patienceMs })).rejects.toThrow(
+      "the save of step 5 has not ended in",
+    );
   });
 
   test("and is only slow has time to take away what it has of a save that is given up", async () => {
     const run = await stoppedRun({ failures: 0 });
-    const answer = await hang(run.store);
+    const answer = await hang(run);
     const save = run.saver.begin(run.saveRequest());
     const { abandon } = save;
     save.abandon = () => {
       abandon();
       void answer();
     };
-    await expect(saveLastStep(run, { ...going(), ...shortly })).rejects.toThrow(FinalSaveError);
+    await expect(saveLastStep(run, { ...going(), patienceMs: () => 200 })).rejects.toThrow(FinalSaveError);
     expect([run.saver.inFlight, await readdir(join(run.store.root, "data"))]).toEqual([null, []]);
   });
 
   test("keeps nobody from hearing a stop", async () => {
     const run = await stoppedRun({ failures: 0 });
-    await hang(run.store);
+    await hang(run);
     const stop = new AbortController();
     const saving = saveLastStep(run, { stop: stop.signal });
     stop.abort();

@@ -29,7 +29,7 @@ const longestWaitMs = 15_000;
 /** Before the deadline: what writing the record and leaving take. */
 const recordMs = 200;
 /** What is only slow ends soon once it is abandoned, and takes away what it has written. */
-const partingMs = 1_000;
+const longestPartingMs = 5_000;
 /** A timer takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -38,17 +38,15 @@ const longestTimerMs = 2 ** 31 - 1;
  * what a save takes. A save that has not ended by then is abandoned. Null where it is over: a newer attempt holds the log,
  * or `stop` was asked for, which leaves what is left to {@link saveBefore}.
  */
-export async function saveLastStep(
-  run: StoppedRun,
-  { stop, patienceMs = patienceOf }: Patience,
-): Promise<Saved | null> {
+export async function saveLastStep(run: StoppedRun, patience: Patience): Promise<Saved | null> {
+  const { stop, patienceMs = patienceOf, partingMs = longestPartingMs } = patience;
   const { saver } = run;
   const beganMs = performance.now();
   const isOver = () => isFinal(saver.last, run) || saver.fence !== null || stop.aborted;
   let save = saver.inFlight;
   for (let tries = 0; ; tries += 1) {
     const untilMs = beganMs + patienceMs(saver, save?.bytes ?? 0);
-    const late = save !== null && !(await endsOrIsAbandoned(save, { untilMs, stop })) ? save : null;
+    const late = save !== null && !(await endsOrIsAbandoned(save, { untilMs, partingMs, stop })) ? save : null;
     if (isOver()) break;
     const waitMs = tries === 0 ? 0 : waitAfter(tries);
     if (late !== null || performance.now() + waitMs > untilMs) throw notSaved(run, { late, tries, beganMs });
@@ -63,6 +61,8 @@ type Patience = {
   readonly stop: AbortSignal;
   /** For how long the last step is tried, given how much its save writes. */
   readonly patienceMs?: (saver: Saver, bytes: number) => number;
+  /** For how long one that was abandoned may still take to end. */
+  readonly partingMs?: number;
 };
 
 function patienceOf({ counts }: Saver, bytes: number): number {
@@ -70,7 +70,10 @@ function patienceOf({ counts }: Saver, bytes: number): number {
 }
 
 /** False where the save had not ended in time. It may then still end in a moment, and even well. */
-async function endsOrIsAbandoned(save: InFlight, { untilMs, stop }: { untilMs: number; stop: AbortSignal }) {
+async function endsOrIsAbandoned(
+  save: InFlight,
+  { untilMs, partingMs, stop }: { untilMs: number; partingMs: number; stop: AbortSignal },
+): Promise<boolean> {
   if ((await endOf(save, { untilMs, stop })) !== "late") return true;
   save.abandon();
   await endOf(save, { untilMs: performance.now() + partingMs, stop });

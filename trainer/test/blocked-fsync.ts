@@ -51,7 +51,7 @@ while (!(await readdir(store.root, { recursive: true })).join().match(/\/model\.
 try {
   const patienceMs = () => Number(seconds) * 1000;
   const stop = new AbortController().signal;
-  const saved = await saveLastStep({ step: 5, saver, saveRequest }, { stop, patienceMs });
+  const saved = await saveLastStep({ step: 5, saver, saveRequest }, { stop, patienceMs, partingMs: 500 });
   console.log(`saved step ${saved?.step}`);
   await saver.close();
 } catch (error) {
