@@ -223,40 +223,6 @@ export const storageMistakes: readonly PlantedBug[] = [
     },
   },
   {
-    patch: "fit-judged-after-open.patch",
-    mistake: "an attempt is opened on a checkpoint before it is asked whether that fits it",
-    test: {
-      file: "agent/test/environment-check.test.ts",
-      title: "another image or another kind of node is refused before the trainer starts, both sides named",
-    },
-  },
-  {
-    patch: "agent-mends-nothing.patch",
-    mistake: "an agent refuses a copy on the volume that the object store has whole",
-    test: { file: "agent/src/serve/keeper.test.ts", title: "is mended from the object store, and not refused" },
-  },
-  {
-    patch: "agent-suspects-no-node.patch",
-    mistake: "an agent refuses one checkpoint after the other that had been whole, and never suspects its node",
-    test: {
-      file: "agent/src/serve/keeper.test.ts",
-      title: "is not refused together with another: the node is suspected, and all that fails there stays",
-    },
-  },
-  {
-    patch: "verified-forgotten-at-restart.patch",
-    mistake: "an agent that is started again in its pod has forgotten what had been whole",
-    test: { file: "agent/src/serve/keeper.test.ts", title: "what was verified is not read again" },
-  },
-  {
-    patch: "unsynced-commit-verified.patch",
-    mistake: "a commit whose sync failed counts as verified",
-    test: {
-      file: "agent/src/serve/keeper-verdict.test.ts",
-      title: "a commit that is not durable for certain is not said to be whole (I3)",
-    },
-  },
-  {
     patch: "follower-unmatched.patch",
     mistake: "a worker takes what worker 0 has matched, though its own bytes differ",
     test: { file: "checkpoint/src/follow.test.ts", title: "in what worker 0 has matched, and refuses nothing" },
