@@ -111,7 +111,13 @@ describe("a status that is written where the CustomResourceDefinition is of anot
     const client: Pick<ApiClient, "mergePatch"> = {
       mergePatch: (each, patch, bound) => api.direct.mergePatch({ ...each, resource }, patch, bound),
     };
-    const writer = { client, written: () => undefined, statusWritten: () => undefined, dropped: new DroppedFields() };
+    const writer = {
+      client,
+      written: () => undefined,
+      statusWritten: () => undefined,
+      dropped: new DroppedFields(),
+      now: Date.now,
+    };
     const run = { apiVersion: `${resource.group}/v1alpha1`, kind: resource.kind, metadata: { name: "run" }, spec: {} };
     const stored = await until("the API server serves the resource", () =>
       api.direct.create<KubeObject>({ resource, namespace }, run, forever).catch(() => undefined),
@@ -122,7 +128,9 @@ describe("a status that is written where the CustomResourceDefinition is of anot
     const { status } = await api.direct.get<KubeObject>(target, forever);
     expect(second.kind).toBe(row.kind ?? "Refused");
     if (second.kind !== "Refused") return;
-    expect(status).toEqual(before);
-    expect(refusalWords(second)).toContain(`Cannot keep status.${row.field}`);
+    const words = `Cannot keep status.${row.field}`;
+    const condition = { type: "Progressing", reason: "StatusNotKept", message: expect.stringContaining(words) };
+    expect(status).toEqual({ ...before, conditions: [expect.objectContaining(condition)] });
+    expect(refusalWords(second)).toContain(words);
   });
 });

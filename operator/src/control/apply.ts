@@ -24,8 +24,7 @@ import { trainingRuns } from "./caches.ts";
 import { type StatusWrite, type StatusWriter, writeStatus } from "./write-status.ts";
 
 /** Where a decision is written to, and who is told of what was written. */
-export type Writers = StatusWriter &
-  Readonly<{ client: ApiClient; created: (name: string) => void; now: () => number }>;
+export type Writers = StatusWriter & Readonly<{ client: ApiClient; created: (name: string) => void }>;
 
 /** How far a decision was written. */
 export type Applied = Readonly<{

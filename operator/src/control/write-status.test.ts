@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { start } from "../../test/run-builder.ts";
 import { type Asked, patched, type Scripted, scriptedClient } from "../../test/scripted-client.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
@@ -16,7 +17,8 @@ function write(
   { counted = () => undefined, dropped = new DroppedFields() }: { counted?: () => void; dropped?: DroppedFields } = {},
 ): Promise<StatusWrite> {
   const client = scriptedClient(answer);
-  return writeStatus(seen, { client, written: () => undefined, statusWritten: counted, dropped }, bound);
+  const writer = { client, written: () => undefined, statusWritten: counted, dropped, now: () => start };
+  return writeStatus(seen, writer, bound);
 }
 
 describe("a status that is answered with 403", () => {
@@ -47,6 +49,17 @@ describe("a status of which the server drops a field", () => {
   const decided: TrainingRunStatus = { ...before, state: "Fencing", graceNeededSeconds: 9, silence };
   const stored = { ...raw, status: before };
 
+  const words =
+    "Cannot keep status.silence.attempt, status.silence.since, status.silence.nodes because the CustomResourceDefinition that the API server serves does not have it: apply the crds/ of this version of the operator.";
+  const told = {
+    type: "Progressing",
+    status: "Unknown",
+    observedGeneration: 0,
+    lastTransitionTime: "2026-01-01T00:00:00.000Z",
+    reason: "StatusNotKept",
+    message: words,
+  };
+
   /** A server whose definition of the resource lacks a field; it holds what it was sent. */
   function serverWithout(field: keyof TrainingRunStatus, first: KubeObject = stored) {
     const sent: unknown[] = [];
@@ -69,16 +82,16 @@ describe("a status of which the server drops a field", () => {
     const written = await write({ stored: before, decided, raw: stored }, answer, { counted: () => (counted += 1) });
     expect(sent).toEqual([
       { state: "Fencing", graceNeededSeconds: 9, silence },
-      { state: "Running", graceNeededSeconds: null },
+      { state: "Running", graceNeededSeconds: null, conditions: [told] },
     ]);
-    expect([held().status, counted]).toEqual([before, 0]);
+    expect([held().status, counted]).toEqual([{ ...before, conditions: [told] }, 0]);
     expect(written).toMatchObject({ kind: "Refused", raw: { metadata: { resourceVersion: "3" } } });
     expect(written.kind === "Refused" && refusalWords(written)).toBe(
-      "Nothing begins for the run until its status can be written. Cannot keep status.silence.attempt, status.silence.since, status.silence.nodes because the CustomResourceDefinition that the API server serves does not have it: apply the crds/ of this version of the operator.",
+      `Nothing begins for the run until its status can be written. ${words}`,
     );
   });
 
-  it("that decides is not sent again within a minute, of whatever run, and then it is tried anew", async () => {
+  it("that decides is not sent again within a minute, of whatever run, which is told once, and then it is tried anew", async () => {
     let now = 0;
     const dropped = new DroppedFields(() => now);
     const first = serverWithout("silence");
@@ -86,7 +99,10 @@ describe("a status of which the server drops a field", () => {
     const second = serverWithout("best");
     now = 59_999;
     const refused = await write({ stored: before, decided, raw: stored }, second.answer, { dropped });
-    expect([refused.kind, second.sent]).toEqual(["Refused", []]);
+    expect([refused.kind, second.sent]).toEqual(["Refused", [{ conditions: [told] }]]);
+    const known = { stored: { ...before, conditions: [told] } as TrainingRunStatus, decided, raw: second.held() };
+    expect((await write(known, second.answer, { dropped })).kind).toBe("Refused");
+    expect(second.sent.length).toBe(1);
     const other = await write({ stored: before, decided: { ...before, attempt: 2 }, raw: stored }, second.answer, {
       dropped,
     });

@@ -1,4 +1,5 @@
 import type { TrainingRunStatus } from "../api/status.ts";
+import { isTrue, setCondition } from "../core/conditions.ts";
 import { type ApiError, isBeyondOurRights, isRefusal } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import type { KubeObject } from "../kubernetes/kube-object.ts";
@@ -15,7 +16,8 @@ import { withStoredEntries } from "./stored-entries.ts";
 //   Whole                          Reduced                          Reduced        not kept: taken back
 //
 // The server drops fields that the resource's definition does not know, and calls that a success. An intent or a count of
-// which a part was dropped would be acted on by halves in the next pass, so it is taken back, and counts as refused.
+// which a part was dropped would be acted on by halves in the next pass, so it is taken back, counts as refused, and a
+// condition says so (L3).
 
 /** What became of a status. */
 export type StatusWrite = Readonly<{ raw: KubeObject }> &
@@ -34,6 +36,7 @@ export type StatusWriter = Readonly<{
   written: (resource: Resource, object: KubeObject) => void;
   statusWritten: () => void;
   dropped: DroppedFields;
+  now: () => number;
 }>;
 
 /**
@@ -85,11 +88,12 @@ type Putting = Readonly<{ stored: TrainingRunStatus; status: TrainingRunStatus; 
 async function putStatus({ stored, status, sent, raw }: Putting, writer: StatusWriter, bound: Bound): Promise<Put> {
   if (mergePatchOf(stored, status) === undefined) return { kind: "Taken", raw };
   const known = isDeleted(raw) ? [] : writer.dropped.of(status);
-  if (known.length > 0) return { kind: "NotKept", raw, refusal: new FieldsNotKeptError(known) };
+  if (known.length > 0) return await notKept({ stored, before: raw, after: raw, fields: known }, writer, bound);
   const answer = await patchStatus(raw, mergePatchOf(stored, sent), writer, bound);
   if (answer.kind === "Refused") return answer;
-  const lost = lostFields(status, answer.raw.status);
-  if (lost.length > 0) return await takenBack({ before: raw, after: answer.raw, lost }, writer, bound);
+  const fields = lostFields(status, answer.raw.status);
+  writer.dropped.note(fields);
+  if (fields.length > 0) return await notKept({ stored, before: raw, after: answer.raw, fields }, writer, bound);
   writer.statusWritten();
   return answer;
 }
@@ -114,16 +118,38 @@ async function patchStatus(
   }
 }
 
-type HalfKept = Readonly<{ before: KubeObject; after: KubeObject; lost: readonly string[] }>;
+type HalfKept = Readonly<{
+  stored: TrainingRunStatus;
+  before: KubeObject;
+  after: KubeObject;
+  fields: readonly string[];
+}>;
 
 /** Of a deleted run what was kept stays: it is let go in any case, and its waits count from what is on record (L5). */
-async function takenBack({ before, after, lost }: HalfKept, writer: StatusWriter, bound: Bound): Promise<Put> {
-  writer.dropped.note(lost);
-  const refusal = new FieldsNotKeptError(lost);
-  const change = mergePatchOf(after.status ?? {}, before.status ?? {});
-  if (change === undefined || isDeleted(before)) return { kind: "NotKept", raw: after, refusal };
+async function notKept(
+  { stored, before, after, fields }: HalfKept,
+  writer: StatusWriter,
+  bound: Bound,
+): Promise<Extract<Put, { kind: "NotKept" }>> {
+  const refusal = new FieldsNotKeptError(fields);
+  const status = { ...(before.status as object | undefined), ...toldOf(refusal, stored, { raw: before, writer }) };
+  const change = isDeleted(before) ? undefined : mergePatchOf(after.status ?? {}, status);
+  if (change === undefined) return { kind: "NotKept", raw: after, refusal };
   const back = await patchStatus(after, change, writer, bound);
   return { kind: "NotKept", raw: back.kind === "Taken" ? back.raw : after, refusal };
+}
+
+/** A run that is over does not progress for another reason. */
+function toldOf(
+  { detail }: FieldsNotKeptError,
+  { conditions = [] }: TrainingRunStatus,
+  { raw: { metadata }, writer }: Readonly<{ raw: KubeObject; writer: StatusWriter }>,
+): Pick<TrainingRunStatus, "conditions"> {
+  if (isTrue(conditions, "Complete") || isTrue(conditions, "Failed")) return {};
+  const statement = { type: "Progressing", status: "Unknown", reason: "StatusNotKept", message: detail } as const;
+  return {
+    conditions: setCondition(conditions, statement, { now: writer.now(), generation: metadata.generation ?? 0 }),
+  };
 }
 
 function isDeleted({ metadata }: KubeObject): boolean {
