@@ -26,9 +26,15 @@ type Options = Readonly<{
 
 /**
  * Puts a whole copy of a checkpoint on the volume where what lies there does not verify: mended with chunks of what a
- * repair left aside or of the object store's, or downloaded. Throws where a tier itself fails, or aborted.
+ * repair left aside or of the object store's, or downloaded. It is tried twice before no copy helps: an error that a
+ * device answers once may have been all that was in the way. Throws where a tier itself fails, or aborted.
  */
-export async function mendCheckpoint({ volume, objectStore, checkpoint, found, signal }: Options): Promise<Mending> {
+export async function mendCheckpoint(options: Options): Promise<Mending> {
+  const mending = await mendOnce(options);
+  return mending.kind === "Impossible" && mending.verdict !== options.found ? mendOnce(options) : mending;
+}
+
+async function mendOnce({ volume, objectStore, checkpoint, found, signal }: Options): Promise<Mending> {
   const isMissing = found.reason === "Missing";
   const aside = (await volume.names()).filter((name) => parseSettlingName(name) === checkpoint.directory);
   if (objectStore === null && aside.length === 0) return { kind: "Impossible", verdict: found };

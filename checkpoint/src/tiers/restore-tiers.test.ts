@@ -7,7 +7,7 @@ import { nothingExpected, pathIn, restore, resumedAt, runUid, save, temporarySto
 import { readLog } from "../log/read.ts";
 import { type DirectoryStore, openDirectoryStore } from "../store/directory-store.ts";
 import { recordName } from "../store/log-names.ts";
-import { StorageUnavailableError, type Store } from "../store/store.ts";
+import { DamagedFileError, StorageUnavailableError, type Store } from "../store/store.ts";
 import { verifyCheckpoint } from "../verify.ts";
 import { mirrorCheckpoint, readMirrored } from "./mirror.ts";
 
@@ -81,6 +81,26 @@ describe("A restore with a volume and an object store", () => {
     expect((await readLog(volume)).state.refused).toEqual([]);
     const ref = (await readLog(volume)).state.checkpoints.find(({ step }) => step === 20);
     expect(ref && (await verifyCheckpoint(volume, ref))).toMatchObject({ ok: true });
+  });
+
+  test("tries to mend it once more where a device answered an error, for a refusal is for good", async () => {
+    const { volume, objectStore } = await mirroredRun();
+    await mirror({ volume, objectStore, attempt: 1, steps: [30] });
+    await damage(volume, 30);
+    const checkpoint = objectStore.checkpoint.bind(objectStore);
+    const errors = ["EIO"];
+    objectStore.checkpoint = (name) => {
+      const stored = checkpoint(name);
+      const open: typeof stored.open = async (path, from) => {
+        const error = path === "model.safetensors" ? errors.pop() : undefined;
+        if (error !== undefined) throw new DamagedFileError(error);
+        return stored.open(path, from);
+      };
+      return { location: stored.location, entries: (limit) => stored.entries(limit), open };
+    };
+    expect(resumedAt(await restore(volume, 2, { objectStore }))).toBe(30);
+    expect(errors).toEqual([]);
+    expect((await readLog(volume)).state.refused).toEqual([]);
   });
 
   test.for(["lstat", "rename"] as const)(

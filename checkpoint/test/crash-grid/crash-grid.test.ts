@@ -38,6 +38,17 @@ describe("a process that is killed before a system call, or whose call fails", {
     expect(await problemsOf(back)).toEqual([]);
   });
 
+  test("refuses nothing for one error that kept it from being mended", async (context) => {
+    context.skip(impossible !== null, impossible ?? "");
+    const cases = await casesOf(scenarioNamed("repair"), await workspace());
+    const mending = cases.filter(({ fault, call, path }) => {
+      const isOfSource = call === "openat" && path.startsWith("/mirror/data/step-") && path.endsWith("model.bin");
+      return fault === "EIO" && (isOfSource || (call === "rename" && path.includes("0030-a0001")));
+    });
+    expect(mending.length).toBeGreaterThan(3);
+    expect(await problemsOf(mending)).toEqual([]);
+  });
+
   test.for(mistakenScenarios)("is found out where it $name", async (scenario, context) => {
     context.skip(impossible !== null, impossible ?? "");
     const kills = (await casesOf(scenario, await workspace())).filter(({ fault }) => fault === "KILL");

@@ -24,7 +24,9 @@ export async function whatIsWrong(
   if (state.damaged.length > 0) return `records ${state.damaged.join(", ")} are damaged`;
   const broken = acknowledged ? scenario.acknowledged(state) : null;
   if (broken !== null) return broken;
-  return (await brokenCandidate(root, scenario, state)) ?? (await brokenResume(root, scenario, { acknowledged }));
+  const undecided = acknowledged ? [] : (scenario.mended ?? []);
+  const sure = { ...state, checkpoints: state.checkpoints.filter(({ step }) => !undecided.includes(step)) };
+  return (await brokenCandidate(root, scenario, sure)) ?? (await brokenResume(root, scenario, { acknowledged }));
 }
 
 /** What a log offers has to be there, whole: no scenario damages anything (I3, I6). */
@@ -39,12 +41,12 @@ async function brokenCandidate(root: string, { damaged }: Scenario, state: RunSt
 
 async function brokenResume(
   root: string,
-  { resumes }: Scenario,
+  { resumes, told = () => ({}) }: Scenario,
   { acknowledged }: { acknowledged: boolean },
 ): Promise<string | null> {
   const allowed = acknowledged ? resumes.after : resumes.before;
   for (const attempt of [2, 3]) {
-    const outcome = await restoreAttempt(root, attempt);
+    const outcome = await restoreAttempt(root, attempt, told(root));
     if (outcome.kind === "failed") return `attempt ${attempt} cannot start: ${outcome.message}`;
     const step = outcome.restored.resume?.step ?? 0;
     if (!allowed.includes(step)) return `attempt ${attempt} resumes from step ${step}: ${allowed.join(" or ")} allowed`;
@@ -55,7 +57,7 @@ async function brokenResume(
   );
   if (left.length > 0) return `a restore left ${left.join(", ")}`;
   await saveStep(root, { step: 50, attempt: 3 });
-  const next = await restoreAttempt(root, 4);
+  const next = await restoreAttempt(root, 4, told(root));
   if (next.kind === "failed") return `no attempt can start after the next save: ${next.message}`;
   return next.restored.resume?.step === 50 ? null : `the next save is not found: step ${next.restored.resume?.step}`;
 }

@@ -1,16 +1,25 @@
 import { mkdir, readdir, readlink, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { nothingExpected } from "../../src/contract/pod-environment.ts";
 import { find, isRefused } from "../../src/log/fold.ts";
 import type { RunState } from "../../src/log/state.ts";
+import type { RestoreRequest } from "../../src/restore.ts";
 import { flipBit } from "../damage.ts";
 import {
   finishNewest,
+  forking,
+  makeMirror,
+  mirrorAll,
+  mirrored,
   nameNewest,
   openAttempt,
+  pruneForRoom,
   pruneOld,
   renewAndCompact,
+  saveSource,
   saveStep,
   saveTogether,
+  sourceIn,
 } from "./operations.ts";
 
 /** One thing that a process does to a run's directory, and what readers may find when it was cut off anywhere. */
@@ -25,6 +34,10 @@ export type Scenario = Readonly<{
   resumes: Readonly<{ before: readonly number[]; after: readonly number[] }>;
   /** Steps whose bytes were damaged beforehand: no reader may accept them. */
   damaged: readonly number[];
+  /** Steps whose bytes were damaged beforehand, and are whole once it was acknowledged. */
+  mended?: readonly number[];
+  /** What the next attempts are told; nothing beside the volume where absent. */
+  told?: (root: string) => Partial<RestoreRequest>;
   /** What else the log must say once it was acknowledged; null where it does. */
   acknowledged: (state: RunState) => string | null;
   /** What is wrong in the directory beside the log and the checkpoints, at any time; nothing where absent. */
@@ -102,6 +115,23 @@ export const scenarios: readonly Scenario[] = [
     acknowledged: (state) => (has(10)(state) === null ? "step 10 was deleted and is in the log" : null),
   },
   {
+    name: "left-behind",
+    what: "a retention pass that lets go of what a rollback left behind",
+    prepare: async (root) => {
+      await threeSteps(root);
+      await openAttempt(root, 2, { expected: { ...nothingExpected, base: { step: 10 } } });
+      for (const step of [12, 14]) await saveStep(root, { step, attempt: 2 });
+    },
+    run: pruneForRoom,
+    // The attempt that is cut off has its base already; the one after it goes on from what it has saved.
+    resumes: { before: [10, 14], after: [10, 14] },
+    damaged: [],
+    acknowledged: (state) => {
+      const left = [20, 30].filter((step) => has(step)(state) === null);
+      return left.length === 0 ? has(14)(state) : `steps ${left.join(", ")} were let go and are in the log`;
+    },
+  },
+  {
     name: "restore",
     what: "a restore that adopts what has no record and sweeps what a dead writer left",
     prepare: async (root) => {
@@ -130,6 +160,41 @@ export const scenarios: readonly Scenario[] = [
     acknowledged: (state) => {
       const refused = state.checkpoints.filter(({ step }) => step === 30).map(({ digest }) => isRefused(state, digest));
       return isOpened(state) ?? (refused.every(Boolean) ? null : "step 30 was refused and is a candidate");
+    },
+  },
+  {
+    name: "repair",
+    what: "a restore that mends the newest from the other tier",
+    prepare: async (root) => {
+      await makeMirror(root);
+      await openAttempt(root, 1, mirrored(root));
+      for (const step of [10, 20, 30]) await saveStep(root, { step });
+      await mirrorAll(root);
+      await flipBit(join(root, "data/step-000000000030-a0001/model.bin"), 8 * 640 + 3);
+    },
+    run: (root) => openAttempt(root, 2, mirrored(root)),
+    resumes: { before: [30], after: [30] },
+    damaged: [],
+    mended: [30],
+    told: mirrored,
+    acknowledged: (state) => isOpened(state) ?? has(30)(state),
+  },
+  {
+    name: "fork",
+    what: "a restore that copies a checkpoint of another run and begins there",
+    prepare: async (root) => {
+      await mkdir(root, { recursive: true });
+      await saveSource(root, [10, 20]);
+    },
+    run: (root) => openAttempt(root, 1, forking(root, 20)),
+    resumes: { before: [20], after: [20] },
+    damaged: [],
+    told: (root) => forking(root, 20),
+    acknowledged: (state) =>
+      find(state, state.opened?.base ?? "")?.step === 20 ? null : "the copy was acknowledged and is no base",
+    beside: async (root) => {
+      const names = await readdir(join(sourceIn(root), "data"));
+      return names.length === 2 ? null : `the run that was forked has ${names.join(", ")}`;
     },
   },
   {
