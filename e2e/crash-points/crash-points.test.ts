@@ -19,6 +19,14 @@ describe("an operator that is cut off at a write, with the real agents and check
     expect(plays).toBeGreaterThan(30);
   });
 
+  test("comes to the same end where its pods are refused for a while", async () => {
+    const { writes, plays, missed } = await cutInSimulation("refused", { workers: 2, chosen: oneIn(4) });
+    expect(missed).toEqual([]);
+    expect(plays).toBeGreaterThan(5);
+    const refused = writes.filter(({ words }) => words.startsWith("create pods team-a/run-0-2-0"));
+    expect(refused.length).toBeGreaterThan(1);
+  });
+
   test("comes to the same end where another one takes the lead, writes of the Lease included", async () => {
     const { writes, plays, missed } = await cutInSimulation("leader-change", { workers: 1, chosen: oneIn(7) });
     expect(missed).toEqual([]);

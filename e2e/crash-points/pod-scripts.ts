@@ -35,6 +35,13 @@ export const podScripts: readonly Script[] = [
   },
   {
     ...ofPods,
+    name: "shards",
+    says: "two workers save shards, are stopped together because one is preempted, resume and train to the end",
+    run: { ...shortRun, workers: 2, volume: "ReadWriteMany", targetStep: 10 },
+    deeds: preempted,
+  },
+  {
+    ...ofPods,
     name: "removal",
     says: "a run is deleted with everything that it has in the object store, by a pod of its own",
     run: { ...shortRun, hasBucket: true, deletionPolicy: "Delete" },

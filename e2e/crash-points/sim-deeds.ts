@@ -1,4 +1,6 @@
 import { leases } from "@trainingrun/operator/kubernetes/lease-record.ts";
+import { pods } from "@trainingrun/operator/kubernetes/resource.ts";
+import { forbidden } from "../simulation/model/api/answers.ts";
 import { fieldsOf, type StoredObject } from "../simulation/model/api/object.ts";
 import type { Machine } from "../simulation/model/cluster/machine.ts";
 import { leasePlace, type PlayedOperator } from "../simulation/model/operators.ts";
@@ -18,6 +20,7 @@ export class SimDeeds {
   #state = { is: "", sinceMs: 0 };
   #edits = 0;
   #cutOff: Machine | null = null;
+  #takePods: (() => void) | null = null;
 
   constructor(world: PlayWorld, script: Script) {
     this.#world = world;
@@ -76,6 +79,15 @@ export class SimDeeds {
         this.#edits += 1;
         user.edit(name, { checkpoint: { interval: { steps: intervalSteps + this.#edits } } });
         return true;
+      case "Unlabel":
+        return this.#toPod((pod) => user.patchPod(pod, { labels: null }));
+      case "RefusePods":
+        this.#takePods = this.#refusePods();
+        return true;
+      case "TakePods":
+        if (this.#takePods === null) throw new Error("Cannot have pods taken again because none is refused");
+        this.#takePods();
+        return true;
       case "CutNodeOff":
         return this.#toPod((pod) => this.#cutOffNodeOf(pod));
       case "BringNodeBack":
@@ -92,6 +104,15 @@ export class SimDeeds {
       default:
         return deed satisfies never;
     }
+  }
+
+  /** Has the server refuse whatever pod an operator creates; returns how it takes them again. */
+  #refusePods(): () => void {
+    const { acting } = this.#world;
+    return this.#world.admitting(({ verb, resource, object }) => {
+      if (verb !== "CREATE" || resource.plural !== pods.plural || acting.actor.role !== "Operator") return;
+      throw forbidden(pods, object.metadata.name, "not on this day");
+    });
   }
 
   #cutOffNodeOf({ spec }: StoredObject): void {

@@ -56,21 +56,23 @@ function whatIsStored(world: PlayWorld, { script, runUid, tally }: Over): Script
 
 /** The whole ledger, and what was created and deleted by its name. */
 function whatOperatorsDid(world: PlayWorld, { script, tally, objects }: Over): ScriptEnd {
-  const { name, namespace } = script.run;
+  const { name, namespace, workers } = script.run;
   const { attempts, totals, retry } = fieldsOf(world.run(name)?.status);
   const { failures, disruptions, stalls } = fieldsOf(totals);
   const contents = eventsOf(world.history.events, "Contents");
   const left = world.api.store.list(pods, namespace);
+  const nameOf = ({ object }: (typeof left)[number]) => tally.plain(object.metadata.name);
   return {
     ledger: listOf(attempts).map((entry) => {
       const { number, cause, charge, reason, exitCode, finalCheckpoint } = fieldsOf(entry);
-      return { number, cause, charge, reason, exitCode, finalCheckpoint };
+      // A gang is over with the worker that is lost first: its exit code is told only by who comes when it has ended.
+      return { number, cause, charge, reason, finalCheckpoint, ...(workers > 1 ? {} : { exitCode }) };
     }),
     totals: { attempts: fieldsOf(totals).attempts, failures, disruptions, stalls },
     failuresLeft: fieldsOf(retry).failuresLeft,
     keptSteps: contents.map(({ whole }) => whole.length),
     created: objects.created,
-    deleted: objects.deleted,
-    pods: left.map(({ object }) => tally.plain(object.metadata.name)).toSorted(),
+    // Of a gang those who were not asked to stop end by themselves, before somebody deletes them or after.
+    ...(workers > 1 ? {} : { deleted: objects.deleted, pods: left.map(nameOf).toSorted() }),
   };
 }

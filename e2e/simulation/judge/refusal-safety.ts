@@ -14,10 +14,12 @@ const refusalsPaced: Check = {
     });
     inquiry.on("Request", (request) => {
       if (!isRefused(request)) return;
-      const { by, verb, resource, subresource = "", namespace, name, atMs } = request;
+      const { by, verb, resource, subresource = "", namespace, name, demands, atMs } = request;
       const what = `${by.name} ${verb} ${resource}/${subresource} ${namespace}/${name}`;
-      const times = [...(recent.get(what) ?? []).filter((at) => at > atMs - windowMs), atMs];
-      recent.set(what, times);
+      // Another object under the name has a row of failures of its own.
+      const key = `${what} ${demands.uid}`;
+      const times = [...(recent.get(key) ?? []).filter((at) => at > atMs - windowMs), atMs];
+      recent.set(key, times);
       const most = subresource === "status" ? mostStatuses : mostOthers;
       const words = `${what} was refused ${times.length} times in ${windowMs / 1000} s, and is to be sent ${most} times`;
       inquiry.expect(times.length <= most, atMs, () => words);
@@ -29,8 +31,8 @@ const refusalsPaced: Check = {
 export const refusalSafety: readonly Check[] = [refusalsPaced];
 
 const windowMs = 60_000;
-/** In its first minute a row of failures has ten tries, of which each may send a status in three forms. */
-const mostStatuses = 30;
+/** In its first minute a row of failures has twelve tries at most, of which each may send a status in three forms. */
+const mostStatuses = 36;
 /** A creation is tried each quarter minute at most, and at once where the run was edited. */
 const mostOthers = 10;
 
