@@ -1,5 +1,6 @@
 import { operatorMistakes } from "./operator-mistakes.ts";
 import { storageMistakes } from "./storage-mistakes.ts";
+import { waitingMistakes } from "./waiting-mistakes.ts";
 
 /** A test of the tree, or several, by its file and a part of its title. */
 export type NamedTest = Readonly<{ file: string; title: string }>;
@@ -14,4 +15,4 @@ export type PlantedBug = Readonly<{
 }>;
 
 /** Every mistake. */
-export const plantedBugs: readonly PlantedBug[] = [...operatorMistakes, ...storageMistakes];
+export const plantedBugs: readonly PlantedBug[] = [...operatorMistakes, ...storageMistakes, ...waitingMistakes];
