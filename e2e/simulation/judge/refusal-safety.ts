@@ -31,8 +31,8 @@ const refusalsPaced: Check = {
 export const refusalSafety: readonly Check[] = [refusalsPaced];
 
 const windowMs = 60_000;
-/** In its first minute a row of failures has twelve tries at most, of which each may send a status in three forms. */
-const mostStatuses = 36;
+/** In its first minute a row of failures has some thirteen tries, of which each may send a status in three forms. */
+const mostStatuses = 45;
 /** A creation is tried each quarter minute at most, and at once where the run was edited. */
 const mostOthers = 10;
 

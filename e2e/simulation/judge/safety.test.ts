@@ -292,7 +292,7 @@ const bad: readonly Bad[] = [
     check: "S17",
     title: "a status that is sent again and again while it is refused",
     tell: (story) => {
-      for (let count = 0; count < 37; count += 1) story.at(17_000 + count * 1_600).note(refusedStatus);
+      for (let count = 0; count < 46; count += 1) story.at(17_000 + count * 1_300).note(refusedStatus);
     },
   },
   {
