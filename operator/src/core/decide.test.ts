@@ -305,6 +305,8 @@ describe("over its life, in a model of the cluster", () => {
       "start",
       "train",
       "save",
+      "train",
+      "save",
       "crash",
       "tick",
       "tick",
@@ -321,6 +323,6 @@ describe("over its life, in a model of the cluster", () => {
       world.events[event]();
       operate(world);
     }
-    expect(world.status).toMatchObject({ suspects: [{ step: 17, stuckAt: 34 }] });
+    expect(world.status).toMatchObject({ suspects: [{ step: 34, stuckAt: 51 }] });
   });
 });

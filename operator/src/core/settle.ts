@@ -126,7 +126,7 @@ function follow(observed: Observed, draft: Draft, ending: Ending): Draft {
   // From now, not from the end: that is the node's time, and a node whose clock is off would stretch or annul the wait.
   const retry = wait === 0 ? budget : due(budget, observed.now + wait);
   const status = { ...draft.status, retry };
-  const charged = { ...draft, status: withSuspect(status) };
+  const charged = { ...draft, status: withSuspect(status, observed.run) };
   const end = isUndecided(entry) ? null : endOfRun(run, status);
   return end === null ? charged : fail(observed, charged, end);
 }
@@ -150,8 +150,8 @@ function supersededWait({ spec, metadata }: TrainingRun, status: TrainingRunStat
   });
 }
 
-function withSuspect(status: TrainingRunStatus): TrainingRunStatus {
-  const suspect = newSuspect(status);
+function withSuspect(status: TrainingRunStatus, { spec }: TrainingRun): TrainingRunStatus {
+  const suspect = newSuspect(status, spec.resume);
   return suspect === null ? status : { ...status, suspects: [suspect, ...(status.suspects ?? [])].slice(0, 4) };
 }
 

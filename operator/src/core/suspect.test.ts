@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { living } from "../../test/observed-builder.ts";
 import { at } from "../../test/pod-builder.ts";
-import { digest } from "../../test/records.ts";
+import { checkpoint, digest } from "../../test/records.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { expectedOf } from "./expected.ts";
 import { newSuspect, slackOf, stuckStep } from "./suspect.ts";
@@ -24,8 +24,10 @@ function statusAfter(pasts: readonly Past[], rest: TrainingRunStatus = {}): Trai
       ...(lastStepSlack === undefined ? {} : { lastStepSlack }),
     }),
   );
-  return { attempts: attempts.toReversed(), ...rest };
+  return { attempts: attempts.toReversed(), checkpoints: [checkpoint(400, 1, "a"), checkpoint(300, 1, "c")], ...rest };
 }
+
+const fail = { noneVerified: "Fail" } as const;
 
 describe("a checkpoint is suspected", () => {
   const suspected: readonly [title: string, pasts: readonly Past[], rest?: TrainingRunStatus][] = [
@@ -70,7 +72,7 @@ describe("a checkpoint is suspected", () => {
     ],
   ];
   test.each(suspected)("%s", (_, pasts, rest) => {
-    const found = newSuspect(statusAfter(pasts, rest));
+    const found = newSuspect(statusAfter(pasts, rest), fail);
     expect(found).toEqual({ step: 400, digest: digest("a"), stuckAt: pasts.at(-1)?.[2] });
   });
 
@@ -130,7 +132,30 @@ describe("a checkpoint is suspected", () => {
     ],
   ];
   test.each(unsuspected)("not %s", (_, pasts, rest) => {
-    expect(newSuspect(statusAfter(pasts, rest))).toBeNull();
+    expect(newSuspect(statusAfter(pasts, rest), fail)).toBeNull();
+  });
+
+  const alone: readonly [title: string, rest: TrainingRunStatus][] = [
+    ["is on record", { checkpoints: [checkpoint(400, 1, "a")] }],
+    [
+      "is on record that is not suspected itself",
+      {
+        checkpoints: [checkpoint(400, 1, "a"), checkpoint(300, 1, "c")],
+        suspects: [{ step: 300, digest: digest("c"), stuckAt: 350 }],
+      },
+    ],
+    ["is told", { checkpoints: [] }],
+  ];
+  test.each(alone)("not where no older one %s, unless the run may start over", (_, rest) => {
+    const status = statusAfter(
+      [
+        ["Failure", "a", 500],
+        ["Failure", "a", 500],
+      ],
+      rest,
+    );
+    expect(newSuspect(status, fail)).toBeNull();
+    expect(newSuspect(status, { noneVerified: "StartOver" })).toMatchObject({ step: 400 });
   });
 
   test("within the steps that a trainer does between two reports, and exactly where each is reported", () => {

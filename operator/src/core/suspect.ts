@@ -1,3 +1,4 @@
+import type { TrainingRunSpec } from "../api/spec.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 
 type Suspect = NonNullable<TrainingRunStatus["suspects"]>[number];
@@ -13,9 +14,13 @@ export function slackOf(stepsPerSecond: number): number {
 /**
  * A checkpoint after which the run crashed twice at the same step, whatever came between, is suspected: its bytes are
  * whole, but what is in them may not be. The next attempt resumes from the one before. One from which an attempt of the
- * same lineage came past that step is not: then it is not the checkpoint that stops the run there.
+ * same lineage came past that step is not: then it is not the checkpoint that stops the run there. Nor is one before which
+ * nothing is on record to resume from, where the run may not start over: it is all that there is, and the budget decides.
  */
-export function newSuspect({ attempts = [], base, suspects = [] }: TrainingRunStatus): Suspect | null {
+export function newSuspect(
+  { attempts = [], base, suspects = [], checkpoints = [] }: TrainingRunStatus,
+  { noneVerified }: Pick<TrainingRunSpec["resume"], "noneVerified">,
+): Suspect | null {
   const [last, ...earlier] = attempts;
   if (last?.charge !== "Failure" || last.resumedFrom === undefined || last.lastStep === undefined) return null;
   const { step, digest } = last.resumedFrom;
@@ -25,6 +30,9 @@ export function newSuspect({ attempts = [], base, suspects = [] }: TrainingRunSt
   );
   const { lastStep } = last;
   if (fromThere.some((entry) => isPast(entry, lastStep))) return null;
+  const suspected = new Set(suspects.map((suspect) => suspect.digest));
+  const hasOlder = checkpoints.some((older) => older.step < step && !suspected.has(older.digest));
+  if (!hasOlder && noneVerified === "Fail") return null;
   const crashedThere = fromThere.some((entry) => entry.charge === "Failure" && isAt(entry, last));
   return crashedThere ? { step, digest, stuckAt: lastStep } : null;
 }
