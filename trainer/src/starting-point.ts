@@ -127,6 +127,8 @@ async function restoreAtHand(place: LocalPlace, signal: AbortSignal): Promise<St
     node: hostname(),
     generation: 1,
     expected: nothingExpected,
+    // Nobody else's node writes there: what is missing from a person's own directory was taken away.
+    visibleWithinMs: 0,
     signal,
   });
   if (outcome.kind === "failed") {
