@@ -158,7 +158,7 @@ async function open(directory: string) {
   const attempt = ((await readLog(store)).state.opened?.attempt ?? 0) + 1;
   const expected: Expected = { ...nothingExpected, unhealthy: "Accept" };
   const who = { runUid, attempt, podUid: `pod-${attempt}`, node: "node", generation: 1 };
-  const outcome = await restoreRun(store, { ...who, expected });
+  const outcome = await restoreRun(store, { ...who, visibleWithinMs: 0, expected });
   if (outcome.kind === "failed") throw new Error(outcome.message);
   return { store, attempt, point: outcome.restored.resume };
 }
