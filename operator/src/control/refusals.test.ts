@@ -65,12 +65,63 @@ test("what goes while a run waits to be tried for what went before it puts that 
   expect([refusals.roomIn("team", 60_900), refusals.roomIn("team", 61_000)]).toEqual([[], ["team/mnist"]]);
 });
 
-test("each says how many runs wait for what comes back by itself, as long as they are there", () => {
+const away = { ...at(1), status: 500, message: 'failed calling webhook "pods": connect: connection refused' };
+const forbidden = { ...at(1), message: 'User "operator" cannot create resource "pods"' };
+
+test("each says how many runs wait for the same to come back by itself, as long as they are there", () => {
   const refusals = new Refusals();
-  const away = { ...at(1), status: 500, message: "failed calling webhook" };
-  for (let each = 0; each < 50; each += 1) refusals.note({ uid: `run-${each}`, key: `team/${each}` }, away);
-  refusals.note({ uid: "full", key: "team/full" }, at(1));
+  for (let each = 0; each < 50; each += 1) refusals.note({ uid: `run-${each}`, key: `team-${each}/mnist` }, away);
+  refusals.note({ uid: "full", key: "team-0/full" }, at(1));
   expect(refusals.of("run-0")).toMatchObject([{ crowd: 50 }]);
-  for (let each = 1; each < 50; each += 1) refusals.forget(`run-${each}`);
+  expect(refusals.of("full")).toMatchObject([{ crowd: 1 }]);
+  for (let each = 1; each < 49; each += 1) refusals.forget(`run-${each}`);
+  refusals.clear("run-49", away.name);
   expect(refusals.of("run-0")).toMatchObject([{ crowd: 1 }]);
+});
+
+test("what one namespace is refused, or by one webhook, keeps nobody waiting for another", () => {
+  const refusals = new Refusals();
+  for (let each = 0; each < 50; each += 1) {
+    refusals.note({ uid: `taken-${each}`, key: `crowded/${each}` }, { ...at(1), status: 409 });
+    refusals.note({ uid: `forbidden-${each}`, key: `crowded/other-${each}` }, forbidden);
+  }
+  const other = { ...away, message: 'failed calling webhook "claims": connect: connection refused' };
+  const rows = [
+    ["by-name", "team/a", { ...at(1), status: 409 }],
+    ["by-webhook", "team/b", away],
+    ["by-another", "team/c", other],
+  ] as const;
+  for (const [uid, key, refused] of rows) refusals.note({ uid, key }, refused);
+  expect(refusals.of("taken-0")).toMatchObject([{ crowd: 100 }]);
+  for (const [uid] of rows) expect(refusals.of(uid)).toMatchObject([{ crowd: 1 }]);
+});
+
+test("a run of which several objects are refused is one, until the last of them stands", () => {
+  const refusals = new Refusals();
+  for (const name of ["claim", "mnist-1-0"]) refusals.note(run, { ...away, name });
+  refusals.note({ uid: "other", key: "team/other" }, away);
+  expect(refusals.of("run")).toMatchObject([{ crowd: 2 }, { crowd: 2 }]);
+  refusals.clear("run", "claim");
+  expect(refusals.of("run")).toMatchObject([{ crowd: 2 }]);
+  refusals.clear("run", "mnist-1-0");
+  expect(refusals.of("other")).toMatchObject([{ crowd: 1 }]);
+});
+
+test("how many wait is told without a look at each of them", () => {
+  const refusals = new Refusals();
+  let looks = 0;
+  for (let each = 0; each < 1_000; each += 1) {
+    const watched = {
+      ...forbidden,
+      get message() {
+        looks += 1;
+        return forbidden.message;
+      },
+    };
+    refusals.note({ uid: `run-${each}`, key: `team/${each}` }, watched);
+  }
+  looks = 0;
+  expect(refusals.of("run-0")).toMatchObject([{ crowd: 1_000 }]);
+  expect(looks).toBeGreaterThan(0);
+  expect(looks).toBeLessThan(10);
 });

@@ -1,5 +1,5 @@
 import type { CreateRefusal, Instant } from "../core/observed.ts";
-import { isOverQuota, isPassing } from "../core/refusal.ts";
+import { isOverQuota, refuserOf } from "../core/refusal.ts";
 import { placeOf } from "../kubernetes/kube-object.ts";
 
 /** The run for which something could not be created: its uid, and its key in the queue. */
@@ -11,6 +11,8 @@ export type RefusedRun = Readonly<{ uid: string; key: string }>;
  */
 export class Refusals {
   readonly #byRun = new Map<string, Row>();
+  /** By what refuses them, the runs that wait for it to come back. Each pass of each of them asks how many they are. */
+  readonly #crowds = new Map<string, Set<string>>();
   /** By namespace, when something went there that may have been in the way of what a quota refuses. */
   readonly #roomAt = new Map<string, Instant>();
 
@@ -20,7 +22,7 @@ export class Refusals {
     const known = refused.get(refusal.name);
     refused.delete(refusal.name);
     refused.set(refusal.name, known === undefined ? refusal : following(known, refusal));
-    this.#byRun.set(uid, { key, refused: new Map([...refused].slice(-mostPerRun)) });
+    this.#put(uid, { key, refused: new Map([...refused].slice(-mostPerRun)) });
   }
 
   /** The object stands: its refusal is history. */
@@ -29,20 +31,22 @@ export class Refusals {
     if (row === undefined) return;
     const kept = new Map(row.refused);
     kept.delete(name);
-    if (kept.size === 0) this.#byRun.delete(runUid);
-    else this.#byRun.set(runUid, { ...row, refused: kept });
+    this.#put(runUid, kept.size === 0 ? undefined : { ...row, refused: kept });
   }
 
   /** The run is gone. */
   forget(runUid: string): void {
-    this.#byRun.delete(runUid);
+    this.#put(runUid, undefined);
   }
 
   of(runUid: string): readonly CreateRefusal[] {
     const row = this.#byRun.get(runUid);
     if (row === undefined) return [];
-    const crowd = [...this.#byRun.values()].filter(({ refused }) => [...refused.values()].some(isPassing)).length;
-    return [...row.refused.values()].map((refusal) => ({ ...refusal, crowd: Math.max(1, crowd) }));
+    const { namespace } = placeOf(row.key);
+    return [...row.refused.values()].map((refusal) => {
+      const refuser = refuserOf(refusal, namespace);
+      return { ...refusal, crowd: refuser === null ? 1 : (this.#crowds.get(refuser)?.size ?? 1) };
+    });
   }
 
   /**
@@ -57,6 +61,21 @@ export class Refusals {
     if (refused.length === 0) this.#roomAt.delete(namespace);
     else this.#roomAt.set(namespace, now);
     return refused.flatMap(([uid, row]) => (this.#makeRoom(uid, row, now) ? [row.key] : []));
+  }
+
+  #put(uid: string, row: Row | undefined): void {
+    for (const refuser of refusersOf(this.#byRun.get(uid))) this.#leave(refuser, uid);
+    if (row === undefined) this.#byRun.delete(uid);
+    else this.#byRun.set(uid, row);
+    for (const refuser of refusersOf(row)) {
+      this.#crowds.set(refuser, (this.#crowds.get(refuser) ?? new Set<string>()).add(uid));
+    }
+  }
+
+  #leave(refuser: string, uid: string): void {
+    const crowd = this.#crowds.get(refuser);
+    crowd?.delete(uid);
+    if (crowd?.size === 0) this.#crowds.delete(refuser);
   }
 
   /** Room that came before it is what the run is tried for next, however much goes after that: it would never be its turn. */
@@ -80,6 +99,12 @@ const roomEveryMs = 1_000;
 function following(known: CreateRefusal, refusal: CreateRefusal): CreateRefusal {
   const isSame = known.generation === refusal.generation;
   return { ...refusal, firstAt: known.firstAt, ...(isSame ? { inVainSince: known.inVainSince } : {}) };
+}
+
+function refusersOf(row: Row | undefined): readonly string[] {
+  if (row === undefined) return [];
+  const { namespace } = placeOf(row.key);
+  return [...row.refused.values()].flatMap((refusal) => refuserOf(refusal, namespace) ?? []);
 }
 
 function isRefusedIn(namespace: string, { key, refused }: Row): boolean {

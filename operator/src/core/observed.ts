@@ -204,6 +204,6 @@ export type CreateRefusal = Readonly<{
   generation: number;
   /** The first of those since the run was edited or room may have come: the more rarely it is tried, the longer that is. */
   inVainSince: Instant;
-  /** How many runs wait for what comes back by itself: the more there are, the more rarely each is tried. Absent: this one. */
+  /** How many runs wait for the same to come back by itself: the more there are, the more rarely each is tried. Absent: this one. */
   crowd?: number;
 }>;

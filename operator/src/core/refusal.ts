@@ -97,6 +97,16 @@ export function isPassing({ status, message }: Pick<CreateRefusal, "status" | "m
   return status >= 500 || status === 409 || /User "[^"]*" cannot /.test(message);
 }
 
+/**
+ * What it is that refuses, as far as others wait for the same to come back; null where it does not come back by itself. A
+ * webhook that is away keeps those of all namespaces waiting, and a name or a right is a matter of one.
+ */
+export function refuserOf(refusal: Pick<CreateRefusal, "status" | "message">, namespace: string): string | null {
+  if (!isPassing(refusal)) return null;
+  if (refusal.status < 500) return `namespace ${namespace}`;
+  return `webhook ${/webhook "([^"]*)"/.exec(refusal.message)?.[1] ?? ""}`;
+}
+
 function nounOf({ kind }: CreateRefusal): string {
   return kind === "PersistentVolumeClaim" ? "the claim" : kind === "Pod" ? "the pod" : "the service";
 }
