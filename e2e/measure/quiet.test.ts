@@ -140,7 +140,7 @@ describe("the queue that is played", () => {
     const words = async (events: readonly unknown[], queued: Readonly<{ name: string; queueGroup: string | null }>) => {
       const read = async () => events as readonly Told[];
       const queues = new QueueWords({ takeTurn: () => true, read }, () => 0);
-      return await queues.of({ uid: "pod", ...queued }, "team", { signal: AbortSignal.timeout(10_000) });
+      return await queues.of({ uid: "pod", ...queued, told: "" }, "team", { signal: AbortSignal.timeout(10_000) });
     };
     for (const queued of [
       { name: "alone-1-0", queueGroup: null },

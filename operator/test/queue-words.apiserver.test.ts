@@ -37,7 +37,7 @@ it("reads what Kueue says of the object that it keeps for a pod, and of no other
   await says("of-a-pod", { involvedObject: { apiVersion: "v1", kind: "Pod", namespace, name: "pod-mnist-1-0-a1b2c" } });
   const logged: string[] = [];
   const problems = new Problems({ client: api.direct, log: (_, message) => logged.push(message) });
-  const alone = (name: string) => ({ uid: `uid of ${name}`, name, queueGroup: null });
+  const alone = (name: string) => ({ uid: `uid of ${name}`, name, queueGroup: null, told: "" });
   expect(await problems.ofQueued(alone("mnist-1-0"), namespace, forever)).toBe("no-room");
   expect(await problems.ofQueued(alone("mnist-2-0"), namespace, forever)).toBe("");
   expect(logged).toEqual([]);

@@ -15,7 +15,7 @@ import type {
   ObservedRemoval,
   ObservedVolume,
 } from "../core/observed.ts";
-import { isHeldUp, isQueued } from "../core/obstacle.ts";
+import { isHeldUp, isQueued, queueWordsTold } from "../core/obstacle.ts";
 import { removesObjects } from "../core/removal.ts";
 import { nodeNamesOf } from "../core/survey.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
@@ -128,7 +128,10 @@ async function withProblems(pods: readonly ObservedPod[], run: TrainingRun, live
   const { namespace } = run.metadata;
   return await Promise.all(
     pods.map(async (pod) => {
-      if (isQueued(pod)) return { ...pod, problem: await live.problems.ofQueued(pod, namespace, live.bound) };
+      if (isQueued(pod)) {
+        const queued = { ...pod, told: queueWordsTold(run, pod) };
+        return { ...pod, problem: await live.problems.ofQueued(queued, namespace, live.bound) };
+      }
       if (isHeldUp(pod, now)) return { ...pod, problem: await live.problems.ofPod(pod, namespace, live.bound) };
       live.problems.forget(pod.uid);
       return pod;

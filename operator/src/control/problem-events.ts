@@ -29,13 +29,18 @@ export const rereadMs = 15_000;
 
 /**
  * Events, read sparingly: for each read the API server looks through all that the namespace has, and a pass waits for it
- * that could do something for another run meanwhile. So a namespace has ten reads at once and then one a second, and where
- * the server takes long, or is in trouble, nothing at all is read for a while.
+ * that could do something for another run meanwhile. So a namespace has ten reads at once and then one a second. One that
+ * is full, so that a read takes long, is left alone for a while, and others are read one at a time meanwhile: it may be the
+ * server that is slow. Where that is in trouble, nothing at all is read for a while.
  */
 export class ProblemEvents {
   readonly #options: ProblemEventsOptions;
   readonly #reads = new Allowance({ burst: 10, refillMs: 1_000, mostThings: 1_024 });
+  /** When reads may begin again: all of them, several at a time, and those of one namespace. */
   #restsUntil = Number.NEGATIVE_INFINITY;
+  #singlyUntil = Number.NEGATIVE_INFINITY;
+  readonly #restsIn = new Map<string, number>();
+  #underWay = 0;
   #saidSo = false;
 
   constructor(options: ProblemEventsOptions) {
@@ -43,9 +48,10 @@ export class ProblemEvents {
   }
 
   /** Whether it is anybody's turn to read in the namespace. Where it is, that is the turn. */
-  takeTurn(namespace: string | undefined): boolean {
+  takeTurn(namespace = ""): boolean {
     const now = this.#options.now();
-    return now >= this.#restsUntil && this.#reads.take(namespace ?? "", now);
+    if (now < this.#restsUntil || now < (this.#restsIn.get(namespace) ?? now)) return false;
+    return (this.#underWay === 0 || now >= this.#singlyUntil) && this.#reads.take(namespace, now);
   }
 
   /**
@@ -56,16 +62,19 @@ export class ProblemEvents {
     const told: Told[] = [];
     const { now } = this.#options;
     const beganAt = now();
+    this.#underWay += 1;
     try {
       await within(patienceMs, signal, (limited) => this.#addPages(told, { namespace, query }, limited));
       this.#saidSo = false;
     } catch (error) {
       if (signal.aborted) return undefined;
       this.#say(error);
-      if (!isNamespaces(error)) this.#rest();
+      if (!isNamespaces(error, told)) this.#restsUntil = now() + rereadMs;
       if (told.length === 0) return undefined;
+    } finally {
+      this.#underWay -= 1;
+      if (now() - beganAt >= slowMs) this.#restIn(namespace);
     }
-    if (now() - beganAt >= slowMs) this.#rest();
     return told.toSorted((a, b) => timeOf(a) - timeOf(b));
   }
 
@@ -82,8 +91,11 @@ export class ProblemEvents {
     }
   }
 
-  #rest(): void {
-    this.#restsUntil = this.#options.now() + rereadMs;
+  #restIn(namespace = ""): void {
+    const now = this.#options.now();
+    for (const [name, until] of this.#restsIn) if (until <= now) this.#restsIn.delete(name);
+    this.#restsIn.set(namespace, now + rereadMs);
+    this.#singlyUntil = now + rereadMs;
   }
 
   #say(error: unknown): void {
@@ -102,9 +114,12 @@ const slowMs = 500;
 /** More would take longer than is waited. */
 const mostPages = 20;
 
-/** What is not to be had in one namespace, by our rights say, may be in another. */
-function isNamespaces(error: unknown): boolean {
-  return error instanceof ApiError && error.status < 500 && error.status !== 429;
+/**
+ * What is not to be had in one namespace, by our rights say, may be in another; and a server that gave some pages of it is
+ * well, however long the rest would take.
+ */
+function isNamespaces(error: unknown, told: readonly Told[]): boolean {
+  return error instanceof ApiError ? error.status < 500 && error.status !== 429 : told.length > 0;
 }
 
 function timeOf(event: Told): number {

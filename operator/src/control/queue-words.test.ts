@@ -1,11 +1,12 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it, test } from "vitest";
-import { type Scripted, scriptedClient } from "../../test/scripted-client.ts";
+import { type Scripted, scriptedClient, until } from "../../test/scripted-client.ts";
 import { ProblemEvents } from "./problem-events.ts";
 import { QueueWords } from "./queue-words.ts";
 
 const bound = { signal: new AbortController().signal };
-const alone = (name: string) => ({ uid: `uid of ${name}`, name, queueGroup: null });
+const alone = (name: string) => ({ uid: `uid of ${name}`, name, queueGroup: null, told: "" });
 const says = (name: string, note: string) => ({ metadata: {}, note, regarding: { name } });
 const pageOf = (items: readonly object[], next?: number): Scripted => {
   return { status: 200, body: { metadata: next === undefined ? {} : { continue: String(next) }, items } };
@@ -28,8 +29,8 @@ class Asked {
     this.words = new QueueWords(new ProblemEvents({ client, log: (_, message) => this.said.push(message), now }), now);
   }
 
-  of(name: string, namespace = "team"): Promise<string> {
-    return this.words.of(alone(name), namespace, bound);
+  of(name: string, namespace = "team", told = ""): Promise<string> {
+    return this.words.of({ ...alone(name), told }, namespace, bound);
   }
 }
 
@@ -44,7 +45,7 @@ describe("what a queue says of what it keeps", () => {
     ["is no other pod's", "mnist-1-1", null, ""],
   ])("%s", async (_, name, queueGroup, expected) => {
     const { words } = new Asked(() => pageOf(items));
-    expect(await words.of({ uid: "pod", name, queueGroup }, "team", bound)).toBe(expected);
+    expect(await words.of({ uid: "pod", name, queueGroup, told: "" }, "team", bound)).toBe(expected);
   });
 
   it("is the newest of it", async () => {
@@ -123,7 +124,11 @@ describe("the events of a namespace", () => {
   const gang = (workers: number) =>
     Promise.all(
       Array.from({ length: workers }, (_, worker) =>
-        asked.words.of({ uid: `worker ${worker}`, name: `gang-1-${worker}`, queueGroup: "group" }, "team", bound),
+        asked.words.of(
+          { uid: `worker ${worker}`, name: `gang-1-${worker}`, queueGroup: "group", told: "" },
+          "team",
+          bound,
+        ),
       ),
     );
 
@@ -134,14 +139,17 @@ describe("the events of a namespace", () => {
     expect(asked.reads).toBe(1);
     asked.now = 15_000;
     await gang(64);
-    expect(asked.reads).toBe(2);
+    await until(() => asked.reads === 2);
   });
 
   it("count as read where that failed: nobody asks again at once, and what was known stays", async () => {
     await gang(1);
     answer = { status: 403, body: { kind: "Status", message: "events are not for you" } };
     asked.now = 15_000;
+    expect(await gang(1)).toEqual(["no room"]);
+    await until(() => asked.said.length === 1);
     for (let pass = 0; pass < 1_000; pass += 1) expect(await gang(1)).toEqual(["no room"]);
+    await nextTurn();
     expect(asked.reads).toBe(2);
   });
 
@@ -149,7 +157,7 @@ describe("the events of a namespace", () => {
     const turns = [false, true];
     const events = { takeTurn: () => turns.shift() ?? true, read: async () => [says("group", "no room")] };
     const words = new QueueWords(events as never, () => 0);
-    const pod = { uid: "pod", name: "gang-1-0", queueGroup: "group" };
+    const pod = { uid: "pod", name: "gang-1-0", queueGroup: "group", told: "" };
     expect([await words.of(pod, "team", bound), await words.of(pod, "team", bound)]).toEqual(["", "no room"]);
   });
 
@@ -161,6 +169,39 @@ describe("the events of a namespace", () => {
     for (const worker of [0, 1]) asked.words.forget(`worker ${worker}`);
     await gang(1);
     expect(asked.reads).toBe(2);
+  });
+});
+
+describe("a read of a namespace that takes long", () => {
+  let answer: (told: readonly object[]) => void;
+  let passOver: (name: string, told?: string) => Promise<string>;
+
+  beforeEach(() => {
+    const events = {
+      takeTurn: () => true,
+      read: () =>
+        new Promise<readonly object[]>((resolve) => {
+          answer = resolve;
+        }),
+    };
+    const words = new QueueWords(events as never, () => 0);
+    passOver = (name, told = "") =>
+      words.of({ ...alone(name), told }, "team", { signal: new AbortController().signal });
+  });
+
+  it("is waited for by the pass that began it alone: all others are told what is known", async () => {
+    const first = passOver("a-1-0");
+    expect(await Promise.all([passOver("b-1-0"), passOver("c-1-0", "no room.")])).toEqual(["", "no room."]);
+    answer([says("pod-a-1-0-x", "no GPU"), says("pod-b-1-0-x", "no CPU")]);
+    expect(await first).toBe("no GPU");
+    expect(await Promise.all([passOver("b-1-0"), passOver("c-1-0")])).toEqual(["no CPU", "no room."]);
+  });
+
+  it("is not waited for where an operator that led before has told what stands until something else is said", async () => {
+    expect(await passOver("a-1-0", "no room.")).toBe("no room.");
+    answer([says("pod-a-1-0-x", "no GPU")]);
+    await nextTurn();
+    expect(await passOver("a-1-0", "no room.")).toBe("no GPU");
   });
 });
 
@@ -178,7 +219,7 @@ const looks: fc.Arbitrary<readonly Look[]> = fc.array(
 
 test("what a pod is told never goes, and changes with the reason alone, every ten minutes at most", async () => {
   await fc.assert(
-    fc.asyncProperty(looks, async (history) => {
+    fc.asyncProperty(looks, fc.constantFrom("", "reason 0, more needed"), async (history, told) => {
       let look: Look | undefined;
       const asked = new Asked((page) => {
         const broken = { status: 500, body: {} };
@@ -187,10 +228,13 @@ test("what a pod is told never goes, and changes with the reason alone, every te
         if (look.answer === "Cut") return pageOf([says("pod-b-1-0-x", "no room")], 1);
         return pageOf([says("pod-a-1-0-x", `reason ${look.reason}, ${look.amount} more needed`)]);
       });
-      let last = { words: "", at: Number.NEGATIVE_INFINITY };
+      let last: Readonly<{ words: string; at: number }> = { words: told, at: Number.NEGATIVE_INFINITY };
       for (look of history) {
         asked.now += look.afterMs;
-        const words = await asked.of("a-1-0");
+        // What is read is told to the pass that follows, where something is known already.
+        await asked.of("a-1-0", "team", told);
+        await nextTurn();
+        const words = await asked.of("a-1-0", "team", told);
         if (words === last.words) continue;
         expect(words).toMatch(/^reason [01], more needed$/);
         expect(asked.now - last.at).toBeGreaterThanOrEqual(600_000);

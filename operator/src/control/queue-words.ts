@@ -2,24 +2,26 @@ import type { ObservedPod } from "../core/observed.ts";
 import type { Bound, Query } from "../kubernetes/client.ts";
 import { type ProblemEvents, rereadMs, type Told } from "./problem-events.ts";
 
-/** A pod that its queue holds back. */
-export type QueuedPod = Pick<ObservedPod, "uid" | "name" | "queueGroup">;
+/** A pod that its queue holds back, and what its run says of that already; empty where it says nothing. */
+export type QueuedPod = Pick<ObservedPod, "uid" | "name" | "queueGroup"> & Readonly<{ told: string }>;
 
 // A namespace in which pods wait, and what each of them was told:
 //
 //            its first pod asks              read, or failed
 //   (none) ─────────────────────► Reading ─────────────────────► Known ──(a quarter minute, and its turn)──► Reading
-//      ▲                         all that ask                      │
-//      │                        await this one                     │
+//      ▲                       the pass that began                 │
+//      │                       it may wait for it                  │
 //      └──────────────── its last pod is forgotten ────────────────┘
 
 /**
  * Why queues have not let pods go yet. What Kueue says of a whole namespace is read at once, for many pods may wait there,
- * and by one pass alone: all others that come meanwhile, and all pods of a gang, wait for that same read.
+ * and one pass alone waits for that, with all pods of its gang, where it knows nothing yet: all others that come meanwhile
+ * are told what is known, for if they waited as well, however many workers there are, none would be left for another run.
  *
- * What a pod was told stays what it was until Kueue says something else of it: events go after an hour, and a read may fail
- * or end halfway. And it says something else seldom, for it stands in a status, of which there may be thousands: amounts
- * are left out, which change whenever somebody else comes or goes, and another reason is taken over every ten minutes.
+ * What a pod was told, also by an operator that led before, stays what it was until Kueue says something else of it: events
+ * go after an hour, and a read may fail or end halfway. And it says something else seldom, for it stands in a status, of
+ * which there may be thousands: amounts are left out, which change whenever somebody else comes or goes, and another reason
+ * is taken over every ten minutes.
  */
 export class QueueWords {
   readonly #events: Pick<ProblemEvents, "takeTurn" | "read">;
@@ -35,14 +37,15 @@ export class QueueWords {
 
   /** Why its queue has not let the pod go yet; empty where it has not said. */
   async of(pod: QueuedPod, namespace: string, bound: Bound): Promise<string> {
-    const queue = this.#enter(pod.uid, namespace);
+    const queue = this.#enter(pod, namespace);
     if (queue.reading === undefined && this.#now() - queue.readAt >= rereadMs && this.#events.takeTurn(namespace)) {
       queue.readAt = this.#now();
-      queue.reading = this.#read(queue, namespace, bound).finally(() => {
+      const done = this.#read(queue, namespace, bound).finally(() => {
         queue.reading = undefined;
       });
+      queue.reading = { by: bound.signal, done };
     }
-    await queue.reading;
+    if (queue.reading?.by === bound.signal && this.#wordsFor(pod, queue) === "") await queue.reading.done;
     bound.signal.throwIfAborted();
     return this.#wordsFor(pod, queue);
   }
@@ -57,7 +60,7 @@ export class QueueWords {
     if (queue?.pods.size === 0) this.#queues.delete(namespace);
   }
 
-  #enter(uid: string, namespace: string): Queue {
+  #enter({ uid, told }: QueuedPod, namespace: string): Queue {
     const queue = this.#queues.get(namespace) ?? {
       readAt: Number.NEGATIVE_INFINITY,
       reading: undefined,
@@ -66,7 +69,7 @@ export class QueueWords {
     };
     this.#queues.set(namespace, queue);
     this.#namespaces.set(uid, namespace);
-    if (!queue.pods.has(uid)) queue.pods.set(uid, unsaid);
+    if (!queue.pods.has(uid)) queue.pods.set(uid, { words: told, since: Number.NEGATIVE_INFINITY });
     return queue;
   }
 
@@ -91,15 +94,13 @@ type Known = Readonly<{ words: string; since: number }>;
 
 type Queue = {
   readAt: number;
-  /** The read that is under way. It never fails. */
-  reading: Promise<void> | undefined;
+  /** The read that is under way, and the pass that began it. It never fails. */
+  reading: Readonly<{ by: AbortSignal; done: Promise<void> }> | undefined;
   /** What was said last, by the name of what Kueue keeps for a pod or its group. */
   told: ReadonlyMap<string, string>;
   /** What each pod that waits was told, by its uid. */
   readonly pods: Map<string, Known>;
 };
-
-const unsaid: Known = { words: "", since: Number.NEGATIVE_INFINITY };
 
 /** Kueue's scheduler says why it passed something over. */
 const queueSays: Query = { fieldSelector: "regarding.kind=Workload,reason=Pending", limit: "500" };

@@ -3,7 +3,7 @@ import { gang, workerPod } from "../../test/gang-builder.ts";
 import { condition, decideOn, living } from "../../test/observed-builder.ts";
 import { at, podWith, running, waiting } from "../../test/pod-builder.ts";
 import { type Fields, specWith, start } from "../../test/run-builder.ts";
-import { isHeldUp } from "./obstacle.ts";
+import { isHeldUp, queueWordsTold } from "./obstacle.ts";
 
 const unmade = {
   containerStatuses: [waiting("trainer", "PodInitializing")],
@@ -167,7 +167,33 @@ describe("a pod that is held back from the scheduler", () => {
     expect(condition(decision, "Progressing")?.message).toBe(
       `The pod mnist-1-1 waits in the queue gpus to be admitted.${isTold ? advice : ""}`,
     );
+    const said = decideOn({
+      run: gang(),
+      pods: [workerPod(0), { ...waits, problem: full }, workerPod(2)],
+      service: "Present",
+    });
+    expect(queueWordsTold(gang({ status: { ...said.status } }), waits)).toBe(`${full}.`);
   });
+
+  const ofTemplate = "example.com/data";
+  test.each([
+    ["by its queue", gatedBy([kueue], full), `${full}.`],
+    ["by its queue, which has said nothing", gatedBy([kueue]), ""],
+    ["by its queue and by somebody else", gatedBy([kueue, ofTemplate], `${full}.`), `${full}.`],
+    ["by its queue, which has said nothing, and by somebody else", gatedBy([kueue, ofTemplate]), ""],
+    ["by the template alone", gatedBy([ofTemplate]), ""],
+  ])(
+    "%s: another operator finds in the condition what its queue has said, and writes the same",
+    (_title, pod, words) => {
+      const { status } = decideOn({ run: living(), pods: [pod] });
+      const run = living({ status: { ...status } });
+      expect(queueWordsTold(run, pod)).toBe(words);
+      const next = decideOn({ run, pods: [{ ...pod, problem: queueWordsTold(run, pod) }] });
+      expect(next.status).toEqual(status);
+      expect(queueWordsTold(run, { ...pod, name: "mnist-2-0" })).toBe("");
+      expect(queueWordsTold(run, { ...pod, queue: "others" })).toBe("");
+    },
+  );
 
   test("is looked at every minute while it is in a queue, which tells nobody of what it says", () => {
     expect(decideOn({ run: living(), pods: [gatedBy([kueue])] }).requeueAfterMs).toBe(60_000);

@@ -129,7 +129,7 @@ function gated(run: TrainingRun, pod: ObservedPod): Obstacle {
   const reason = "SchedulingGated";
   const isItsOwn = (gate: string) => gate === queueGate || (gate === topologyGate && isQueued(pod));
   const others = pod.gates.filter((gate) => !isItsOwn(gate)).join(", ");
-  const also = others === "" ? "" : ` It is held back by ${others} as well.`;
+  const also = others === "" ? "" : `${heldBackBy}${others} as well.`;
   if (!isQueued(pod)) {
     return {
       reason,
@@ -142,12 +142,27 @@ function gated(run: TrainingRun, pod: ObservedPod): Obstacle {
   }
   const why = pod.problem === "" ? "" : ` ${pod.problem.replace(/\.?$/, ".")}`;
   const alone = isOneOfGang(run, pod) && pod.queueGroup === null ? ungrouped : "";
-  return {
-    reason,
-    message: `The pod ${pod.name} waits in the queue ${pod.queue} to be admitted.${why}${alone}${also}`,
-  };
+  return { reason, message: `${waitsInQueue(pod)}${why}${alone}${also}` };
 }
 
+/**
+ * What the run's condition says already that the pod's queue says; empty where it says nothing of this pod. An operator that
+ * has only begun to lead goes on from there: it would take those words out of thousands of statuses, and put them back.
+ */
+export function queueWordsTold({ status }: TrainingRun, pod: Pick<ObservedPod, "name" | "queue">): string {
+  const told = status.conditions?.find(({ type }) => type === "Progressing")?.message ?? "";
+  const opening = `${waitsInQueue(pod)} `;
+  if (!told.startsWith(opening)) return "";
+  const rest = told.slice(opening.length - 1);
+  const ends = [ungrouped, heldBackBy].map((words) => rest.indexOf(words)).filter((at) => at >= 0);
+  return rest.slice(0, Math.min(rest.length, ...ends)).trim();
+}
+
+function waitsInQueue({ name, queue }: Pick<ObservedPod, "name" | "queue">): string {
+  return `The pod ${name} waits in the queue ${queue} to be admitted.`;
+}
+
+const heldBackBy = " It is held back by ";
 /** A namespace's default queue takes each pod for itself: it knows nothing of the gang. */
 const ungrouped = ` Each worker waits there by itself, so some may hold their devices while others wait: set the label ${labels.queue} on the run, then spec.suspend to true and back to false, and the next attempt waits as one.`;
 
