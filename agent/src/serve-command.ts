@@ -13,7 +13,7 @@ import { gatherShards } from "./serve/gather.ts";
 import { listen } from "./serve/http.ts";
 import { keep } from "./serve/keep.ts";
 import { Keeper } from "./serve/keeper.ts";
-import type { OpenMirror } from "./serve/keeper-verdict.ts";
+import type { OpenMirror } from "./serve/keeper-mending.ts";
 import { nothingKnown } from "./serve/knowledge.ts";
 import type { Mirror } from "./serve/mirror.ts";
 import { servedRecord } from "./serve/report.ts";

@@ -172,8 +172,8 @@ export class ServingPod {
     return checkpoint;
   }
 
-  async look(): Promise<void> {
-    await this.keeper.look({ signal: this.#never, learned: async () => this.mirror.wake() });
+  async look(leisure: AbortSignal = this.#never): Promise<void> {
+    await this.keeper.look({ signal: this.#never, leisure, learned: async () => this.mirror.wake() });
     this.mirror.wake();
   }
 

@@ -107,14 +107,14 @@ describe("While the trainer trains", () => {
     expect(pod.mirror.state).toMatchObject({ latestStep: 10, problem: { reason: "ConditionsUnsupported" } });
   });
 
-  test("a copy that was damaged since is not uploaded, and the keeper refuses it", async () => {
+  test("a copy that was damaged since is not uploaded, and the keeper tells of it", async () => {
     const { tiers, pod, saved } = await savedPod([10, 20]);
     const [, newest] = saved;
     if (newest) pod.trainer.damage(newest);
     await pod.mirrorUntil(() => pod.mirror.mirrored?.size === 1);
     expect(await tiers.commits()).toEqual(["commit 10"]);
     await pod.look();
-    expect(pod.knowledge).toMatchObject({ refused: [{ step: 20, reason: "BytesDiffer" }] });
+    expect(pod.knowledge).toMatchObject({ refused: [], problems: [{ reason: "CheckpointUnmatched" }] });
     expect(pod.mirror.state).toMatchObject({ latestStep: 10, lagSteps: 0 });
   });
 

@@ -7,6 +7,8 @@ import {
 } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { Restored } from "@trainingrun/checkpoint/contract/restored.ts";
+import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
+import type { CheckpointRef } from "@trainingrun/checkpoint/log/state.ts";
 
 export const nothingRecorded: Expected = { ...nothingExpected, unhealthy: "Accept" };
 
@@ -19,6 +21,12 @@ export function digestOf(letter: string): string {
 export function summaryOf(step: number, over: Partial<CheckpointSummary> = {}): CheckpointSummary {
   const digest = digestOf((step % 16).toString(16));
   return { step, attempt: 1, digest, bytes: 10, time: noon, tiers: ["Volume"], metrics: [], ...over };
+}
+
+/** The same as the log knows it. */
+export function checkpointOf(step: number, over: Partial<CheckpointRef> = {}): CheckpointRef {
+  const { tiers: _tiers, ...summary } = summaryOf(step);
+  return { ...summary, directory: directoryName(step, summary.attempt), unhealthy: false, ...over };
 }
 
 export function refusedOf(step: number, over: Partial<RefusedSummary> = {}): RefusedSummary {

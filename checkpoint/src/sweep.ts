@@ -11,7 +11,11 @@ import { hasUnknownFormat } from "./verify.ts";
 type Known = Pick<Expected, "recorded"> &
   Partial<Pick<RunState, "deleted">> & {
     matched?: ReadonlySet<string>;
-    /** Complete directories without a record that stay this time; `Complete` for all of them. */
+    /**
+     * Complete directories without a record that stay this time, as evidence of what did not verify; `Complete` for all of
+     * them. None is adopted any more, for that is done under the `open` of its own attempt alone: it takes its room until
+     * another attempt's sweep.
+     */
     spared?: readonly string[] | "Complete";
   };
 

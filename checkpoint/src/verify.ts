@@ -52,13 +52,16 @@ class Refused extends Error {
 
 type Expected = Readonly<{ digest: Digest | null; directory: string }>;
 
+/** What is read of a tier: whose checkpoints these are, and where one lies. */
+type Shelf = Pick<Store, "runUid" | "checkpoint">;
+
 /**
  * Matches every byte of a stored checkpoint to the manifest of that digest: cheap checks first (names, sizes, the
  * manifest's own digest, headers), then each chunk; what differs is read once more before it counts (I3), for a refusal
  * is for good. Throws only where nothing can be said: storage unavailable, an unknown format or algorithm, or aborted.
  */
 export async function verifyCheckpoint(
-  store: Store,
+  store: Shelf,
   expected: Expected,
   options: { signal?: AbortSignal } = {},
 ): Promise<Verdict> {
@@ -81,7 +84,7 @@ export async function hasUnknownFormat(store: Store, directory: string): Promise
   }
 }
 
-async function verifyOnce(store: Store, expected: Expected, { signal }: { signal?: AbortSignal }): Promise<Verdict> {
+async function verifyOnce(store: Shelf, expected: Expected, { signal }: { signal?: AbortSignal }): Promise<Verdict> {
   const checkpoint = store.checkpoint(expected.directory);
   try {
     const paths = await listFiles(checkpoint);
@@ -151,7 +154,7 @@ async function readStart(file: StoredFile, mostBytes: number): Promise<Uint8Arra
   return text;
 }
 
-function checkIdentity(store: Store, expected: { digest: Digest | null; directory: string }, manifest: Manifest): void {
+function checkIdentity(store: Shelf, expected: { digest: Digest | null; directory: string }, manifest: Manifest): void {
   if (expected.digest !== null && manifest.digest !== expected.digest) {
     throw new Refused(
       "ManifestDiffers",

@@ -59,7 +59,7 @@ export async function keep(environment: AgentEnvironment, serving: Keeping): Pro
     if (defect !== null) throw defect;
     const last = stop.aborted;
     if (last) mirror?.hurry({ leftMs: await leftMs() });
-    await keeper.look({ signal: end, learned });
+    await keeper.look({ signal: end, leisure: stop, learned });
     await care.pointNames(keeper.findings);
     // After the signal every second is the next attempt's: what may go can be removed by its agent.
     if (!last) {

@@ -1,101 +1,109 @@
-import type { RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { CheckpointRef } from "@trainingrun/checkpoint/log/state.ts";
 import type { FailedVerdict } from "@trainingrun/checkpoint/tiers/mend.ts";
-import type { Problem } from "./knowledge.ts";
 
 /**
- * What is to become of it. `AwaitsMirror`: the object store could not be asked yet. `Missing`: it is not there, in any
- * tier, so it endangers nobody. `Held`: no copy helps. `NotKept`: a whole copy was written, and does not verify either.
+ * `OutOfSight`: it was saved a moment ago, and the volume may only not show it yet. `Missing`: it is in no tier. `Doubted`:
+ * what is there does not match, and no other copy was tried. `PutOff`: that has to wait. `Held`: no copy helps. `NotKept`:
+ * another copy helps, and what is written of it does not match on this node either.
  */
-type Fate = "AwaitsMirror" | "Missing" | "Held" | "NotKept";
+type Fate = "OutOfSight" | "Missing" | "Doubted" | "PutOff" | "Held" | "NotKept";
 
-/** A checkpoint that does not verify on this node, and that nobody refuses, so far. */
-type Entry = Readonly<{ ref: CheckpointRef; found: FailedVerdict; fate: Fate; time: string }>;
+/** A checkpoint that this node does not match, and that nobody has refused. Times are milliseconds of a monotonic clock. */
+export type Unmatched = Readonly<{
+  ref: CheckpointRef;
+  found: FailedVerdict;
+  fate: Fate;
+  /** By the wall clock, for people: when this was first found. */
+  time: string;
+  /** When the first reading ended that did not match what is there, and when the last one began. */
+  failedMs: number;
+  readMs: number;
+  /** When there is something to do about it again. */
+  againMs: number;
+  /** How often it came to nothing, by which the pauses grow, and how often that was because no copy helped. */
+  rounds: number;
+  inVain: number;
+  /** Why no other copy is tried at present; null where nothing is in the way. */
+  putOff: string | null;
+}>;
 
-/** With so many the node's memory or its mount is the likelier culprit. */
-const suspiciousFailures = 2;
+export type Entries = ReadonlyMap<Digest, Unmatched>;
+
+/** What became of one reading, or of one try to mend. */
+export type Event =
+  | Readonly<{
+      kind: "Differs";
+      ref: CheckpointRef;
+      found: FailedVerdict;
+      beganMs: number;
+      endedMs: number;
+      time: string;
+      /** Whether the volume may only not show it yet. */
+      isYoung: boolean;
+    }>
+  | Readonly<{ kind: "NoCopyHelps" | "CopyNotKept"; digest: Digest; found: FailedVerdict; atMs: number }>
+  | Readonly<{ kind: "PutOff"; digest: Digest; why: string; atMs: number }>
+  /** Matched, refused, or gone from the log. */
+  | Readonly<{ kind: "Settled"; digests: ReadonlySet<Digest> }>;
+
+/** So long it has to go on failing before one node's word is taken for it: longer than a burst of errors. */
+export const patienceMs = 5 * 60_000;
+const longestPauseMs = 60 * 60_000;
+const soonMs = 1_000;
+const missingAgainMs = 60_000;
 
 /**
- * What one agent could not match though somebody had found it whole before, or another attempt had saved it. A refusal is
- * for good, and a bad node would refuse a whole history, one checkpoint after the other: so each is held back until all
- * the others are read, and from the second one on nothing is refused here any more.
+ * The entries after an event: what one agent cannot match, in one life of it. It says what is the case and nothing of what
+ * is to be done; see `nextDeed`.
  *
- *     does not match ─► mend it from the object store ─► whole again
- *                             │ no copy helps                             ┌─► the only one: `refuse`
- *                             └─► held, until all else was read ──────────┤
- *                                                                         └─► the second one: NodeSuspect, no `refuse`
+ *     does not match ─► Doubted ─ mended ─► settled              young, and not there ─► OutOfSight ─ soon ─┐
+ *         ▲                │ ▲                                                                              │
+ *         │                │ └─ later ── PutOff ◄─ no room, or a new commit                                 │
+ *         │                ├─ no copy helps ───► Held ────┐ after minutes, then ever more rarely            │
+ *         │                ├─ the copy differs ► NotKept ─┤                                                 │
+ *         │                └─ it is nowhere ───► Missing ─┤ after a minute                                  │
+ *         └──────────── read again ◄──────────────────────┴─────────────────────────────────────────────────┘
  */
-export class Unmatched {
-  readonly #node: string;
-  readonly #entries = new Map<Digest, Entry>();
-  /** All that did not match in this process, in words, whatever became of it. */
-  readonly #failures = new Map<Digest, string>();
-  #isNodeCleared = false;
-
-  constructor(node: string) {
-    this.#node = node;
-  }
-
-  put(ref: CheckpointRef, found: FailedVerdict, fate: Fate): void {
-    this.#entries.set(ref.digest, { ref, found, fate, time: new Date().toISOString() });
-    // What is not there is missing from every node.
-    if (fate === "Held" || fate === "NotKept") this.#failures.set(ref.digest, `step ${ref.step} ${found.reason}`);
-  }
-
-  /** Whole after all, refused, or gone. */
-  drop(digest: Digest): void {
-    this.#entries.delete(digest);
-  }
-
-  /** Drops all of which the log says so. */
-  forget(isGone: (digest: Digest) => boolean): void {
-    for (const digest of this.#entries.keys()) if (isGone(digest)) this.#entries.delete(digest);
-  }
-
-  fateOf(digest: Digest): Fate | null {
-    return this.#entries.get(digest)?.fate ?? null;
-  }
-
-  /** What was found of one that waits for the object store: its bytes need not be read again for that. */
-  awaiting(digest: Digest): FailedVerdict | null {
-    const entry = this.#entries.get(digest);
-    return entry?.fate === "AwaitsMirror" ? entry.found : null;
-  }
-
-  /** Other nodes say the same of one of them: then this node reads as they do. */
-  clearNode(): void {
-    this.#isNodeCleared = true;
-  }
-
-  get isNodeSuspect(): boolean {
-    return !this.#isNodeCleared && this.#failures.size >= suspiciousFailures;
-  }
-
-  /** What may be refused, if all else was read. */
-  get refusable(): readonly Entry[] {
-    return this.isNodeSuspect ? [] : [...this.#entries.values()].filter(({ fate }) => fate === "Held");
-  }
-
-  /** For the operator: should the next node say the same, they are refused for good. */
-  get suspected(): readonly RefusedSummary[] {
-    if (!this.isNodeSuspect) return [];
-    const failed = [...this.#entries.values()].filter(({ fate }) => fate === "Held" || fate === "NotKept");
-    return failed.map(({ ref: { step, attempt, digest }, found: { reason, message }, time }) => {
-      return { step, attempt, digest, reason, message, node: this.#node, time };
-    });
-  }
-
-  get problems(): readonly Problem[] {
-    if (this.isNodeSuspect) {
-      const which = [...this.#failures.values()].slice(0, 4).join(", ");
-      const message = `Checkpoints that had been whole do not verify on node ${this.#node}: ${which}. None of them is refused for it: the attempt is to go on on another node, and this one's memory and mounts are to be tested.`;
-      return [{ reason: "NodeSuspect", message }];
+export function next(entries: Entries, event: Event): Entries {
+  switch (event.kind) {
+    case "Differs":
+      return withEntry(entries, differing(entries.get(event.ref.digest), event));
+    case "NoCopyHelps":
+    case "CopyNotKept":
+    case "PutOff": {
+      const entry = entries.get(event.digest);
+      return entry === undefined ? entries : withEntry(entries, tried(entry, event));
     }
-    const notKept = [...this.#entries.values()].find(({ fate }) => fate === "NotKept");
-    if (notKept === undefined) return [];
-    const { ref, found } = notKept;
-    const message = `The object store has step ${ref.step} whole, and what was written of it to the volume does not verify: ${found.message}`;
-    return [{ reason: "CopyNotKept", message }];
+    case "Settled":
+      return new Map([...entries].filter(([digest]) => !event.digests.has(digest)));
+    default:
+      return event satisfies never;
   }
+}
+
+function withEntry(entries: Entries, entry: Unmatched): Entries {
+  return new Map([...entries, [entry.ref.digest, entry]]);
+}
+
+function differing(before: Unmatched | undefined, event: Extract<Event, { kind: "Differs" }>): Unmatched {
+  const { ref, found, beganMs, endedMs, isYoung } = event;
+  // That it was not there says nothing of the bytes that are there by now.
+  const failed = before === undefined || before.fate === "OutOfSight" || before.fate === "Missing" ? undefined : before;
+  return {
+    ...{ ref, found, fate: isYoung ? "OutOfSight" : "Doubted", time: before?.time ?? event.time },
+    ...{ failedMs: failed?.failedMs ?? endedMs, readMs: beganMs, againMs: endedMs + (isYoung ? soonMs : 0) },
+    ...{ rounds: failed?.rounds ?? 0, inVain: before?.inVain ?? 0, putOff: null },
+  };
+}
+
+function tried(entry: Unmatched, event: Exclude<Event, { kind: "Differs" | "Settled" }>): Unmatched {
+  const rounds = entry.rounds + 1;
+  const { atMs } = event;
+  const againMs = atMs + Math.min(longestPauseMs, patienceMs * 2 ** Math.min(entry.rounds, 10));
+  if (event.kind === "PutOff") return { ...entry, fate: "PutOff", rounds, againMs, putOff: event.why };
+  const { found } = event;
+  if (found.reason === "Missing") return { ...entry, found, fate: "Missing", againMs: atMs + missingAgainMs };
+  const fate = event.kind === "NoCopyHelps" ? "Held" : "NotKept";
+  return { ...entry, found, fate, rounds, againMs, inVain: entry.inVain + 1 };
 }

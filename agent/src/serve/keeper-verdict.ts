@@ -1,121 +1,119 @@
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
-import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
-import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import { visibleWithinMs } from "@trainingrun/checkpoint/into-sight.ts";
+import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import type { LogRecord } from "@trainingrun/checkpoint/log/record.ts";
 import { secureRecord } from "@trainingrun/checkpoint/log/secure.ts";
-import type { CheckpointRef } from "@trainingrun/checkpoint/log/state.ts";
+import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import { type FailedVerdict, type Mending, mendCheckpoint } from "@trainingrun/checkpoint/tiers/mend.ts";
 import { type Verdict, verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
-import { holderOf } from "./holder.ts";
-import { Unmatched } from "./keeper-unmatched.ts";
-import type { VerifiedDigests } from "./verified-digests.ts";
-
-/** Opens the run's object store to read from it alone; `signal` ends all its requests. */
-export type OpenMirror = (signal: AbortSignal) => Promise<Store & Readonly<{ close?(): void }>>;
-
-/** What is to be done with a checkpoint that was read back. One that is set aside stays as it is. */
-export type Judgement =
-  | Readonly<{ kind: "Whole"; bytes: number }>
-  | Readonly<{ kind: "ToRefuse" | "SetAside"; found: FailedVerdict }>;
-
-/** A checkpoint that was whole once is in no tier any more. It is not refused for it: what is not there endangers nobody. */
-class CheckpointMissingError extends Error {
-  override readonly name = "CheckpointMissingError";
-}
+import { whileIdle } from "./keeper-idle.ts";
+import { mendOnVolume, type OpenMirror, PutOffError } from "./keeper-mending.ts";
+import { type Entries, type Event, next, type Unmatched } from "./keeper-unmatched.ts";
 
 type Options = Readonly<{
   environment: AgentEnvironment;
   store: Store;
-  verified: VerifiedDigests;
   /** Null for a run without an object store. */
   openMirror: OpenMirror | null;
 }>;
 
+type MendOptions = Readonly<{
+  signal: AbortSignal;
+  /** Ends what can wait. */
+  leisure: AbortSignal;
+  /** Whether something came up that cannot. */
+  isWanted: () => Promise<boolean>;
+}>;
+
+/** What a volume on a network may say of a directory that it has just begun to show. */
+const unsettledReasons: ReadonlySet<string> = new Set(["Missing", "ManifestMissing", "FileMissing", "SizeDiffers"]);
+
 /**
- * Reads committed checkpoints back, every byte. What had been whole before is mended, as far as the object store can help,
- * and set aside where it cannot; see {@link Unmatched}.
+ * Reads committed checkpoints back, every byte, and mends what does not match, when it is told to. What came of either is
+ * noted in `entries`, by the rules of `next`; what is to be done about it is the keeper's to say.
  */
 export class CheckpointJudge {
-  readonly unmatched: Unmatched;
   readonly #options: Options;
+  #entries: Entries = new Map();
+  /** When this process first found the commits of its own attempt, by a monotonic clock. */
+  #seen: ReadonlyMap<Digest, number> = new Map();
+  #state: RunState | null = null;
 
   constructor(options: Options) {
     this.#options = options;
-    this.unmatched = new Unmatched(options.environment.TRAININGRUN_NODE);
   }
 
-  /** Throws where nothing can be said: a tier cannot be read, another pod holds the log, or aborted. */
-  async judge(ref: CheckpointRef, signal: AbortSignal): Promise<Judgement> {
-    const found = this.unmatched.awaiting(ref.digest) ?? (await this.#readBack(ref, signal));
-    if (found.ok) return this.#whole(ref, found.bytes);
-    if (this.#wasWhole(ref)) return this.#mend(ref, found, signal);
-    if (!this.unmatched.isNodeSuspect) return { kind: "ToRefuse", found };
-    this.unmatched.put(ref, found, "Held");
-    return { kind: "SetAside", found };
+  /** All that does not match at present. */
+  get entries(): Entries {
+    return this.#entries;
+  }
+
+  /** Takes note of what the log says by now. */
+  follow(state: RunState): void {
+    this.#state = state;
+    const now = performance.now();
+    const { TRAININGRUN_ATTEMPT: attempt } = this.#options.environment;
+    const own = state.checkpoints.filter((ref) => ref.attempt === attempt);
+    this.#seen = new Map(own.map(({ digest }) => [digest, this.#seen.get(digest) ?? now]));
+    const settled = [...this.#entries.keys()].filter(
+      (digest) => find(state, digest) === undefined || isRefused(state, digest),
+    );
+    if (settled.length > 0) this.#note({ kind: "Settled", digests: new Set(settled) });
   }
 
   /**
-   * Before anybody hears that a checkpoint is whole its `commit` is made durable: a save whose last sync failed has left the
-   * record in sight, and a crash of the node would take it back (I3).
+   * Reads one back. Before anybody hears that it is whole its `commit` is made durable: a save whose last sync failed has
+   * left the record in sight, and a crash of the node would take it back (I3). Throws where nothing can be said.
    */
-  async #readBack(ref: CheckpointRef, signal: AbortSignal): Promise<Verdict> {
+  async read(ref: CheckpointRef, signal: AbortSignal): Promise<Verdict> {
     const { store } = this.#options;
+    const beganMs = performance.now();
     const isItsCommit = (record: LogRecord) => record.kind === "commit" && record.manifest === ref.digest;
     await secureRecord(store, isItsCommit, { signal });
-    return verifyCheckpoint(store, ref, { signal });
+    const verdict = await verifyCheckpoint(store, ref, { signal });
+    if (verdict.ok) return this.#whole(ref, verdict);
+    const times = { beganMs, endedMs: performance.now(), time: new Date().toISOString() };
+    this.#note({ kind: "Differs", ref, found: verdict, ...times, isYoung: this.#isYoung(ref, verdict.reason) });
+    return verdict;
   }
 
-  #whole({ digest }: CheckpointRef, bytes: number): Judgement {
-    this.unmatched.drop(digest);
-    return { kind: "Whole", bytes };
+  /**
+   * Puts a whole copy in the place of one that does not match. Null where that has to wait. Throws where a tier cannot be
+   * read or written, another pod holds the log, or aborted.
+   */
+  async mend({ ref, found }: Unmatched, { signal, ...idle }: MendOptions): Promise<Verdict | null> {
+    const { digest } = ref;
+    const putOff = (why: string) => this.#note({ kind: "PutOff", digest, why, atMs: performance.now() });
+    const mendNow = (end: AbortSignal) =>
+      mendOnVolume(ref, { ...this.#options, found, state: this.#state, signal: end }).catch((error: unknown) => {
+        if (error instanceof PutOffError) return error;
+        throw error;
+      });
+    const mending = await whileIdle(mendNow, { signal, ...idle });
+    if (mending === null) putOff("there was something else to do first");
+    if (mending instanceof PutOffError) putOff(mending.message);
+    if (mending === null || mending instanceof PutOffError) return null;
+    if ("message" in mending) console.warn(mending.message);
+    const { verdict } = mending;
+    if (verdict.ok) return this.#whole(ref, verdict);
+    const kind = mending.kind === "NotKept" ? "CopyNotKept" : "NoCopyHelps";
+    this.#note({ kind, digest, found: verdict, atMs: performance.now() });
+    return verdict;
   }
 
-  async #mend(ref: CheckpointRef, found: FailedVerdict, signal: AbortSignal): Promise<Judgement> {
-    this.unmatched.put(ref, found, "AwaitsMirror");
-    await this.#holdLog(signal);
-    const mending = await this.#mendFromMirror(ref, found, signal);
-    if (mending.kind !== "Impossible") console.warn(mending.message);
-    const { kind, verdict } = mending;
-    if (verdict.ok) return this.#whole(ref, verdict.bytes);
-    if (kind === "Impossible" && found.reason === "Missing") {
-      this.unmatched.put(ref, verdict, "Missing");
-      throw new CheckpointMissingError(verdict.message);
-    }
-    this.unmatched.put(ref, verdict, kind === "Impossible" ? "Held" : "NotKept");
-    if (this.#isConfirmed(ref.digest)) this.unmatched.clearNode();
-    return { kind: "SetAside", found: verdict };
+  #whole({ digest }: CheckpointRef, verdict: Verdict): Verdict {
+    this.#note({ kind: "Settled", digests: new Set([digest]) });
+    return verdict;
   }
 
-  async #mendFromMirror(checkpoint: CheckpointRef, found: FailedVerdict, signal: AbortSignal): Promise<Mending> {
-    const { store, openMirror } = this.#options;
-    const mirror = openMirror === null ? null : await openMirror(signal);
-    try {
-      return await mendCheckpoint({ volume: store, objectStore: mirror, checkpoint, found, signal });
-    } finally {
-      mirror?.close?.();
-    }
+  /** Whether this attempt has saved it so short a time ago that another node's files may still come into sight. */
+  #isYoung({ digest }: CheckpointRef, reason: string): boolean {
+    const seen = this.#seen.get(digest);
+    return seen !== undefined && unsettledReasons.has(reason) && performance.now() - seen < visibleWithinMs;
   }
 
-  /** Reading all of a large checkpoint takes long enough for another pod to take the log over. */
-  async #holdLog(signal: AbortSignal): Promise<void> {
-    const { store, environment } = this.#options;
-    const { state } = await readLog(store, { signal });
-    const holder = holderOf(state, environment);
-    const by = state.fence ?? state.opened;
-    if (holder.kind === "other" && by !== null) throw new FencedError(holder.why, by);
-  }
-
-  /** Whether somebody has found it whole, or may have: only what this attempt has just saved may be bad from the first. */
-  #wasWhole({ attempt, digest }: CheckpointRef): boolean {
-    const { environment, verified } = this.#options;
-    return attempt !== environment.TRAININGRUN_ATTEMPT || verified.wasMatched(digest);
-  }
-
-  /** Whether the operator has heard it from enough nodes. A suspect of a crash, which it names as well, is on record as whole. */
-  #isConfirmed(digest: Digest): boolean {
-    const { refused, recorded } = this.#options.environment.TRAININGRUN_EXPECTED;
-    return refused.includes(digest) && !recorded.some((one) => one.digest === digest);
+  #note(event: Event): void {
+    this.#entries = next(this.#entries, event);
   }
 }

@@ -15,12 +15,15 @@ import { type CheckpointRef, emptyState, type RunState } from "@trainingrun/chec
 import type { RetentionPlan } from "@trainingrun/checkpoint/retention.ts";
 import { commitShards, pendingShards } from "@trainingrun/checkpoint/shards/commit-shards.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
-import type { FailedVerdict } from "@trainingrun/checkpoint/tiers/mend.ts";
+import type { Verdict } from "@trainingrun/checkpoint/verify.ts";
 import { readControlFile } from "../control-directory.ts";
 import { holderOf } from "./holder.ts";
+import { type Deed, nextDeed, suspected, type View } from "./keeper-deed.ts";
+import type { OpenMirror } from "./keeper-mending.ts";
+import { unmatchedProblems } from "./keeper-problems.ts";
 import { pruneVolume } from "./keeper-retention.ts";
 import type { Unmatched } from "./keeper-unmatched.ts";
-import { CheckpointJudge, type OpenMirror } from "./keeper-verdict.ts";
+import { CheckpointJudge } from "./keeper-verdict.ts";
 import type { Problem, VolumeFindings } from "./knowledge.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import type { MirrorSource } from "./mirror.ts";
@@ -38,18 +41,24 @@ type Options = Readonly<{
   metrics: AgentMetrics;
 }>;
 
+/** What the trainer says when it is done. */
+type Final = Extract<TrainerRecord, { kind: "done" }>;
+
 /** A bound on one look; what is left over is done at the next. */
-const maxVerificationsPerLook = 100;
+const maxDeedsPerLook = 100;
 /** Evidence grows old and others write to the volume without a word in the log: retention looks again so often. */
 const pruneAgainMs = 60_000;
 
+/** One look: `leisure` ends what can wait in it, and `learned` is called whenever the knowledge has changed. */
+type Look = Readonly<{ signal: AbortSignal; leisure?: AbortSignal; learned(): Promise<void> }>;
+
 /**
- * Keeps one attempt's checkpoints: reads each commit back in this process, refuses what this attempt saved and does not
- * match, appends `done` for the final checkpoint and prunes by policy, until a higher attempt opens the log. From then on
- * it appends nothing. What had been whole before is mended, if it can be, and else treated as {@link Unmatched} says.
+ * Keeps one attempt's checkpoints: reads each commit back in this process, mends or refuses what does not match, appends
+ * `done` for the final checkpoint and prunes by policy, until a higher attempt opens the log. From then on it writes
+ * nothing. What is mended and what is refused, and when, `nextDeed` says.
  *
  *     log ─► newest unverified commit ─► every byte matches ─► verified ─► `done`, if it is the final one ─► prune
- *      ▲                                └ does not, twice ─► `refuse`, or held back                           │
+ *      ▲                                └ does not, twice ─► an entry: mend, read again, or refuse            │
  *      └──────────────────────────────────────────────────────────────────────────────────────────────────────┘
  */
 export class Keeper {
@@ -61,7 +70,7 @@ export class Keeper {
   readonly #verified: VerifiedDigests;
   readonly #judge: CheckpointJudge;
   #state: RunState = emptyState;
-  #final: Extract<TrainerRecord, { kind: "done" }> | null = null;
+  #final: Final | null = null;
   #plan: RetentionPlan | null = null;
   /** What made retention go before the mirror; null while nothing does. */
   #beforeMirror: Problem | null = null;
@@ -75,23 +84,23 @@ export class Keeper {
     this.#restored = restored;
     this.#metrics = metrics;
     this.#verified = verified;
-    this.#judge = new CheckpointJudge({ environment, store, verified, openMirror });
+    this.#judge = new CheckpointJudge({ environment, store, openMirror });
     this.#operations = new Operations((operation) => metrics.countError(operation));
   }
 
   /**
-   * One look at the volume and all the work that it shows, newest first. `learned` is called whenever the knowledge has
-   * changed. A failure ends the look and not the agent; the next look goes on.
+   * One look at the volume and all the work that it shows, newest first. A failure ends the look and not the agent; the
+   * next look goes on.
    */
-  async look({ signal, learned }: { signal: AbortSignal; learned(): Promise<void> }): Promise<void> {
+  async look({ signal, leisure = signal, learned }: Look): Promise<void> {
     try {
-      for (let verified = 0; verified < maxVerificationsPerLook; verified += 1) {
+      for (let done = 0; done < maxDeedsPerLook; done += 1) {
         if (!(await this.#refresh(signal))) return;
         await this.#recordDone(signal);
         await learned();
-        const next = this.#unread().find(({ digest }) => !this.#isPausing(digest));
-        if (next !== undefined) await this.#verify(next, signal);
-        else if (!(await this.#refuseHeld(signal))) break;
+        const deed = nextDeed(this.#view);
+        if (deed === null || (deed.kind === "Mend" && leisure.aborted)) break;
+        await this.#do(deed, { signal, leisure });
         await this.#verified.keep(this.#state);
       }
     } catch (error) {
@@ -173,11 +182,11 @@ export class Keeper {
       fenced: this.#fenced,
       state: this.#state,
       verified: this.#verified.now,
-      suspected: this.#unmatched.suspected,
+      suspected: suspected(this.#view, this.#environment.TRAININGRUN_NODE),
       plan: this.#plan,
       beforeMirror: this.#beforeMirror,
       restored: this.#restored,
-      problems: [...this.#unmatched.problems, ...this.#operations.problems],
+      problems: [...unmatchedProblems(this.#view, this.#environment.TRAININGRUN_NODE), ...this.#operations.problems],
     };
   }
 
@@ -214,8 +223,8 @@ export class Keeper {
   get settled(): boolean {
     if (this.#fenced) return true;
     if (this.#operations.isFailing("read-log", "log")) return false;
-    // What only another tier, or another node, can tell more of is the next attempt's.
-    if (this.#unread().some(({ digest }) => this.#unmatched.fateOf(digest) === null)) return false;
+    // What only another tier, another node or a later time can tell more of is the next attempt's.
+    if (this.#view.open.some(({ digest }) => !this.#isFound(digest))) return false;
     return !this.#finalIsDue() || this.#state.done !== null;
   }
 
@@ -227,7 +236,7 @@ export class Keeper {
     this.#state = log.state;
     const isGone = (digest: Digest) => find(log.state, digest) === undefined;
     this.#operations.forget((subject) => subject.includes(":") && isGone(subject));
-    this.#unmatched.forget((digest) => isGone(digest) || isRefused(log.state, digest));
+    this.#judge.follow(log.state);
     const { TRAININGRUN_ATTEMPT: attempt } = this.#environment;
     const holder = holderOf(log.state, this.#environment);
     if (holder.kind === "other") {
@@ -236,63 +245,82 @@ export class Keeper {
     }
     // Our own open is damaged. Whatever we append counts for nothing while it is; the device may read it in the end.
     if (holder.kind === "unknown" && log.state.fence?.attempt === attempt) return false;
-    const done = await readControlFile(join(this.#environment.TRAININGRUN_CONTROL, controlFiles.done), TrainerRecord);
-    if (done?.kind === "done" && done.attempt === attempt) this.#final = done;
+    this.#final = (await this.#readFinal()) ?? this.#final;
     return true;
   }
 
-  /** What of the lineage nobody has verified, and is not set aside; the newest first. */
-  #unread(): CheckpointRef[] {
-    return lineage(this.#state).filter(({ digest }) => {
-      const fate = this.#unmatched.fateOf(digest);
-      const isAside = fate === "Held" || fate === "NotKept";
-      return !isAside && !this.#verified.now.has(digest) && !isRefused(this.#state, digest);
-    });
+  /** What the trainer has left of this attempt's final checkpoint. */
+  async #readFinal(): Promise<Final | null> {
+    const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_CONTROL: control } = this.#environment;
+    const done = await readControlFile(join(control, controlFiles.done), TrainerRecord);
+    return done?.kind === "done" && done.attempt === attempt ? done : null;
   }
 
-  /** A verdict that could not be written into the log waits as well: it would mean to read all bytes again. */
-  #isPausing(digest: Digest): boolean {
-    return this.#operations.pausing("verify", digest) || this.#operations.pausing("refuse", digest);
+  /** What is decided on. A verdict that could not be written into the log waits as well: it would mean to read all bytes again. */
+  get #view(): View {
+    const { TRAININGRUN_ATTEMPT: own, TRAININGRUN_EXPECTED: expected } = this.#environment;
+    const isNamed = (digest: Digest) => expected.recorded.some((one) => one.digest === digest);
+    // A suspect of a crash, which the operator names as well, is on record as whole.
+    const isConfirmed = (digest: Digest) => expected.refused.includes(digest) && !isNamed(digest);
+    const open = lineage(this.#state).filter(
+      ({ digest }) => !this.#verified.now.has(digest) && !isRefused(this.#state, digest),
+    );
+    const here = this.#state.refused.filter(({ attempt, digest }) => attempt === own && !isConfirmed(digest));
+    return {
+      ...{ entries: this.#judge.entries, open, refusedHere: here.length, isConfirmed, nowMs: performance.now() },
+      isPausing: (digest) => this.#operations.pausing("verify", digest) || this.#operations.pausing("refuse", digest),
+    };
   }
 
-  async #verify(ref: CheckpointRef, signal: AbortSignal): Promise<void> {
+  async #do(deed: Deed, { signal, leisure }: Required<Omit<Look, "learned">>): Promise<void> {
+    switch (deed.kind) {
+      case "Read":
+        return this.#verify(deed.ref, () => this.#judge.read(deed.ref, signal));
+      case "Mend": {
+        const isWanted = () => this.#hasNews(signal);
+        return this.#verify(deed.entry.ref, () => this.#judge.mend(deed.entry, { signal, leisure, isWanted }));
+      }
+      case "Refuse":
+        return this.#refuse(deed.entry, signal);
+      default:
+        return deed satisfies never;
+    }
+  }
+
+  /** `judge` answers null where nothing can be said yet. */
+  async #verify(ref: CheckpointRef, judge: () => Promise<Verdict | null>): Promise<void> {
     const started = performance.now();
-    const judgement = await this.#operations.attempt("verify", ref.digest, () => this.#judge.judge(ref, signal));
-    if (judgement === null) return;
+    const wasFound = this.#isFound(ref.digest);
+    const verdict = await this.#operations.attempt("verify", ref.digest, judge);
+    if (verdict === null) return;
     const seconds = (performance.now() - started) / 1000;
     const name = `step ${ref.step} of attempt ${ref.attempt}`;
-    if (judgement.kind === "Whole") {
+    if (verdict.ok) {
       this.#verified.add(ref.digest);
-      this.#metrics.countVerified(seconds, judgement.bytes);
-      console.log(`Verified ${name}, ${judgement.bytes} bytes in ${seconds.toFixed(3)} s`);
+      this.#metrics.countVerified(seconds, verdict.bytes);
+      console.log(`Verified ${name}, ${verdict.bytes} bytes in ${seconds.toFixed(3)} s`);
       return;
     }
-    const { reason, message } = judgement.found;
-    this.#metrics.countRefused(seconds, reason);
-    console.error(`Cannot accept ${name} because it does not verify, with ${reason}: ${message}`);
-    if (judgement.kind === "ToRefuse") await this.#refuse(ref, judgement.found, signal);
+    // Said once, however often it is read again.
+    if (wasFound || !this.#isFound(ref.digest)) return;
+    this.#metrics.countRefused(seconds, verdict.reason);
+    console.error(`Cannot accept ${name} because it does not verify, with ${verdict.reason}: ${verdict.message}`);
   }
 
-  /** Refuses what no copy helps, once all else was read; says whether there was anything. */
-  async #refuseHeld(signal: AbortSignal): Promise<boolean> {
-    if (this.#unread().some(({ digest }) => this.#unmatched.fateOf(digest) !== "Missing")) return false;
-    const held = this.#unmatched.refusable.filter(({ ref }) => !this.#operations.pausing("refuse", ref.digest));
-    let isAny = false;
-    for (const { ref, found } of held) isAny = (await this.#refuse(ref, found, signal)) || isAny;
-    return isAny;
+  /** Whether there is more to do than there was at the last look. */
+  async #hasNews(signal: AbortSignal): Promise<boolean> {
+    const { state } = await readLog(this.#store, { signal });
+    return state.last !== this.#state.last || (this.#final === null && (await this.#readFinal()) !== null);
   }
 
-  async #refuse(ref: CheckpointRef, { reason, message }: FailedVerdict, signal: AbortSignal): Promise<boolean> {
+  async #refuse({ ref, found: { reason, message } }: Unmatched, signal: AbortSignal): Promise<void> {
     const { TRAININGRUN_ATTEMPT: attempt, TRAININGRUN_NODE: node } = this.#environment;
     const record = { kind: "refuse", attempt, manifest: ref.digest, reason, message, node } as const;
     const refused = await this.#operations.attempt("refuse", ref.digest, async () => {
       await this.#append(record, signal);
       return true;
     });
-    if (refused === null) return false;
-    this.#unmatched.drop(ref.digest);
-    console.error(`Refused step ${ref.step} of attempt ${ref.attempt} with ${reason}`);
-    return true;
+    if (refused) console.error(`Refused step ${ref.step} of attempt ${ref.attempt} with ${reason}`);
   }
 
   /** Says whether that step is committed now. */
@@ -326,11 +354,13 @@ export class Keeper {
   #finalIsDue(): boolean {
     const manifest = this.#final?.checkpoint;
     if (manifest === undefined || find(this.#state, manifest) === undefined) return false;
-    return !isRefused(this.#state, manifest) && this.#unmatched.fateOf(manifest) === null;
+    return !isRefused(this.#state, manifest) && !this.#isFound(manifest);
   }
 
-  get #unmatched(): Unmatched {
-    return this.#judge.unmatched;
+  /** Whether it was found not to match, and the volume would have shown it by now. */
+  #isFound(digest: Digest): boolean {
+    const entry = this.#judge.entries.get(digest);
+    return entry !== undefined && entry.fate !== "OutOfSight";
   }
 
   async #append(record: RecordDraft, signal: AbortSignal): Promise<void> {

@@ -57,11 +57,6 @@ export class VerifiedDigests {
     return this.#verified;
   }
 
-  /** Whether it was ever matched, also where that is in doubt. */
-  wasMatched(digest: Digest): boolean {
-    return this.#verified.has(digest) || this.#doubted.has(digest);
-  }
-
   /** Every byte was matched. */
   add(digest: Digest): void {
     this.#verified.add(digest);

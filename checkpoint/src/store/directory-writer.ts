@@ -3,7 +3,7 @@ import { lstat, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { settlingName } from "../directory-name.ts";
 import { manifestName } from "../file-path.ts";
-import { withDefects } from "./directory-files.ts";
+import { directoryCheckpoint, withDefects } from "./directory-files.ts";
 import { DirectoryTree } from "./directory-tree.ts";
 import {
   absentAsNull,
@@ -14,7 +14,7 @@ import {
   syncDirectory,
   writeNewFile,
 } from "./file-system.ts";
-import type { CheckpointWriter } from "./store.ts";
+import type { CheckpointWriter, Publishing } from "./store.ts";
 
 /** How often another process's repair of the same checkpoint may come between. */
 const maxRounds = 3;
@@ -53,13 +53,16 @@ export class DirectoryWriter implements CheckpointWriter {
     await this.#tree.write(path, pieces);
   }
 
-  async publish(manifest: Uint8Array, { replace }: { replace: boolean } = { replace: false }): Promise<void> {
+  async publish(manifest: Uint8Array, { replace, confirm }: Publishing = { replace: false }): Promise<void> {
     const directory = this.#directory();
-    await accessing("publish a checkpoint", this.#final, async () => {
+    await accessing("complete a checkpoint", directory, async () => {
       const temporary = join(directory, `${manifestName}.tmp`);
       await writeNewFile(temporary, [manifest]);
       await rename(temporary, join(directory, manifestName));
       await this.#tree.sync();
+    });
+    await confirm?.(directoryCheckpoint(directory));
+    await accessing("publish a checkpoint", this.#final, async () => {
       if (replace && (await withDefects(this.#final, () => exists(this.#final)))) return this.#takePlace(directory);
       await rename(directory, this.#final);
       // From here on another attempt may adopt it and build on it, whatever this one is told of the sync.

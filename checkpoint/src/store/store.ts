@@ -49,6 +49,12 @@ export interface StoredCheckpoint {
   readonly location: string;
 }
 
+/** What becomes of a copy that has the final name already, and who is asked before another one has it. */
+export type Publishing = Readonly<{
+  replace: boolean;
+  confirm?: ((copy: StoredCheckpoint) => Promise<void>) | undefined;
+}>;
+
 /** A checkpoint on its way in: invisible to readers until `publish` has returned. */
 export interface CheckpointWriter {
   /**
@@ -59,9 +65,10 @@ export interface CheckpointWriter {
   /**
    * Writes the manifest, makes all names durable, and gives the checkpoint its final name, durably. With `replace` a
    * copy that has the name already, a damaged one, makes way at the last moment; without, it is an error. Throws
-   * {@link DamagedFileError} where that copy is so damaged that it cannot make way.
+   * {@link DamagedFileError} where that copy is so damaged that it cannot make way. On a volume `confirm` is asked when
+   * the new copy is whole and durable and nobody reads it yet: what that throws is thrown, and all stays as it was.
    */
-  publish(manifest: Uint8Array, options?: { replace: boolean }): Promise<void>;
+  publish(manifest: Uint8Array, options?: Publishing): Promise<void>;
   /**
    * Removes what was written, as far as that works, and nothing once it may have its final name: then others may rely on
    * it. Never throws; no file is written or synced again.

@@ -6,10 +6,13 @@ import { DamagedFileError, type Store, type StoredCheckpoint } from "../store/st
 import { type Copy, type DamagedChunk, matchedChunks, NoCopyMatchesError } from "./matched-chunks.ts";
 import { readStoredManifest, type StoredManifest } from "./stored-manifest.ts";
 
-/** The checkpoint stands whole in the tier, or no way was found to make it so from the copies that there are. */
+/**
+ * The checkpoint stands whole in the tier, or no way was found to make it so from the copies that there are, or it was made
+ * and whoever asked for it did not want it to take its place.
+ */
 export type Assembled =
   | Readonly<{ kind: "assembled"; manifest: Manifest; damages: readonly DamagedChunk[] }>
-  | Readonly<{ kind: "impossible"; message: string }>;
+  | Readonly<{ kind: "impossible" | "unconfirmed"; message: string }>;
 
 type Options = Readonly<{
   /** Where it is to stand. A copy of it that is there is replaced, at the very end. */
@@ -22,6 +25,8 @@ type Options = Readonly<{
   /** Under which manifest it stands in `to`, of the same files; its own where absent. */
   as?: Manifest | undefined;
   signal?: AbortSignal | undefined;
+  /** On a volume: whether the new copy, whole and durable under a name that nobody reads, may take its place. */
+  confirm?: ((copy: StoredCheckpoint) => Promise<boolean>) | undefined;
   /** Hears of bytes as they are handed to the writer. */
   onBytes?: (bytes: number) => void;
 }>;
@@ -43,6 +48,7 @@ export async function assembleCheckpoint({
   checkpoint,
   as,
   signal,
+  confirm,
   onBytes,
 }: Options): Promise<Assembled> {
   const copies = [...aside, ...from.map((store) => store.checkpoint(checkpoint.directory))];
@@ -67,16 +73,29 @@ export async function assembleCheckpoint({
     await using buffers = new LentBuffers(buffersInUse);
     for (const file of manifest.files) if (!isSmall(file)) await write(file, buffers);
     signal?.throwIfAborted();
-    await writer.publish(text, { replace: true });
+    await writer.publish(text, { replace: true, confirm: confirm && refusing(confirm) });
     return { kind: "assembled", manifest, damages };
   } catch (error) {
     await writer.abandon();
+    if (error instanceof UnconfirmedError) return { kind: "unconfirmed", message: error.message };
     // A damaged copy that does not let itself be replaced is a defect of that copy, not of the tier.
     if (error instanceof NoCopyMatchesError || error instanceof DamagedFileError) {
       return { kind: "impossible", message: error.message };
     }
     throw error;
   }
+}
+
+class UnconfirmedError extends Error {
+  override readonly name = "UnconfirmedError";
+}
+
+/** As a writer asks: to that a no is an error. */
+function refusing(confirm: NonNullable<Options["confirm"]>): (copy: StoredCheckpoint) => Promise<void> {
+  return async (copy) => {
+    if (await confirm(copy)) return;
+    throw new UnconfirmedError(`what was assembled at ${copy.location} was not to take its place`);
+  };
 }
 
 async function findManifest(copies: readonly StoredCheckpoint[], digest: Digest): Promise<StoredManifest | null> {

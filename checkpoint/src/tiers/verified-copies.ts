@@ -68,9 +68,8 @@ export class VerifiedCopies {
   async #mend(checkpoint: { directory: string; digest: Digest }, found: FailedVerdict): Promise<Verdict> {
     const { volume, objectStore, warn } = this.#options;
     const mending = await mendCheckpoint({ volume, objectStore, checkpoint, found, ...this.#signal() });
-    if (mending.kind === "Impossible") return mending.verdict;
     if (mending.kind === "Downloaded") this.#downloaded.add(checkpoint.directory);
-    warn(mending.message);
+    if ("message" in mending) warn(mending.message);
     return mending.verdict;
   }
 
