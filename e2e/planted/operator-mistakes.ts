@@ -115,10 +115,26 @@ export const operatorMistakes: readonly PlantedBug[] = [
   },
   {
     patch: "dropped-fields-believed.patch",
-    mistake: "a status counts as written though an older definition dropped the field that decides",
+    mistake: "a status is written so that an older definition may drop the field that decides",
     test: {
       file: "operator/src/control/write-status.test.ts",
-      title: "that decides is taken back, counts as refused, and the field and what to do are named",
+      title: "that decides is refused before anything is stored, and the field and what to do are named",
+    },
+  },
+  {
+    patch: "lost-record-believed.patch",
+    mistake: "a status counts as written though an older definition took a field away that stood on record",
+    test: {
+      file: "operator/src/control/write-status.test.ts",
+      title: "which stood on record and goes with another write",
+    },
+  },
+  {
+    patch: "unkept-intent-moves.patch",
+    mistake: "a deleted run whose stop cannot be recorded waits from each pass anew",
+    test: {
+      file: "operator/src/core/deadline.test.ts",
+      title: "where the intent cannot be kept and is decided anew in each pass (L5)",
     },
   },
   {

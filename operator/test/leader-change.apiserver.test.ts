@@ -14,7 +14,7 @@ const namespaces = { group: "", version: "v1", plural: "namespaces", kind: "Name
 const forever = { signal: new AbortController().signal };
 /** A lease lasts 15 s, and what is waited for may come after it. */
 const takeoverMs = 25_000;
-const isStatusWrite = ({ method, path }: Seen) => method === "PATCH" && path.endsWith("/status");
+const isStatusWrite = ({ method, path }: Seen) => method === "PATCH" && path.includes("/status");
 const isCreation = ({ method, path }: Seen) => method === "POST" && path.endsWith("/pods");
 
 const api = useApiServer(installTrainingRuns);

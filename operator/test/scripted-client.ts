@@ -26,7 +26,7 @@ export function scriptedClient(script: (asked: Asked) => Scripted): ApiClient {
 
 /** An object as the server gives it after a write of its status, and as it is after any other. */
 export function patched(object: KubeObject, { path, body }: Asked): KubeObject {
-  if (!path.endsWith("/status")) return object;
+  if (!path.split("?")[0]?.endsWith("/status")) return object;
   return { ...object, status: { ...(object.status as object), ...((body as KubeObject).status as object) } };
 }
 

@@ -4,12 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { TrainingRunStatus } from "../src/api/status.ts";
 import { trainingRuns } from "../src/control/caches.ts";
-import { DroppedFields } from "../src/control/kept-fields.ts";
+import { DroppedFields, fieldOf } from "../src/control/kept-fields.ts";
 import { refusalWords, type StatusWrite, writeStatus } from "../src/control/write-status.ts";
+import { ApiError } from "../src/kubernetes/api-error.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import type { Resource } from "../src/kubernetes/resource.ts";
 import { until, useApiServer } from "./api-server.ts";
+import { checkpoint, digest } from "./records.ts";
 
 const definitions = {
   group: "apiextensions.k8s.io",
@@ -24,9 +26,9 @@ const forever = { signal: new AbortController().signal };
 
 const time = "2026-01-01T00:00:00Z";
 const pods = [{ uid: "pod-0" }, { uid: "pod-1" }];
-const begun = { number: 1, generation: 1, pods, startTime: time };
-const before: TrainingRunStatus = { attempt: 1, state: "Pending", attempts: [begun] };
-const ended = { ...begun, endTime: time, cause: "Crashed", charge: "Failure" } as const;
+const attempt = { number: 1, generation: 1, pods, startTime: time };
+const before: TrainingRunStatus = { attempt: 1, state: "Pending", attempts: [attempt] };
+const ended = { ...attempt, endTime: time, cause: "Crashed", charge: "Failure" } as const;
 const retry = { failures: 1, failuresLeft: 2, disruptions: 0, fruitless: 0 };
 
 type Row = Readonly<{ field: string; decided: TrainingRunStatus; kind?: StatusWrite["kind"] }>;
@@ -35,15 +37,23 @@ type Row = Readonly<{ field: string; decided: TrainingRunStatus; kind?: StatusWr
 const rows: readonly Row[] = [
   { field: "attempts.chargeDueTime", decided: { ...before, retry, attempts: [{ ...ended, chargeDueTime: time }] } },
   { field: "attempts.endTime", decided: { ...before, retry, attempts: [ended] } },
-  { field: "attempts.pods.worker", decided: { ...before, attempts: [{ ...begun, pods: [{ uid: "p", worker: 1 }] }] } },
-  { field: "attempts.queue.group", decided: { ...before, attempts: [{ ...begun, queue: { name: "a", group: "g" } }] } },
-  { field: "attempts.workers", decided: { attempt: 2, attempts: [{ ...begun, number: 2, workers: 3 }, ended] } },
+  {
+    field: "attempts.pods.worker",
+    decided: { ...before, attempts: [{ ...attempt, pods: [{ uid: "p", worker: 1 }] }] },
+  },
+  {
+    field: "attempts.queue.group",
+    decided: { ...before, attempts: [{ ...attempt, queue: { name: "a", group: "g" } }] },
+  },
+  { field: "attempts.workers", decided: { attempt: 2, attempts: [{ ...attempt, number: 2, workers: 3 }, ended] } },
   { field: "fencedAttempt", decided: { ...before, state: "Backoff", fencedAttempt: 1 } },
   { field: "removalTime", decided: { ...before, state: "Saving", removalTime: time } },
   { field: "retry.failuresLeft", decided: { ...before, retry, attempts: [ended] } },
   { field: "silence", decided: { ...before, state: "Fencing", silence: { attempt: 1, since: time, nodes: ["n"] } } },
   { field: "stop", decided: { ...before, state: "Saving", stop: { attempt: 1, cause: "Suspended", time } } },
-  { field: "attempts.podHash", decided: { ...before, attempts: [{ ...begun, podHash: "1" }] }, kind: "Whole" },
+  { field: "latestVerified", decided: { ...before, latestVerified: checkpoint(20, 1, "a") } },
+  { field: "suspects", decided: { ...before, suspects: [{ step: 20, digest: digest("a"), stuckAt: 30 }] } },
+  { field: "attempts.podHash", decided: { ...before, attempts: [{ ...attempt, podHash: "1" }] }, kind: "Whole" },
   { field: "graceNeededSeconds", decided: { ...before, graceNeededSeconds: 90 }, kind: "Whole" },
 ];
 
@@ -105,11 +115,12 @@ describe("a status that is written where the CustomResourceDefinition is of anot
     }
   });
 
-  it.each(rows)("without $field", async (row) => {
+  /** A run of a definition, and a client whose writes of a status come to it. */
+  async function runOf(row: Row, name: string) {
     const resource = { ...trainingRuns, group: groupOf(row) };
-    const target = { resource, namespace, name: "run" };
-    const client: Pick<ApiClient, "mergePatch"> = {
-      mergePatch: (each, patch, bound) => api.direct.mergePatch({ ...each, resource }, patch, bound),
+    const target = { resource, namespace, name };
+    const client: Pick<ApiClient, "strictMergePatch"> = {
+      strictMergePatch: (each, patch, bound) => api.direct.strictMergePatch({ ...each, resource }, patch, bound),
     };
     const writer = {
       client,
@@ -118,19 +129,62 @@ describe("a status that is written where the CustomResourceDefinition is of anot
       dropped: new DroppedFields(),
       now: Date.now,
     };
-    const run = { apiVersion: `${resource.group}/v1alpha1`, kind: resource.kind, metadata: { name: "run" }, spec: {} };
-    const stored = await until("the API server serves the resource", () =>
+    const run = { apiVersion: `${resource.group}/v1alpha1`, kind: resource.kind, metadata: { name }, spec: {} };
+    const fresh = await until("the API server serves the resource", () =>
       api.direct.create<KubeObject>({ resource, namespace }, run, forever).catch(() => undefined),
     );
-    const first = await writeStatus({ stored: {}, decided: before, raw: stored }, writer, forever);
+    const found = () => api.direct.get<KubeObject>(target, forever);
+    const write = (stored: TrainingRunStatus, decided: TrainingRunStatus, raw: KubeObject) =>
+      writeStatus({ stored, decided, raw }, writer, forever);
+    return { target, fresh, found, write };
+  }
+
+  it.each(rows)("without $field", async (row) => {
+    const { fresh, found, write } = await runOf(row, "run");
+    const first = await write({}, before, fresh);
     expect(first.kind).toBe("Whole");
-    const second = await writeStatus({ stored: before, decided: row.decided, raw: first.raw }, writer, forever);
-    const { status } = await api.direct.get<KubeObject>(target, forever);
+    const second = await write(before, row.decided, first.raw);
+    const { status } = await found();
     expect(second.kind).toBe(row.kind ?? "Refused");
     if (second.kind !== "Refused") return;
     const words = `Cannot keep status.${row.field}`;
     const condition = { type: "Progressing", reason: "StatusNotKept", message: expect.stringContaining(words) };
     expect(status).toEqual({ ...before, conditions: [expect.objectContaining(condition)] });
     expect(refusalWords(second)).toContain(words);
+  });
+
+  it.each(rows)("is refused whole where it has $field, and the field is named", async (row) => {
+    const { target, fresh, found } = await runOf(row, "strict");
+    const patch = { metadata: { resourceVersion: fresh.metadata.resourceVersion }, status: row.decided };
+    const place = { ...target, subresource: "status" };
+    const refusal = await api.direct.strictMergePatch(place, patch, forever).catch((error: unknown) => error);
+    expect(refusal).toBeInstanceOf(ApiError);
+    const { status, unknownFields } = refusal as ApiError;
+    expect([status, [...new Set(unknownFields.map(fieldOf))]]).toEqual([422, [row.field]]);
+    // Not even its version has moved: nothing was stored.
+    expect(await found()).toEqual(fresh);
+  });
+
+  it("which is replaced by one without a field that stands on record is told of", async () => {
+    const row: Row = { field: "other.silence", decided: before };
+    const silent: TrainingRunStatus = { ...before, silence: { attempt: 1, since: time, nodes: ["n"] } };
+    const committed = await readFile(crdPath, "utf8");
+    const [whole, stripped] = ["observedGeneration", "silence"].map((field) =>
+      strippedOf(committed, groupOf(row), field),
+    );
+    const { metadata } = await api.direct.create<KubeObject>({ resource: definitions }, whole, forever);
+    made.push(metadata.name);
+    const { fresh, found, write } = await runOf(row, "run");
+    const first = await write({}, silent, fresh);
+    expect(first.kind).toBe("Whole");
+    const definition = { resource: definitions, name: metadata.name };
+    await api.direct.mergePatch(definition, { spec: stripped?.spec }, forever);
+    await until("the field is gone", async () => {
+      const { status } = await found();
+      return (status as TrainingRunStatus).silence === undefined || undefined;
+    });
+    const second = await write(silent, { ...silent, state: "Fencing" }, first.raw);
+    expect(second.kind === "Refused" && refusalWords(second)).toContain("Cannot keep status.silence");
+    expect((await found()).status).toMatchObject({ state: "Fencing", conditions: [{ reason: "StatusNotKept" }] });
   });
 });

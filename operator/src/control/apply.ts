@@ -21,7 +21,8 @@ import {
   removeFinalizer,
 } from "../kubernetes/writes.ts";
 import { trainingRuns } from "./caches.ts";
-import { type StatusWrite, type StatusWriter, writeStatus } from "./write-status.ts";
+import type { StatusWriter } from "./put-status.ts";
+import { type StatusWrite, writeStatus } from "./write-status.ts";
 
 /** Where a decision is written to, and who is told of what was written. */
 export type Writers = StatusWriter & Readonly<{ client: ApiClient; created: (name: string) => void }>;

@@ -1,87 +1,6 @@
-import { expect, test } from "vitest";
-import { z } from "zod";
-import { TrainingRunStatus } from "../api/status.ts";
-import { expendableFields, lostFields } from "./kept-fields.ts";
-
-type Schema = Readonly<{
-  properties?: Record<string, Schema>;
-  items?: Schema;
-  anyOf?: readonly Schema[];
-  type?: string;
-}>;
-
-/** The fields below a schema that have no fields themselves, as `attempts.pods.uid`. */
-function leaves(path: string, { properties, items }: Schema): readonly string[] {
-  if (items !== undefined) return leaves(path, items);
-  if (properties === undefined) return [path];
-  return Object.entries(properties).flatMap(([name, each]) => leaves(path === "" ? name : `${path}.${name}`, each));
-}
-
-const all = leaves("", z.toJSONSchema(TrainingRunStatus) as Schema);
-const isExpendable = (field: string) => expendableFields.some((each) => field === each || field.startsWith(`${each}.`));
-
-// A field that is new must be put on one side: on this one, an older definition keeps runs from going on until it is replaced.
-const decisive = [
-  "startTime",
-  "attempt",
-  "fencedAttempt",
-  "silence.attempt",
-  "silence.since",
-  "silence.nodes",
-  "stop.attempt",
-  "stop.cause",
-  "stop.charge",
-  "stop.time",
-  "removalTime",
-  "base.step",
-  "base.digest",
-  "base.sinceAttempt",
-  "base.generation",
-  "base.from",
-  "attempts.number",
-  "attempts.generation",
-  "attempts.workers",
-  "attempts.queue.group",
-  "attempts.pods.uid",
-  "attempts.pods.node",
-  "attempts.pods.worker",
-  "attempts.startTime",
-  "attempts.endTime",
-  "attempts.cause",
-  "attempts.charge",
-  "attempts.chargeDueTime",
-  "attempts.suspectNode",
-  "attempts.from",
-  "attempts.source.uid",
-  "attempts.source.step",
-  "attempts.source.directory",
-  "attempts.source.digest",
-  "attempts.source.claim",
-  "attempts.source.bucket",
-  "attempts.source.prefix",
-  "attempts.source.since",
-  "attempts.opened",
-  "attempts.resumedFrom.step",
-  "attempts.resumedFrom.digest",
-  "attempts.resumedFrom.tier",
-  "attempts.firstStepTime",
-  "attempts.lastStep",
-  "attempts.lostSteps",
-  "retry.failures",
-  "retry.failuresLeft",
-  "retry.disruptions",
-  "retry.fruitless",
-  "retry.verifiedStep",
-  "retry.furthestStep",
-  "retry.nextAttemptTime",
-  "conditions.type",
-  "conditions.status",
-];
-
-test("every field of the status either decides or is known to be expendable", () => {
-  expect(all.filter((field) => !isExpendable(field)).toSorted()).toEqual(decisive.toSorted());
-  expect(expendableFields.filter((field) => !all.some((each) => `${each}.`.startsWith(`${field}.`)))).toEqual([]);
-});
+import { describe, expect, test } from "vitest";
+import type { TrainingRunStatus } from "../api/status.ts";
+import { DroppedFields, fieldOf, hasField, lostFields, withoutFields } from "./kept-fields.ts";
 
 const entry = { number: 1, generation: 1, pods: [{ uid: "p", worker: 0 }], startTime: "2026-01-01T00:00:00Z" };
 const begun = { ...entry, queue: { name: "gpus" }, podHash: "h" };
@@ -116,4 +35,52 @@ test("a place in a queue that says nothing is no loss, and the group of a gang i
   const placed = (queue: object) => ({ attempts: [{ ...entry, queue }] });
   expect(lostFields(placed({}), { attempts: [entry] })).toEqual([]);
   expect(lostFields(placed({ name: "gpus", group: "g" }), { attempts: [entry] })).toEqual(["attempts.queue.group"]);
+});
+
+test.each<[readonly string[], unknown]>([
+  [[], sent],
+  [["state", "attempts.queue"], { attempt: 1, attempts: [{ ...entry, podHash: "h" }] }],
+  [["attempts.pods.worker"], { ...sent, attempts: [{ ...begun, pods: [{ uid: "p" }] }] }],
+  [["attempts.pods.worker.more", "absent"], sent],
+])("a status without %j", (fields, expected) => {
+  expect(withoutFields(sent, fields)).toEqual(expected);
+});
+
+test.each<[string, boolean]>([
+  ["state", true],
+  ["attempts", true],
+  ["attempts.queue.name", true],
+  ["attempts.queue.group", false],
+  ["attempts.pods.worker", true],
+  ["attempts.pods.worker.more", false],
+  ["stop", false],
+])("a status has %s: %s", (field, expected) => {
+  expect(hasField({ ...sent, attempts: [{ ...entry, pods: [] }, begun] }, field)).toBe(expected);
+});
+
+test("a path of a server is read as the field that it is of", () => {
+  expect(["status.attempts[0].pods[12].worker", "status.stop", "spec.stop"].map(fieldOf)).toEqual([
+    "attempts.pods.worker",
+    "stop",
+    "spec.stop",
+  ]);
+});
+
+describe("what the definition lacked lately", () => {
+  test("is known for a minute", () => {
+    let now = 0;
+    const dropped = new DroppedFields(() => now);
+    expect(dropped.unknownTo({})).toEqual([]);
+    dropped.note(["stop", "attempts.podHash"]);
+    now = 59_999;
+    expect(dropped.unknownTo({})).toEqual(["stop", "attempts.podHash"]);
+    now = 60_000;
+    expect(dropped.unknownTo({})).toEqual([]);
+  });
+
+  test("is known by now where a server shows it", () => {
+    const dropped = new DroppedFields(() => 0);
+    dropped.note(["stop", "attempts.podHash"]);
+    expect(dropped.unknownTo(sent)).toEqual(["stop"]);
+  });
 });

@@ -1,49 +1,7 @@
 import type { TrainingRunStatus } from "../api/status.ts";
+import { expendable } from "./expendable-fields.ts";
 
-/**
- * Fields of the status that a definition of another version may drop without harm: they only show, they are learned anew,
- * or the operator does without them what an older version did. Every other one is an intent, a count or a time that a
- * later pass rests on.
- */
-export const expendableFields: readonly string[] = [
-  "observedGeneration",
-  "state",
-  "progress",
-  "interval",
-  "graceNeededSeconds",
-  "latestVerified",
-  "best",
-  "checkpoints",
-  "refused",
-  "suspects",
-  "totals",
-  "stop.reason",
-  "stop.message",
-  "stop.exitCode",
-  "attempts.podHash",
-  "attempts.podCount",
-  "attempts.queue.name",
-  "attempts.queue.priorityClass",
-  "attempts.reason",
-  "attempts.message",
-  "attempts.exitCode",
-  "attempts.lastStepSlack",
-  "attempts.finalCheckpoint",
-  "attempts.graceUsedSeconds",
-  "attempts.graceSeconds",
-  "attempts.recoverySeconds",
-  "attempts.environment",
-  "attempts.partial",
-  "attempts.replay",
-  "attempts.dump",
-  "attempts.fences",
-  "conditions.reason",
-  "conditions.message",
-  "conditions.lastTransitionTime",
-  "conditions.observedGeneration",
-];
-
-/** A status was taken, and fields of it that decide were not kept. */
+/** A status was not written, because fields of it that decide would not have been kept. */
 export class FieldsNotKeptError extends Error {
   override readonly name = "FieldsNotKeptError";
   readonly detail: string;
@@ -56,17 +14,29 @@ export class FieldsNotKeptError extends Error {
   }
 }
 
-/**
- * The fields that a status has and the server's answer to it has not. A server drops what the resource's definition does not
- * know, and says nothing of it.
- */
-export function lostFields(sent: TrainingRunStatus, kept: unknown): readonly string[] {
-  return [...new Set(lostBelow("", sent, kept))];
+/** The fields that decide, which a status has and what is kept of it has not. */
+export function lostFields(status: TrainingRunStatus, kept: unknown): readonly string[] {
+  return [...new Set(lostBelow("", status, kept))];
+}
+
+/** A status without some of its fields, each with all that is below it, in every item of the lists that they are in. */
+export function withoutFields(status: unknown, fields: readonly string[]): unknown {
+  return fields.length === 0 ? status : withoutBelow("", status, fields);
+}
+
+/** Whether a status has a field, in any item of the lists that it is in. */
+export function hasField(status: unknown, field: string): boolean {
+  return hasPath(status, field.split("."));
+}
+
+/** A field by the path that a server has for it: `attempts.queue.group` by `status.attempts[0].queue.group`. */
+export function fieldOf(path: string): string {
+  return path.replace(/^status\./, "").replaceAll(/\[\d+\]/g, "");
 }
 
 /**
- * What the server has dropped lately, of whatever run. Each is tried again once a minute, by one write for all runs that have
- * it: that the definition was replaced is told by nothing that is watched.
+ * The fields that the definition lacked lately, whatever run they were sent for. Each is left out of what is written for a
+ * minute, and then sent again by one write for all: that the definition was replaced is told by nothing that is watched.
  */
 export class DroppedFields {
   readonly #until = new Map<string, number>();
@@ -77,30 +47,46 @@ export class DroppedFields {
   }
 
   note(fields: readonly string[]): void {
-    for (const field of fields) this.#until.set(field, this.#now() + triedAgainMs);
+    for (const field of fields) this.#until.set(field, this.#now() + sentAgainMs);
   }
 
-  /** Those that a status has. */
-  of(status: TrainingRunStatus): readonly string[] {
+  /** Those that a stored status has not: where a server shows one, a definition has it by now. */
+  unknownTo(stored: unknown): readonly string[] {
     if (this.#until.size === 0) return [];
     const now = this.#now();
-    return lostFields(status, {}).filter((field) => now < (this.#until.get(field) ?? 0));
+    return [...this.#until].flatMap(([field, until]) => (now < until && !hasField(stored, field) ? [field] : []));
   }
 }
 
-const triedAgainMs = 60_000;
+const sentAgainMs = 60_000;
 
-function lostBelow(path: string, sent: unknown, kept: unknown): readonly string[] {
-  if (sent === undefined || expendableFields.includes(path)) return [];
-  if (Array.isArray(sent)) {
+function lostBelow(path: string, status: unknown, kept: unknown): readonly string[] {
+  if (status === undefined || Object.hasOwn(expendable, path)) return [];
+  if (Array.isArray(status)) {
     const items: readonly unknown[] = Array.isArray(kept) ? kept : [];
-    return sent.flatMap((item, index) => lostBelow(path, item, items[index]));
+    return status.flatMap((item, index) => lostBelow(path, item, items[index]));
   }
-  if (!isRecord(sent)) return kept === undefined ? [path] : [];
+  if (!isRecord(status)) return kept === undefined ? [path] : [];
   const fields = isRecord(kept) ? kept : {};
-  return Object.entries(sent).flatMap(([name, value]) =>
-    lostBelow(path === "" ? name : `${path}.${name}`, value, fields[name]),
-  );
+  return Object.entries(status).flatMap(([name, value]) => lostBelow(below(path, name), value, fields[name]));
+}
+
+function withoutBelow(path: string, value: unknown, fields: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => withoutBelow(path, item, fields));
+  if (!isRecord(value)) return value;
+  const kept = Object.entries(value).filter(([name]) => !fields.includes(below(path, name)));
+  return Object.fromEntries(kept.map(([name, each]) => [name, withoutBelow(below(path, name), each, fields)]));
+}
+
+function hasPath(value: unknown, path: readonly string[]): boolean {
+  const [name, ...rest] = path;
+  if (name === undefined) return value !== undefined;
+  if (Array.isArray(value)) return value.some((item) => hasPath(item, path));
+  return isRecord(value) && hasPath(value[name], rest);
+}
+
+function below(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -47,7 +47,7 @@ describe("a pass", () => {
       if (path.includes("watch=true")) return "Open";
       if (path.includes("limit=")) return listed(path, path.includes("/trainingruns?") ? [storedRun()] : []);
       if (method === "GET" && path.includes("/persistentvolumeclaims/")) return { status: 404, body: {} };
-      asked.push(`${method} ${path.split("/").at(-1)}`);
+      asked.push(`${method} ${path.split("?")[0]?.split("/").at(-1)}`);
       return answerTo(question);
     });
     const caches = new Caches({ client, namespaces: ["team"], watchNodes: false, onError: () => undefined });

@@ -2,7 +2,7 @@ import { finalSaveFinalizer } from "../api/names.ts";
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { withPodsMended } from "./alteration.ts";
-import { releaseDeadline } from "./deadline.ts";
+import { releaseDeadline, runDeletedReason } from "./deadline.ts";
 import type { Action, RunEvent } from "./decision.ts";
 import { add, type Draft } from "./draft.ts";
 import { deletePod, releasePod, tidyPods } from "./housekeeping.ts";
@@ -67,7 +67,7 @@ function saving(observed: Observed, draft: Draft, { scene, deadline }: { scene: 
       {
         type: "Progressing",
         status: "False",
-        reason: "RunDeleted",
+        reason: runDeletedReason,
         message: "The run was deleted and is saving a final checkpoint.",
       },
     ],

@@ -21,6 +21,8 @@ export class ApiError extends Error {
   readonly retryAfterMs: number | undefined;
   /** The paths that an `Invalid` object was refused for, such as `status.conditions[0].reason`. */
   readonly fields: readonly string[];
+  /** The paths that the definition of a custom resource lacks, where a strict patch was refused for them. */
+  readonly unknownFields: readonly string[];
 
   constructor(
     attempted: Attempted,
@@ -30,6 +32,7 @@ export class ApiError extends Error {
       detail: string;
       retryAfterMs?: number | undefined;
       fields?: readonly string[];
+      unknownFields?: readonly string[];
     },
   ) {
     super(
@@ -41,6 +44,7 @@ export class ApiError extends Error {
     this.attempted = attempted;
     this.retryAfterMs = answer.retryAfterMs;
     this.fields = answer.fields ?? [];
+    this.unknownFields = answer.unknownFields ?? [];
   }
 }
 

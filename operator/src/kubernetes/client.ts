@@ -1,7 +1,8 @@
 import type { Dispatcher } from "undici";
-import { ApiError, type Attempted, jsonPatchType, NoAnswerError } from "./api-error.ts";
+import { type Attempted, jsonPatchType, NoAnswerError } from "./api-error.ts";
 import type { Credentials } from "./credentials.ts";
 import type { KubeObject } from "./kube-object.ts";
+import { refusal } from "./refusal.ts";
 import type { RequestClass, RequestLimit } from "./request-limit.ts";
 import { pathOf, type Target } from "./resource.ts";
 import { type Repeat, type RetryOptions, withRetries } from "./retry.ts";
@@ -94,6 +95,16 @@ export class ApiClient {
   mergePatch<T extends KubeObject>(target: Target, patch: unknown, bound: Bound): Promise<T> {
     const contentType = "application/merge-patch+json";
     return this.#json<T>({ method: "PATCH", target, body: patch, contentType, repeat: "Once" }, bound);
+  }
+
+  /**
+   * A merge patch that is refused, with `unknownFields`, where the definition of a custom resource lacks a field of it: by
+   * any other one the server stores the rest, and calls that a success. Nothing is stored of what is refused.
+   */
+  strictMergePatch<T extends KubeObject>(target: Target, patch: unknown, bound: Bound): Promise<T> {
+    const query = { fieldValidation: "Strict" };
+    const contentType = "application/merge-patch+json";
+    return this.#json<T>({ method: "PATCH", target, query, body: patch, contentType, repeat: "Once" }, bound);
   }
 
   /** JSON patch (RFC 6902); its `test` operations are the preconditions. */
@@ -243,47 +254,6 @@ function parse<T>(body: string, request: Attempted): T {
   } catch (cause) {
     throw new NoAnswerError(request, cause);
   }
-}
-
-function refusal(answer: Dispatcher.ResponseData, body: string, request: Attempted): ApiError {
-  const status = statusOf(body);
-  const header = answer.headers["retry-after"];
-  return new ApiError(request, {
-    status: answer.statusCode,
-    reason: status.reason ?? "",
-    detail: (status.message ?? body).slice(0, 2048),
-    retryAfterMs: retryAfter(typeof header === "string" ? header : undefined, status.retryAfterSeconds),
-    fields: status.fields ?? [],
-  });
-}
-
-type StatusWords = { reason?: string; message?: string; retryAfterSeconds?: number; fields?: readonly string[] };
-
-function statusOf(body: string): StatusWords {
-  try {
-    const parsed = JSON.parse(body) as {
-      kind?: string;
-      reason?: string;
-      message?: string;
-      details?: { retryAfterSeconds?: number; causes?: readonly { field?: string }[] };
-    };
-    if (parsed?.kind !== "Status") return {};
-    const { reason, message, details } = parsed;
-    return {
-      ...(reason === undefined ? {} : { reason }),
-      ...(message === undefined ? {} : { message }),
-      ...(details?.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: details.retryAfterSeconds }),
-      fields: (details?.causes ?? []).flatMap(({ field }) => field ?? []),
-    };
-  } catch {
-    return {};
-  }
-}
-
-function retryAfter(header: string | undefined, seconds: number | undefined): number | undefined {
-  const fromHeader = header === undefined ? Number.NaN : Number(header);
-  if (Number.isFinite(fromHeader) && fromHeader >= 0) return fromHeader * 1000;
-  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 function search(query: Query | undefined): string {

@@ -65,6 +65,14 @@ export function invalid(resource: Resource, name: string, causes: readonly Cause
   return new Refusal(422, { reason: "Invalid", message: `${kind} "${name}" is invalid: ${all}` }, about);
 }
 
+/** A strict patch by which an object would have fields that its definition lacks. The object itself comes before them. */
+export function unknownFields(patched: unknown, paths: readonly string[]): Refusal {
+  const unknown = paths.map((path) => `unknown field "${path}"`).join(", ");
+  const message = `Invalid value: ${JSON.stringify(JSON.stringify(patched))}: strict decoding error: ${unknown}`;
+  const causes = [{ reason: "FieldValueInvalid", field: "patch", message }];
+  return new Refusal(422, { reason: "Invalid", message: ` "" is invalid: patch: ${message}` }, { causes });
+}
+
 /** A JSON patch that does not fit the object: its `test` failed, or its path is not there. No field is named. */
 export function unfitPatch(why: string): Refusal {
   const message = `the server rejected our request due to an error in our request: ${why}`;

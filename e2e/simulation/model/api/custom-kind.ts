@@ -68,6 +68,7 @@ export function customKind(definition: Fields, twins: RuleTwins): Kind {
       const completed = fieldsOf(whole.completed(withoutIdentity(object)));
       return { ...completed, apiVersion: object.apiVersion, kind: object.kind, metadata: object.metadata };
     },
+    unknown: ({ apiVersion: _, kind: __, metadata: ___, ...rest }) => whole.unknown(rest),
     made: ({ status: _, ...object }) => object,
     problems: (object, before, part) => {
       const found = schemaProblems(object, part);

@@ -26,6 +26,8 @@ export type Kind = Readonly<{
   selectable: readonly string[];
   /** The object as the server understands it: what it does not know left out, what it fills in filled in. */
   decoded: (object: StoredObject) => StoredObject;
+  /** The paths of what the definition of a custom kind leaves out. Of a compiled kind none are known here. */
+  unknown: (object: Fields) => readonly string[];
   /** The object as it begins. */
   made: (object: StoredObject) => StoredObject;
   /** What an object breaks, in itself or as a change of what was before. */
@@ -45,6 +47,7 @@ export function builtIn(resource: Resource, particular: Partial<Kind> = {}): Kin
     endsGracefully: false,
     isCollected: true,
     decoded: (object) => object,
+    unknown: () => [],
     made: (object) => object,
     problems: () => [],
     ...particular,

@@ -8,7 +8,7 @@ import { fieldsOf, keyIn, type StoredObject, timestamp } from "./object.ts";
 import { jsonPatched, mergePatched } from "./patch.ts";
 import { Revision, Store } from "./store.ts";
 import { type Defer, type Watch, Watches } from "./watch.ts";
-import { changedObject, isReleased, madeObject, readObject } from "./writes.ts";
+import { changedObject, isReleased, madeObject, readObject, refuseUnknown } from "./writes.ts";
 
 /** A write as the admission of a simulation sees it, before it is stored. */
 export type Admission = Readonly<{
@@ -34,6 +34,9 @@ export type ModelApiOptions = Readonly<{
   complete?: (created: StoredObject) => StoredObject;
   store?: Store;
 }>;
+
+/** What is done about fields that a definition lacks: they are left out, or the whole write is refused. */
+export type FieldValidation = "Ignore" | "Strict";
 
 /** How a patch is meant. */
 export type PatchType = "application/merge-patch+json" | "application/json-patch+json";
@@ -129,10 +132,15 @@ export class ModelApi {
   }
 
   /** Changes the object by a patch of what is there now. */
-  patch(target: Target, type: PatchType, body: unknown): Revision {
+  patch(target: Target, type: PatchType, body: unknown, validation: FieldValidation = "Ignore"): Revision {
     const kind = this.#served(target);
     const patched = type === "application/json-patch+json" ? jsonPatched : mergePatched;
-    return this.#change(kind, target, (object) => readObject(kind, patched(object, body), target));
+    return this.#change(kind, target, (object) => {
+      const after = patched(object, body);
+      const given = readObject(kind, after, target);
+      if (validation === "Strict") refuseUnknown(kind, after);
+      return given;
+    });
   }
 
   /** Deletes an object, or begins to. */

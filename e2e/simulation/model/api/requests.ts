@@ -89,7 +89,7 @@ function answerTo(api: ModelApi, request: ApiRequest, asked: Asked): ApiAnswer {
     case "PUT":
       return { code: 200, text: api.update(target, bodyOf(request)).text };
     case "PATCH":
-      return { code: 200, text: api.patch(target, patchTypeOf(request), bodyOf(request)).text };
+      return { code: 200, text: patched(api, request, asked) };
     case "DELETE":
       return deleted(kind, api.remove(target, readDeletion(request.body ? bodyOf(request) : {})));
     default:
@@ -102,6 +102,11 @@ function ofPod(api: ModelApi, request: ApiRequest, { target, now }: Asked): ApiA
   if (target.subresource === "binding") bindPod(api, place, bodyOf(request), now());
   else evictPod(api, place, bodyOf(request), now());
   return { code: 201, text: JSON.stringify({ ...success(undefined), code: 201 }) };
+}
+
+function patched(api: ModelApi, request: ApiRequest, { target, query }: Asked): string {
+  const validation = query.fieldValidation === "Strict" ? "Strict" : "Ignore";
+  return api.patch(target, patchTypeOf(request), bodyOf(request), validation).text;
 }
 
 function deleted(kind: Kind, { kind: what, revision }: Deleted): ApiAnswer {

@@ -1,3 +1,4 @@
+import { unknownFieldsOf } from "@trainingrun/operator/kubernetes/unknown-fields.ts";
 import { expect, test } from "vitest";
 import { type Fields as SpecFields, specWith } from "../../../../operator/test/run-builder.ts";
 import { editCases, schemaCases } from "../../../../operator/test/schema-cases.ts";
@@ -10,10 +11,18 @@ import { definition, named, refusalOf, runs, servedApi, team } from "./test/serv
 const schema = fieldsOf(fieldsOf(fieldsOf(listOf(fieldsOf(definition.spec).versions)[0]).schema).openAPIV3Schema);
 const rules = rulesOf(schema);
 const place = { resource: runs, namespace: team };
+const mergeType = "application/merge-patch+json";
 const { api } = servedApi();
 
 function manifest(name: string, spec: SpecFields) {
   return { apiVersion: "trainingrun.dev/v1alpha1", kind: "TrainingRun", metadata: { name }, spec: specWith(spec) };
+}
+
+/** The definition with another schema for the status. */
+function withStatus({ spec, ...rest }: Fields, status: Fields): Fields {
+  const [version, ...others] = listOf(fieldsOf(spec).versions).map(fieldsOf);
+  const openAPIV3Schema = { ...schema, properties: { ...fieldsOf(schema.properties), status } };
+  return { ...rest, spec: { ...fieldsOf(spec), versions: [{ ...version, schema: { openAPIV3Schema } }, ...others] } };
 }
 
 function wordsOf(act: () => unknown): string | null {
@@ -46,6 +55,25 @@ test("every rule of the definition is broken by one of these cases, so that none
   const refusals = [...schemaCases, ...editCases].flatMap(({ refusal }) => refusal ?? []);
   const untried = rules.filter(({ message }) => !refusals.some((refusal) => message.includes(refusal)));
   expect(untried.map(({ cel }) => cel)).toEqual([]);
+});
+
+test("a strict patch is refused whole where a definition of another version lacks its fields, and names them", () => {
+  const status = fieldsOf(fieldsOf(schema.properties).status);
+  const { stop: _, ...others } = fieldsOf(status.properties);
+  const older = servedApi({ definition: withStatus(definition, { ...status, properties: others }) }).api;
+  const run = named(runs, "strict");
+  const { object } = older.create(place, manifest("strict", {}));
+  const patch = { status: { attempt: 1, stop: { attempt: 1 }, odd: 'unknown field "status.attempt"' } };
+  const refusal = refusalOf(() => older.patch({ ...run, subresource: "status" }, mergeType, patch, "Strict"));
+  expect([refusal.code, refusal.reason]).toEqual([422, "Invalid"]);
+  expect(refusal.about.causes?.map(({ field }) => field)).toEqual(["patch"]);
+  expect(unknownFieldsOf(refusal.about.causes ?? [])).toEqual(["status.odd", "status.stop"]);
+  expect(older.get(run).object).toBe(object);
+  const whole = older.patch({ ...run, subresource: "status" }, mergeType, patch).object;
+  expect(whole.status).toEqual({ attempt: 1 });
+  expect(
+    older.patch({ ...run, subresource: "status" }, mergeType, { status: { attempt: 2 } }, "Strict").object.status,
+  ).toEqual({ attempt: 2 });
 });
 
 test("a definition with a rule about a change that nothing stands for is refused", () => {
@@ -94,6 +122,17 @@ test.each<[string, unknown, unknown]>([
   ["takes null for absent", { kept: null, inner: null, at: null }, { kept: "abc", inner: { count: 2 } }],
 ])("a structural schema %s", (_, value, expected) => {
   expect(structural(shape).completed(value)).toEqual(expected);
+});
+
+test.each<[unknown, readonly string[]]>([
+  [{ kept: "a", inner: { count: 2 }, loose: { b: { c: null } }, labels: { d: "e" }, list: ["x"] }, []],
+  [{ x: { y: 1 }, inner: { z: null, a: 1 } }, ["inner.a", "inner.z", "x"]],
+  [{ rows: [{ known: 1 }, { known: 1, other: 2 }], kept: null }, ["rows[1].other"]],
+])("of %j a structural schema does not know %j", (value, expected) => {
+  const rows = { type: "array", items: { type: "object", properties: { known: { type: "integer" } } } };
+  expect(structural({ ...shape, properties: { ...fieldsOf(shape.properties), rows } }).unknown(value)).toEqual(
+    expected,
+  );
 });
 
 test("a structural schema shares what it leaves as it is", () => {

@@ -7,17 +7,25 @@ export type Structural = Readonly<{
   completed: (value: unknown) => unknown;
   /** Where the value breaks the schema; `at` is the path of the value. */
   problems: (value: unknown, at: string) => readonly Cause[];
+  /** The paths of what the schema does not know, and `completed` leaves out. */
+  unknown: (value: unknown) => readonly string[];
 }>;
 
 /** Compiles the part of OpenAPI that a CustomResourceDefinition of ours uses; an unknown word is an error. */
 export function structural(schema: Fields): Structural {
   const check = checkOf(schema);
+  const find = finderOf(schema);
   return {
     completed: completeOf(schema),
     problems: (value, at) => {
       const found: Cause[] = [];
       check(value, { at, found });
       return found;
+    },
+    unknown: (value) => {
+      const found: string[] = [];
+      find(value, { at: "", found });
+      return found.sort();
     },
   };
 }
@@ -71,6 +79,31 @@ function completeOf(schema: Fields): (value: unknown) => unknown {
       isChanged = true;
     }
     return isChanged ? after : value;
+  };
+}
+
+/** Finds the fields that {@link completeOf} leaves out because the schema does not know them. */
+function finderOf(schema: Fields): (value: unknown, where: Readonly<{ at: string; found: string[] }>) => void {
+  const byName = new Map(
+    Object.entries(fieldsOf(schema.properties)).map(([name, part]) => [name, finderOf(fieldsOf(part))]),
+  );
+  const items = isFields(schema.items) ? finderOf(schema.items) : undefined;
+  const others = isFields(schema.additionalProperties) ? finderOf(schema.additionalProperties) : undefined;
+  const keepsUnknown = schema["x-kubernetes-preserve-unknown-fields"] === true;
+  return (value, { at, found }) => {
+    if (Array.isArray(value)) {
+      value.forEach((item, index) => {
+        items?.(item, { at: `${at}[${index}]`, found });
+      });
+      return;
+    }
+    if (!isFields(value)) return;
+    for (const [name, each] of Object.entries(value)) {
+      const find = byName.get(name) ?? others;
+      const below = at === "" ? name : `${at}.${name}`;
+      if (find !== undefined) find(each, { at: below, found });
+      else if (!keepsUnknown) found.push(below);
+    }
   };
 }
 

@@ -1,4 +1,4 @@
-import { badRequest, type Cause, conflict, invalid, Refusal } from "./answers.ts";
+import { badRequest, type Cause, conflict, invalid, Refusal, unknownFields } from "./answers.ts";
 import { immutable, type Kind, notAllowed, type Part } from "./kind.ts";
 import { type Fields, fieldsOf, isFields, isSame, type Metadata, readMetadata, type StoredObject } from "./object.ts";
 
@@ -24,6 +24,12 @@ export function readObject(
   const placed = place.namespace === undefined ? metadata : { ...metadata, namespace: place.namespace };
   const { apiVersion: _, kind: __, metadata: ___, ...rest } = body;
   return kind.decoded({ apiVersion, kind: resource.kind, metadata: placed, ...rest });
+}
+
+/** Refuses what a strict patch has made of an object where the definition lacks a field of it. */
+export function refuseUnknown(kind: Kind, patched: unknown): void {
+  const unknown = kind.unknown(fieldsOf(patched));
+  if (unknown.length > 0) throw unknownFields(patched, unknown);
 }
 
 /** The object as it is stored first, or the refusal. */

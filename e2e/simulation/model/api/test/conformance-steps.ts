@@ -19,7 +19,7 @@ export type Step = Readonly<{ kind: PlayedKind; name: string }> &
   (
     | Readonly<{ do: "Create"; metadata: "Plain" | "Held" | "Labelled" | "Versioned"; isBroken: boolean }>
     | Readonly<{ do: "Patch"; change: keyof typeof changes; guard: Guard }>
-    | Readonly<{ do: "PatchStatus"; value: "Good" | "Other" | "Broken" | "Labels"; guard: Guard }>
+    | Readonly<{ do: "PatchStatus"; value: "Good" | "Other" | "Broken" | "Labels"; guard: Guard; isStrict: boolean }>
     | Readonly<{ do: "TakeFinalizer"; index: number; tested: "a/b" | "c/d" }>
     | Readonly<{
         do: "Delete";
@@ -80,6 +80,7 @@ function someStep() {
         do: fc.constant("PatchStatus" as const),
         value: fc.constantFrom("Good", "Other", "Broken", "Labels"),
         guard,
+        isStrict: fc.boolean(),
       }),
     },
     {
@@ -130,8 +131,9 @@ export async function played(side: Side, step: Step): Promise<unknown> {
     return answer;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    const { status, reason, fields, detail } = error;
-    return { status, reason, fields: [...new Set(fields)].sort(), isInvalid: detail.includes("is invalid:") };
+    const { status, reason, fields, unknownFields, detail } = error;
+    const isInvalid = detail.includes("is invalid:");
+    return { status, reason, fields: [...new Set(fields)].sort(), unknownFields, isInvalid };
   }
 }
 
@@ -146,7 +148,12 @@ async function asked(side: Side, step: Step): Promise<unknown> {
       return await client.mergePatch(target, guarded(side, step, changes[step.change]), forever);
     case "PatchStatus": {
       const status = guarded(side, step, statusOf(step.kind, step.value));
-      return await client.mergePatch({ ...target, subresource: "status" }, status, forever);
+      const place = { ...target, subresource: "status" };
+      // What compiled kinds lack the model does not know.
+      const isStrict = step.isStrict && step.kind === "runs";
+      return await (isStrict
+        ? client.strictMergePatch(place, status, forever)
+        : client.mergePatch(place, status, forever));
     }
     case "TakeFinalizer": {
       const path = `/metadata/finalizers/${step.index}`;
@@ -277,5 +284,8 @@ function statusOf(kind: PlayedKind, value: "Good" | "Other" | "Broken" | "Labels
   }
   if (kind !== "runs") return { status: { phase: { Good: "Running", Other: "Failed", Broken: "Succeeded" }[value] } };
   if (value === "Broken") return { status: { state: "Odd", attempt: -1, conditions: [{ type: "" }] } };
-  return { status: { state: value === "Good" ? "Running" : "Saving", attempt: 1, unknown: 5 } };
+  if (value === "Good") return { status: { state: "Running", attempt: 1 } };
+  const lastTransitionTime = "2026-01-05T12:00:00Z";
+  const conditions = [{ type: "Odd", status: "True", reason: "Odd", message: "", lastTransitionTime, unknown: 1 }];
+  return { status: { state: "Saving", attempt: 1, unknown: { a: 5 }, conditions } };
 }

@@ -44,10 +44,17 @@ export class HandClock {
   }
 }
 
+type ServedOptions = Readonly<{
+  longestLog?: number;
+  admit?: (write: Admission) => void;
+  /** That of another version, such as one that lacks fields. */
+  definition?: Fields;
+}>;
+
 /** A model API server with one namespace, and a clock for it. */
-export function servedApi(options: Readonly<{ longestLog?: number; admit?: (write: Admission) => void }> = {}) {
+export function servedApi(options: ServedOptions = {}) {
   const clock = new HandClock();
-  const { longestLog, ...rest } = options;
+  const { longestLog, definition: served = definition, ...rest } = options;
   const store = new Store(longestLog === undefined ? {} : { longestLog });
   let drawn = 0;
   const random = () => {
@@ -55,7 +62,7 @@ export function servedApi(options: Readonly<{ longestLog?: number; admit?: (writ
     return drawn / 2_147_483_647;
   };
   const { now, defer } = clock;
-  const api = new ModelApi({ now, defer, random, store, kinds: [trainingRunKind(definition)], ...rest });
+  const api = new ModelApi({ now, defer, random, store, kinds: [trainingRunKind(served)], ...rest });
   api.create({ resource: namespaces }, { metadata: { name: team } });
   return { api, clock };
 }
