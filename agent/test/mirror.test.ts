@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { MirrorRate } from "@trainingrun/checkpoint/contract/mirror-rate.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
+import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { readMirrored } from "@trainingrun/checkpoint/tiers/mirror.ts";
 import { verifyCheckpoint } from "@trainingrun/checkpoint/verify.ts";
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -244,6 +245,23 @@ describe("A log that the object store has lost", () => {
     expect(pod.uploadedBytes - before).toBe(each);
     const next = await ServingPod.start(new Tiers(tiers.remote), 2, keepMany);
     expect(next.knowledge.restored?.resume).toMatchObject({ step: 20, attempt: 1, tier: "ObjectStore" });
+  });
+
+  test("is opened once more with what the user has named, where it still knows that from before", async () => {
+    const { tiers, pod: first } = await savedPod([10, 20]);
+    await first.mirrorUntil(() => first.mirror.settled);
+    const pod = await ServingPod.start(tiers, 2, keepMany, { base: { step: 10 } });
+    const { opened } = (await readLog(tiers.remote)).state;
+    for (const name of readdirSync(join(tiers.remote.root, "log"))) {
+      if (name.startsWith(`${opened?.number}`.padStart(12, "0"))) rmSync(join(tiers.remote.root, "log", name));
+    }
+    await pod.save(30);
+    await pod.mirrorUntil(() => pod.mirror.state.problem !== null);
+    pod.nowMs += 1_000;
+    await pod.mirrorUntil(() => pod.mirror.settled && pod.mirror.state.problem === null);
+    const { state } = await readLog(await openDirectoryStore(tiers.remote.root, { runUid: "run-uid" }));
+    expect(state.opened).toMatchObject({ attempt: 2, podUid: "pod-2" });
+    expect(state.checkpoints.filter(({ chosen }) => chosen).map(({ step }) => step)).toEqual([10]);
   });
 
   const restoreVolume = async (pod: ServingPod) => {

@@ -6,7 +6,9 @@ import { nothingExpected, pathIn, restore, resumedAt, save, savedRun, temporaryS
 import type { Expected } from "./contract/pod-environment.ts";
 import { directoryName } from "./directory-name.ts";
 import { renewOpen } from "./log/compact.ts";
+import { carry } from "./log/fold.ts";
 import { readLog } from "./log/read.ts";
+import { recordBytes } from "./log/record.ts";
 import { DirectoryStore } from "./store/directory-store.ts";
 import { recordName } from "./store/log-names.ts";
 import { mirrorCheckpoint } from "./tiers/mirror.ts";
@@ -64,6 +66,58 @@ describe("a checkpoint with new NaN or infinity", () => {
     await restore(store, 2, expecting({ base: { step: 20 } }));
     expect(resumedAt(await restore(store, 3, { objectStore }))).toBe(20);
     expect(resumedAt(await restore(await temporaryStore(), 4, { objectStore }))).toBe(20);
+  });
+});
+
+describe("an open that an older release wrote, which marks no base", () => {
+  const skipped = { health: unhealthy };
+  /** Opens an attempt on that step as releases before the marks did: they drop them from what they carry, too. */
+  async function openUnmarked(store: DirectoryStore, attempt: number, step: number) {
+    const { state } = await readLog(store);
+    const checkpoints = state.checkpoints.map(({ chosen: _chosen, accepted: _accepted, ...ref }) => ref);
+    const base = checkpoints.find((ref) => ref.step === step)?.digest ?? null;
+    const who = { attempt, podUid: `pod-${attempt}`, node: "n", generation: 1, base } as const;
+    const common = { version: 1, kind: "open", writer: `old-${attempt}`, time: "2026-01-01T00:00:00.000Z" } as const;
+    await store.createRecord(
+      state.last + 1,
+      recordBytes({ ...common, ...who, state: carry({ ...state, checkpoints }) }),
+    );
+  }
+
+  test("is kept to while its attempt has saved nothing, and from then on like one that was named", async () => {
+    const { store } = await savedRun([10]);
+    await save(store, 1, 20, skipped);
+    await openUnmarked(store, 2, 20);
+    const outcome = await restore(store, 3);
+    expect([resumedAt(outcome), outcome.warnings]).toEqual([20, []]);
+    await save(store, 3, 25, skipped);
+    expect(resumedAt(await restore(store, 4))).toBe(20);
+  });
+
+  test("is kept to between two newer ones, of which the first had marked it", async () => {
+    const { store } = await savedRun([10]);
+    await save(store, 1, 20, skipped);
+    expect(resumedAt(await restore(store, 2, expecting({ base: { step: 20 } })))).toBe(20);
+    await openUnmarked(store, 3, 20);
+    expect(resumedAt(await restore(store, 4))).toBe(20);
+  });
+
+  test("is left once its attempt has saved something that is of no use", async () => {
+    const { store } = await savedRun([10]);
+    await save(store, 1, 20, skipped);
+    await openUnmarked(store, 2, 20);
+    await save(store, 2, 25, skipped);
+    expect(resumedAt(await restore(store, 3))).toBe(10);
+  });
+
+  test("is told from one that Accept alone had taken, also where that was renewed", async () => {
+    const { store } = await savedRun([10]);
+    await save(store, 1, 20, skipped);
+    expect(resumedAt(await restore(store, 2, expecting({ unhealthy: "Accept" })))).toBe(20);
+    expect(await renewOpen(store, { attempt: 2, podUid: "pod-2", after: 0 })).toBe(true);
+    expect(resumedAt(await restore(store, 3))).toBe(10);
+    expect(resumedAt(await restore(store, 4, expecting({ base: { step: 20 } })))).toBe(20);
+    expect(resumedAt(await restore(store, 5))).toBe(20);
   });
 });
 

@@ -2,7 +2,7 @@ import { candidates, ownChoice } from "./candidates.ts";
 import type { Expected } from "./contract/pod-environment.ts";
 import { verifyInSight } from "./into-sight.ts";
 import { find } from "./log/fold.ts";
-import type { CheckpointRef, Imported, RunState } from "./log/state.ts";
+import type { CheckpointRef, Imported, Opened, RunState } from "./log/state.ts";
 import type { VerifiedCopies } from "./tiers/verified-copies.ts";
 import type { RefusalReason, Verdict } from "./verify.ts";
 
@@ -63,13 +63,32 @@ export function isRefusable({ reason }: Failure): boolean {
   return reason !== "Missing";
 }
 
+/** Whether an `open` on it is to say that the user has named it: what `Skip` lets pass although it is unhealthy, somebody has. */
+export function isNamed({ chosen, unhealthy }: CheckpointRef, expected: Pick<Expected, "base" | "unhealthy">): boolean {
+  return ownChoice(expected) !== null || chosen === true || (unhealthy && expected.unhealthy === "Skip");
+}
+
+/** Whether the open attempt has saved something since; a base that it copied from another run is no such thing. */
+export function isBuiltOn({ checkpoints }: RunState, { attempt, base }: Opened): boolean {
+  return checkpoints.some((ref) => ref.attempt === attempt && ref.digest !== base);
+}
+
 /** Candidates but for those that `resume.unhealthy` skips: of what the user has named that is no question. */
 function allowed(state: RunState, expected: Expected, warn: (message: string) => void): CheckpointRef[] {
   const all = candidates(state, expected);
   if (expected.unhealthy === "Accept" || ownChoice(expected) !== null) return all;
-  const isSkipped = ({ unhealthy, chosen }: CheckpointRef) => unhealthy && chosen !== true;
+  const isSkipped = (ref: CheckpointRef) => ref.unhealthy && ref.chosen !== true && !mayBeNamed(state, ref);
   for (const ref of all.filter(isSkipped)) warn(`Skipped step ${ref.step}: it has new non-finite tensors`);
   return all.filter((ref) => !isSkipped(ref));
+}
+
+/**
+ * Whether the user may have named it, though the log does not say so. Releases that knew no such mark took a base that was
+ * named and one that `Accept` let pass for the same, left no mark on either, and kept to it until something was saved.
+ */
+function mayBeNamed(state: RunState, { digest, accepted }: CheckpointRef): boolean {
+  const { opened } = state;
+  return opened?.base === digest && accepted !== true && !isBuiltOn(state, opened);
 }
 
 async function verdictOn(ref: CheckpointRef, { copies, volume, visibleBy, signal }: Choosing): Promise<Verdict> {

@@ -1,6 +1,5 @@
 import { adopt, type Unadopted } from "./adopt.ts";
-import { ownChoice } from "./candidates.ts";
-import { type Choice, chooseBase, type Failure, isRefusable, newestBeside } from "./choose-base.ts";
+import { type Choice, chooseBase, type Failure, isBuiltOn, isNamed, isRefusable, newestBeside } from "./choose-base.ts";
 import type { RefusedSummary } from "./contract/checkpoint-summary.ts";
 import type { Tier } from "./contract/digest.ts";
 import type { Expected, ForkSource } from "./contract/pod-environment.ts";
@@ -256,8 +255,8 @@ class Restore {
     // Something newer may have been committed while the refusals were written.
     const newest = imported === undefined ? newestBeside(failures, now, this.#choosing()) : chosen;
     if ((newest?.digest ?? null) !== base) return "moved";
-    const isNamed = imported !== undefined || ownChoice(this.#request.expected) !== null || chosen?.chosen === true;
-    const carried = { imported: imported ?? importedFor(now, base).imported, chosen: isNamed };
+    const named = imported !== undefined || (chosen !== null && isNamed(chosen, this.#request.expected));
+    const carried = { imported: imported ?? importedFor(now, base).imported, chosen: named };
     // The volume first: should this process die in between, the next one finds its own open there and goes on.
     for (const view of views) {
       const outcome = await this.#openTier(view, { base, ...carried });
@@ -386,11 +385,6 @@ class Restore {
   #options(): { signal?: AbortSignal } {
     return this.#request.signal === undefined ? {} : { signal: this.#request.signal };
   }
-}
-
-/** Whether the open attempt has saved something since; a base that it copied from another run is no such thing. */
-function isBuiltOn({ checkpoints }: RunState, { attempt, base }: Opened): boolean {
-  return checkpoints.some((ref) => ref.attempt === attempt && ref.digest !== base);
 }
 
 function merged(views: readonly View[]): RunState {

@@ -1,6 +1,8 @@
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { appendRecordAfter } from "@trainingrun/checkpoint/log/append.ts";
+import { find } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
+import type { OpenDraft } from "@trainingrun/checkpoint/log/record.ts";
 import type { RunState } from "@trainingrun/checkpoint/log/state.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { importedFor, mergeStates } from "@trainingrun/checkpoint/tiers/merged-state.ts";
@@ -44,9 +46,18 @@ export async function reopenLost({ environment, volume, store, state, signal }: 
   }
   const { node, base, generation } = own.opened;
   const imported = importedFor(mergeStates(own, state), base);
-  const draft = { kind: "open", attempt, podUid, node, base, generation, ...imported } as const;
+  // What that log has of the base may be from before it was named.
+  const said = { ...imported, ...choiceOf(own, base) };
+  const draft = { kind: "open", attempt, podUid, node, base, generation, ...said } as const;
   const outcome = await appendRecordAfter(store, draft, { after: state.last, signal });
   // What another pod did in between, the next look at the log tells.
   if (outcome.kind !== "appended") throw lost(outcome.kind === "moved" ? "another pod writes to it" : outcome.message);
   return outcome.state;
+}
+
+/** What the volume's `open` said of its base; nothing where an older release wrote it. */
+function choiceOf(own: RunState, base: string | null): Pick<OpenDraft, "chosen"> {
+  const ref = base === null ? undefined : find(own, base);
+  if (ref?.chosen === true) return { chosen: true };
+  return ref?.accepted === true ? { chosen: false } : {};
 }

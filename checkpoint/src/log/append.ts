@@ -143,8 +143,8 @@ function reasonAgainst(state: RunState, draft: AnyDraft): string | null {
   return voidReason(state, draft.kind === "open" ? { ...draft, state: carry(state, luggageOf(draft)) } : draft);
 }
 
-function luggageOf({ imported, chosen = false, base }: OpenDraft): Luggage {
-  return { imported, chosen: chosen ? base : null };
+function luggageOf({ imported, chosen, base }: OpenDraft): Luggage {
+  return { imported, base, chosen };
 }
 
 /** Who holds the log: the open attempt, or one whose damaged `open` lies above it. */

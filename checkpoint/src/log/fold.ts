@@ -41,20 +41,33 @@ export type Judged = {
   [K in LogRecord["kind"]]: Omit<Extract<LogRecord, { kind: K }>, "version" | "writer" | "time">;
 }[LogRecord["kind"]];
 
-/** What an `open` takes along beside the state below it. `chosen` is a checkpoint that the user has named to be resumed from. */
-export type Luggage = Readonly<{ imported?: Imported | undefined; chosen?: Digest | null | undefined }>;
+/**
+ * What an `open` takes along beside the state below it: what it imports, and whether the user has named its base to be resumed
+ * from. Where it does not say, what is known of that base stays.
+ */
+export type Luggage = Readonly<{
+  imported?: Imported | undefined;
+  base?: Digest | null;
+  chosen?: boolean | undefined;
+}>;
 
 /** What an `open` appended to this state has to carry. What the log itself knows goes before what is imported. */
-export function carry(state: RunState, { imported, chosen }: Luggage = {}): CarriedState {
+export function carry(state: RunState, { imported, base, chosen }: Luggage = {}): CarriedState {
   const known = new Set(state.attempts.map(({ attempt }) => attempt));
   const isNew = imported !== undefined && find(state, imported.checkpoint.digest) === undefined;
   const links = imported?.attempts.filter(({ attempt }) => !known.has(attempt)) ?? [];
   const checkpoints = isNew ? [imported.checkpoint, ...state.checkpoints] : state.checkpoints;
   return {
     attempts: [...links, ...state.attempts],
-    checkpoints: checkpoints.map((ref) => (ref.digest === chosen ? { ...ref, chosen: true } : ref)),
+    checkpoints: checkpoints.map((ref) => (ref.digest === base ? marked(ref, chosen) : ref)),
     refused: [...state.refused],
   };
+}
+
+/** A base, with the reason for which a resume took it although it is unhealthy. */
+function marked(ref: CheckpointRef, isChosen: boolean | undefined): CheckpointRef {
+  if (isChosen === true) return { ...ref, chosen: true };
+  return isChosen === false && ref.unhealthy && ref.chosen !== true ? { ...ref, accepted: true } : ref;
 }
 
 /** The checkpoint of that digest, refused or not, or undefined where the log has none. */

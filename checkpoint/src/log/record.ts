@@ -80,8 +80,8 @@ type Draft<R> = R extends unknown ? Omit<R, "version" | "writer" | "time"> & { w
 export type RecordDraft = Draft<Exclude<LogRecord, { kind: "open" }>>;
 
 /**
- * An `open` before it is appended: what it carries is taken from the log, and where it says so from another tier's. Where the
- * user has named its base, `chosen` marks that.
+ * An `open` before it is appended: what it carries is taken from the log, and where it says so from another tier's. `chosen`
+ * says whether the user has named its base; absent, as in a renewal, it leaves what the log says of that.
  */
 export type OpenDraft = Omit<Draft<Extract<LogRecord, { kind: "open" }>>, "state"> & {
   imported?: Imported;

@@ -15,6 +15,8 @@ export const CheckpointRef = z.object({
   unhealthy: z.boolean(),
   /** The user has named it to be resumed from, so what `resume.unhealthy` says is no question any more; else absent. */
   chosen: z.literal(true).optional(),
+  /** An attempt was opened on it though it is unhealthy, and nobody had named it: `resume.unhealthy: Accept` alone let it pass. */
+  accepted: z.literal(true).optional(),
   time: Time,
 });
 export type CheckpointRef = z.infer<typeof CheckpointRef>;

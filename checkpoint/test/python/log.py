@@ -236,7 +236,7 @@ def _carried(state):
     for one in (Members(value, "record") for value in state.list("checkpoints", ANY_NUMBER)):
         one.time("time")
         held = {"digest": one.digest("digest"), "attempt": one.integer("attempt", 1)} | _checkpoint(one)
-        checkpoints.append(held | one.mark("chosen"))
+        checkpoints.append(held | one.mark("chosen") | one.mark("accepted"))
     for one in (Members(value, "record") for value in state.list("refused", ANY_NUMBER)):
         one.time("time")
         one.integer("attempt", 1)

@@ -46,7 +46,7 @@ def _state(root):
 def _checkpoint(root, run_uid, ref):
     directory = root / "data" / ref["directory"]
     shown = {key: ref[key] for key in ("digest", "step", "attempt", "directory", "metrics", "unhealthy")}
-    shown |= {key: ref[key] for key in ("epoch", "chosen") if key in ref}
+    shown |= {key: ref[key] for key in ("epoch", "chosen", "accepted") if key in ref}
     try:
         manifest = verify(directory, run_uid, ref["digest"])
     except UnknownVersion as error:
