@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { digestOf } from "../test/log-builder.ts";
+import { digestOf, type LogBuilder } from "../test/log-builder.ts";
 import { a1, now, plan, policy, runOf } from "../test/retention-plan.ts";
+import { directoryName } from "./directory-name.ts";
 import { carry } from "./log/fold.ts";
 import { type RetentionInput, retain } from "./retention.ts";
 
@@ -21,6 +22,16 @@ function rolledBack(...saved: number[]) {
   const builder = runOf([10, 60, 70, 80, 90]).open(2, digestOf(10, 1));
   for (const step of saved) builder.commit(2, step);
   return { state: builder.state, verified: a2(...saved) };
+}
+
+/** Opens an attempt on its copy of another run's checkpoint, as a fork does. */
+function fork(builder: LogBuilder, attempt: number, step: number): LogBuilder {
+  const [digest, directory, time] = [digestOf(step, attempt), directoryName(step, attempt), now];
+  const checkpoint = { digest, step, attempt, directory, bytes: 100, metrics: [], unhealthy: false, time };
+  const imported = { checkpoint, attempts: [] };
+  const state = carry(builder.state, { imported, base: digest, chosen: true });
+  const who = { attempt, podUid: `pod-${attempt}`, node: "n", generation: 1 };
+  return builder.append({ version: 1, writer: "w", time, kind: "open", ...who, base: digest, state });
 }
 
 function check({ input, keep, remove, shrunk }: Row) {
@@ -88,6 +99,24 @@ describe("what a rollback left behind", () => {
       keep: { 10: "base verified last", ...left(80, 90) },
       remove: [60, 70],
     },
+    {
+      what: "goes first where the operator lets nobody resume from it",
+      input: { ...rolledBack(20, 30), ...within(600), banned: a1(70, 90) },
+      keep: { ...present, ...left(60, 80) },
+      remove: [70, 90],
+    },
+    {
+      what: "makes no room, and goes first, where it is not there",
+      input: { ...rolledBack(20, 30), lacking: 101, absent: a1(80) },
+      keep: { ...present, ...left(90) },
+      remove: [60, 70, 80],
+    },
+    {
+      what: "takes no room where it is not there",
+      input: { ...rolledBack(20, 30), ...within(600), absent: a1(60, 70) },
+      keep: { ...present, ...left(60, 70, 80, 90) },
+      remove: [],
+    },
   ];
   test.each(rows)("$what", check);
 
@@ -111,6 +140,8 @@ describe("the way back from a rollback", () => {
   const forward = () =>
     runOf([10, 80, 90]).open(2, digestOf(10, 1)).commit(2, 20).commit(2, 30).open(3, digestOf(90, 1));
   const ahead = { 80: "verified last", 90: "base verified last" };
+  /** Attempt 2 has gone on from 10 to 30, and attempt 3 has taken another run's step 5. */
+  const forked = () => fork(runOf([10, 80, 90]).open(2, digestOf(10, 1)).commit(2, 20).commit(2, 30), 3, 5);
   const rows: Row[] = [
     {
       what: "is the furthest that is verified",
@@ -145,9 +176,22 @@ describe("the way back from a rollback", () => {
     {
       what: "has the policy shrink in the byte budget while nothing that was saved since is verified",
       input: { state: crowded().state, verified: a1(6, 7, 8, 9, 10, 60, 70), ...within(600, 5) },
+      keep: { 7: "last", 8: "last", 9: "verified last", 10: "base verified last", ...left(70) },
+      remove: [6, 60],
+      shrunk: "500 bytes kept, 100 for the next checkpoint, 600 allowed",
+    },
+    {
+      what: "costs nothing that the policy had not lost in the byte budget without it",
+      input: { state: crowded().state, verified: a1(6, 7, 8, 9, 10, 60, 70), ...within(599, 5) },
       keep: { 9: "verified", 10: "base verified", ...left(60, 70) },
       remove: [6, 7, 8],
-      shrunk: "400 bytes kept, 100 for the next checkpoint, 600 allowed",
+      shrunk: "400 bytes kept, 100 for the next checkpoint, 599 allowed",
+    },
+    {
+      what: "is none that the operator lets nobody resume from, and none that is not there",
+      input: { ...rolledBack(), verified: a1(70), ...within(300), banned: a1(90), absent: a1(70) },
+      keep: { 10: "base verified last", ...left(80) },
+      remove: [60, 70, 90],
     },
     {
       what: "gives way to the policy once something that was saved since is verified",
@@ -181,6 +225,38 @@ describe("the way back from a rollback", () => {
       input: { state: forward().state, verified: [...a1(10, 80, 90), ...a2(20, 30)] },
       keep: { ...ahead, ...left(30) },
       remove: [10, 20],
+    },
+    {
+      what: "from a fork is the furthest that is verified of the history that it took the place of",
+      input: { state: forked().state, verified: [...a1(80, 90), ...a2(20)], ...within(300) },
+      keep: { 5: "base verified last", ...left(20) },
+      remove: [10, 80, 90, 30],
+    },
+    {
+      what: "from a fork is the same where the attempt that forked has died at once",
+      input: { state: forked().open(4, digestOf(5, 3)).state, verified: [...a1(80, 90), ...a2(20)], ...within(300) },
+      keep: { 5: "base verified last", ...left(20) },
+      remove: [10, 80, 90, 30],
+    },
+    {
+      what: "leads to what was saved since a fork, where that was left as well",
+      input: {
+        state: forked().commit(3, 6).commit(3, 7).open(4, digestOf(5, 3)).state,
+        verified: [...a1(80, 90), ...a2(20), digestOf(6, 3)],
+        ...within(300),
+      },
+      keep: { 5: "base verified last", ...left(6) },
+      remove: [10, 80, 90, 20, 30, 7],
+    },
+    {
+      what: "from a fork ends with the first verified save since",
+      input: {
+        state: forked().commit(3, 6).state,
+        verified: [...a1(80), ...a2(20), digestOf(6, 3)],
+        ...within(400),
+      },
+      keep: { 5: "base verified last", 6: "verified last", ...left(90) },
+      remove: [10, 80, 20, 30],
     },
     {
       what: "ends with the first verified save on that history",

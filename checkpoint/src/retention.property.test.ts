@@ -33,6 +33,9 @@ const rules = fc.record({
   best: fc.option(fc.constantFrom({ metric: "loss", mode: "Max", count: 1 } as const)),
 });
 
+/** Which of all checkpoints, by their numbers. */
+const some = (maxLength: number) => fc.oneof(fc.constant<number[]>([]), fc.array(fc.nat(20), { maxLength }));
+
 function runThat({ first, second, base, unhealthy, refused }: History): LogBuilder {
   const builder = runOf([]);
   const save = (attempt: number, step: number) =>
@@ -72,6 +75,8 @@ describe("in whatever state a run is, retention", () => {
     maxBytes: fc.option(fc.integer({ min: 1, max: 2000 })),
     lacking: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 1500 })),
     days: fc.integer({ min: 0, max: 2 }),
+    absent: some(4),
+    banned: some(4),
   });
 
   function inputOf(draw: typeof drawn extends fc.Arbitrary<infer Drawn> ? Drawn : never): RetentionInput {
@@ -84,9 +89,14 @@ describe("in whatever state a run is, retention", () => {
       mirrored: draw.mirrored?.map(at) ?? null,
       recorded: [],
       lacking: draw.lacking,
+      absent: draw.absent.map(at),
+      banned: draw.banned.map(at),
       now: dayLater(draw.days),
     };
   }
+
+  const bytesOf = ({ absent = [] }: RetentionInput, digests: readonly Digest[]) =>
+    size * digests.filter((digest) => !absent.includes(digest)).length;
 
   test("removes nothing of the present history but what two proven ones cover, never its base, and evidence after a day (I6)", () => {
     let removals = 0;
@@ -112,10 +122,11 @@ describe("in whatever state a run is, retention", () => {
     const property = fc.property(drawn, (draw) => {
       const input = inputOf(draw);
       const { keep, remove, keptBytes } = retain(input);
-      const gone = leftOf(input, remove).ahead;
+      const nowhere = [...(input.absent ?? []), ...(input.banned ?? [])];
+      const gone = leftOf(input, remove).ahead.filter(({ digest }) => !nowhere.includes(digest));
       if (gone.length === 0) return;
       removals += 1;
-      const total = input.state.checkpoints.length * size;
+      const total = bytesOf(input, digestsOf(input.state.checkpoints));
       const isFull = keptBytes + size > total - draw.lacking;
       expect(isFull || keptBytes + 2 * size > (draw.maxBytes ?? Number.POSITIVE_INFINITY)).toBe(true);
       const furthestGone = Math.max(...gone.map(({ step }) => step));
@@ -126,27 +137,79 @@ describe("in whatever state a run is, retention", () => {
     expect(removals).toBeGreaterThan(100);
   });
 
+  /** What stays of the present history, and what would if nothing had been left behind; null where nothing was. */
+  function besideLeft(input: RetentionInput) {
+    const { state } = input;
+    const { all } = leftOf(
+      input,
+      state.checkpoints.map((ref) => ({ ref })),
+    );
+    if (all.length === 0) return null;
+    const alone = { ...state, checkpoints: state.checkpoints.filter((ref) => !all.includes(ref)) };
+    const presentIn = (plan: RetentionPlan) =>
+      digestsOf(plan.keep.map(({ ref }) => ref)).filter((digest) =>
+        alone.checkpoints.some((ref) => ref.digest === digest),
+      );
+    return { kept: presentIn(retain(input)), alone: presentIn(retain({ ...input, state: alone })) };
+  }
+
+  const isSince = (input: RetentionInput) =>
+    presentOf({ ...input, mirrored: null }).proven.some(({ attempt }) => attempt === 2);
+
   test("removes the same of the present history as if nothing had been left behind, once something since is verified", () => {
     let comparisons = 0;
     const property = fc.property(drawn, (draw) => {
       const input = inputOf(draw);
-      const { state } = input;
-      const { all } = leftOf(
-        input,
-        state.checkpoints.map((ref) => ({ ref })),
-      );
-      const isSince = presentOf({ ...input, mirrored: null }).proven.some(({ attempt }) => attempt === 2);
-      if (all.length === 0 || !isSince) return;
+      const found = isSince(input) ? besideLeft(input) : null;
+      if (found === null) return;
       comparisons += 1;
-      const alone = { ...state, checkpoints: state.checkpoints.filter((ref) => !all.includes(ref)) };
-      const presentIn = (plan: RetentionPlan) =>
-        digestsOf(plan.keep.map(({ ref }) => ref)).filter((digest) =>
-          alone.checkpoints.some((ref) => ref.digest === digest),
-        );
-      expect(presentIn(retain(input))).toEqual(presentIn(retain({ ...input, state: alone })));
+      expect(found.kept).toEqual(found.alone);
     });
     fc.assert(property, { numRuns: 2000 });
     expect(comparisons).toBeGreaterThan(100);
+  });
+
+  test("lets no more of the present history go for the way back than that takes", () => {
+    let costs = 0;
+    const wide = fc.record({ draw: drawn, last: fc.integer({ min: 2, max: 12 }), over: fc.nat(3 * size) });
+    const property = fc.property(wide, ({ draw, last, over }) => {
+      // All that is there and verified, in a budget that has about as much room.
+      const history = { ...draw.history, second: [] };
+      const input = inputOf({ ...draw, history, rules: { ...draw.rules, last }, mirrored: null, lacking: 0 });
+      const { present } = presentOf(input);
+      const maxBytes = Math.max(1, bytesOf(input, digestsOf(present)) + over);
+      const found = besideLeft({ ...input, policy: { ...input.policy, maxBytes }, verified: digestsOf(present) });
+      if (found === null) return;
+      const lost = found.alone.filter((digest) => !found.kept.includes(digest));
+      expect(bytesOf(input, lost)).toBeLessThanOrEqual(size);
+      if (lost.length > 0) costs += 1;
+    });
+    fc.assert(property, { numRuns: 2000 });
+    expect(costs).toBeGreaterThan(10);
+  });
+
+  test("pauses for the budget only where what is there has too little room, and takes nothing for the way back that leads nowhere", () => {
+    const count = { paused: 0, alone: 0 };
+    const property = fc.property(drawn, (draw) => {
+      const input = inputOf(draw);
+      const { keep, keptBytes, pauseSaving } = retain(input);
+      const kept = digestsOf(keep.map(({ ref }) => ref));
+      expect(keptBytes).toBe(bytesOf(input, kept));
+      expect(pauseSaving !== null).toBe(keptBytes + size > (draw.maxBytes ?? Number.POSITIVE_INFINITY));
+      if (pauseSaving !== null) count.paused += 1;
+      const nowhere = [...(input.absent ?? []), ...(input.banned ?? [])];
+      const all = leftOf(
+        input,
+        input.state.checkpoints.map((ref) => ({ ref })),
+      ).ahead;
+      const stays = leftOf(input, keep).all;
+      if (all.every(({ digest }) => nowhere.includes(digest)) || stays.length === 0) return;
+      count.alone += 1;
+      expect(stays.some(({ digest }) => !nowhere.includes(digest))).toBe(true);
+    });
+    fc.assert(property, { numRuns: 2000 });
+    expect(count.paused).toBeGreaterThan(50);
+    expect(count.alone).toBeGreaterThan(50);
   });
 
   test("lets the saving go on, once all is verified or refused: it pauses only where two proven ones have too little room", () => {

@@ -174,6 +174,17 @@ describe("retention", () => {
     expect(waiting).toMatchObject({ remove: [], pauseSaving: { limit: "Budget", overview } });
   });
 
+  test("counts no bytes of what is not there, in the byte budget", () => {
+    const tight = { verified: a1(10, 20), absent: a1(30, 50), policy: { ...policy, maxBytes: 400 } };
+    const waiting = { 30: "newer-unproven", 40: "newer-unproven last", 50: "newer-unproven last" };
+    expect(plan(tight)).toEqual({
+      keep: { 10: "verified", 20: "verified", ...waiting },
+      ...{ remove: [], keptBytes: 300, shrunk: null, pauseSaving: null },
+    });
+    const overview = "300 bytes kept, 100 for the next checkpoint, 399 allowed";
+    expect(plan({ ...tight, policy: { ...policy, maxBytes: 399 } }).pauseSaving).toEqual({ limit: "Budget", overview });
+  });
+
   test("pauses saving when what waits for its proof is as much as an open can carry", () => {
     const steps = Array.from({ length: 15_000 }, (_, index) => index + 1);
     const { state } = runOf(steps);

@@ -30,6 +30,10 @@ export type RetentionInput = Readonly<{
   evidenceSeconds?: number;
   /** Bytes that the volume lacks for the next save: what was left behind makes room for so many. */
   lacking?: number;
+  /** Of what the log names, what does not lie there: it takes no room, and leads back to nothing. */
+  absent?: readonly Digest[];
+  /** What the operator lets nobody resume from: it leads back to nothing. */
+  banned?: readonly Digest[];
 }>;
 
 /** What stays and why, what goes and why, and what the byte budget did to the policy. */
@@ -37,7 +41,10 @@ export type RetentionPlan = Readonly<{
   keep: readonly Readonly<{ ref: CheckpointRef; reasons: readonly string[] }>[];
   remove: readonly Readonly<{ ref: CheckpointRef; why: string }>[];
   keptBytes: number;
-  /** Set when the budget made the policy shrink to its floor: two verified (two healthy ones too), base and best. */
+  /**
+   * Set when the budget made the policy shrink: to its floor, which is two verified (two healthy ones too), base and best, or
+   * by as much as the way back from a rollback takes.
+   */
   shrunk: string | null;
   /** Set when even the floor leaves no room for another checkpoint: saving pauses, nothing more is deleted. */
   pauseSaving: Pause | null;
@@ -59,22 +66,25 @@ const defaultEvidenceSeconds = 24 * 60 * 60;
  *     left behind  what the present history is not ahead of, the furthest first: so the nearest goes first
  *
  * The floor never goes; where it leaves no room, saving pauses. While nothing of the present history is verified, the way
- * back belongs to the floor. A byte budget that has no room for all that the rules want keeps nothing for them alone. For
- * what the volume lacks only what was left behind goes. All the rest goes at once, room or not.
+ * back belongs to the floor. A byte budget that has no room for all that the rules want keeps nothing for them alone; where
+ * only the way back is too much for it, the rules give up as much as that takes. For what the volume lacks only what was
+ * left behind goes. All the rest goes at once, room or not.
  */
 export function retain(input: RetentionInput): RetentionPlan {
-  const { state, policy, lacking = 0 } = input;
+  const { state, policy, lacking = 0, absent = [] } = input;
   const { checkpoints } = state;
   const next = Math.max(0, ...checkpoints.map(({ bytes }) => bytes));
-  const total = checkpoints.reduce((sum, { bytes }) => sum + bytes, 0);
+  const away = new Set(absent);
+  const there = checkpoints.filter(({ digest }) => !away.has(digest));
+  const total = there.reduce((sum, { bytes }) => sum + bytes, 0);
   const spaces = {
     log: logSpace(state),
-    budget: byteSpace(checkpoints, (policy.maxBytes ?? Number.POSITIVE_INFINITY) - next),
-    volume: byteSpace(checkpoints, total - lacking),
+    budget: byteSpace(there, (policy.maxBytes ?? Number.POSITIVE_INFINITY) - next),
+    volume: byteSpace(there, total - lacking),
   };
   const shares = sharesOf(input);
   const { reasons, isTight } = staying(shares, spaces);
-  const keptBytes = checkpoints.reduce((sum, { digest, bytes }) => sum + (reasons.has(digest) ? bytes : 0), 0);
+  const keptBytes = there.reduce((sum, { digest, bytes }) => sum + (reasons.has(digest) ? bytes : 0), 0);
   const overview = `${keptBytes} bytes kept, ${next} for the next checkpoint, ${policy.maxBytes} allowed`;
   const unruled = (digest: Digest) => {
     if (shares.rules.has(digest)) return "a rule keeps it, but the log has no room for more";
@@ -100,14 +110,16 @@ export function retain(input: RetentionInput): RetentionPlan {
 type Shares = Readonly<{ floor: Reasons; rules: Reasons; left: LeftBehind }>;
 
 function sharesOf(input: RetentionInput): Shares {
-  const { state, policy } = input;
+  const { state, policy, absent = [], banned = [] } = input;
   const present = lineage(state);
   const history = present.filter((ref) => !isRefused(state, ref.digest));
   const known = new Set([...input.verified, ...input.recorded, ...(state.opened?.base ? [state.opened.base] : [])]);
   const isVerified = (digest: Digest) => known.has(digest);
   const verified = history.filter(({ digest }) => isVerified(digest));
   const sound = soundOf(input, verified);
-  const left = leftBehind(state, { lineage: present, verified, passedStep: passedStep(sound), isVerified });
+  const nowhere = new Set([...absent, ...banned]);
+  const judged = { isVerified, leadsBack: (digest: Digest) => !nowhere.has(digest) };
+  const left = leftBehind(state, { lineage: present, verified, passedStep: passedStep(sound), ...judged });
   const floor = merge(
     untouchable(input, { history, sound }),
     // What is best may turn out to be damaged when it is verified: until then the best that is verified stays as well.
@@ -133,7 +145,8 @@ function staying({ floor, rules, left }: Shares, { log, budget, volume }: Spaces
   const held = merge(floor, wayBack);
   const ruled = beside(held);
   const isTight = roomBeside(ruled, budget) < 0;
-  const kept = isTight ? held : ruled;
+  const isTightAnyway = isTight && roomBeside(beside(floor), budget) < 0;
+  const kept = isTightAnyway ? held : merge(held, fitting(rules, held, [log, budget]));
   return { reasons: merge(kept, fitting(left.all, kept, [log, budget, volume])), isTight };
 }
 

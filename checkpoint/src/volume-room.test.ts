@@ -64,6 +64,24 @@ describe("how many saves a volume has room for", () => {
       fits: 1,
     },
     { what: "all, where nothing was saved yet and nothing is known", free: 0, input: { state: runOf() }, fits: 3 },
+    {
+      what: "none, where what would go waits for a proof that never comes",
+      free: 0.2,
+      input: { state: runOf(10, 20, 30), verified: a1(10, 20) },
+      fits: 0,
+    },
+    {
+      what: "none, where what goes is not there",
+      free: 0.2,
+      input: { state: runOf(10, 20, 30), absent: a1(10) },
+      fits: 0,
+    },
+    {
+      what: "none, where what is to prove that others may go is not there",
+      free: 0.2,
+      input: { state: runOf(10, 20, 30), absent: a1(30) },
+      fits: 0,
+    },
     { what: "none, where what a rollback left behind stays", free: 0.9, input: { state: rolledBack() }, fits: 0 },
     {
       what: "all, where what a rollback left behind goes for them",

@@ -5,8 +5,10 @@ import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, retain } from "./retention.ts";
 
 /** What is known of a volume before the next save. */
-export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now"> &
+export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now" | "absent"> &
   Readonly<{
+    /** What is verified, where no other will be; else everything that is there counts as if it were. */
+    verified?: readonly Digest[];
     /** Bytes that a process without privileges may still write. */
     available: number;
     /** How many saves ahead to look. */
@@ -45,19 +47,23 @@ export function foresee({ available, horizon, ...input }: RoomInput): Room {
 
 type Pruned = { state: RunState; freed: number };
 
-/** The state after retention, once everything that is there has been verified. */
+/** The state after retention, once everything that can be has been verified. */
 function pruned(
-  { policy, recorded, mirrored = null, now, leftBehind = "Keep" }: Omit<RoomInput, "available" | "horizon">,
+  { leftBehind = "Keep", ...input }: Omit<RoomInput, "available" | "horizon">,
   state: RunState,
   added: readonly Digest[],
 ): Pruned {
-  const verified = state.checkpoints.map(({ digest }) => digest);
+  const { policy, recorded, mirrored = null, now, absent = [] } = input;
+  const away = new Set(absent);
+  const there = state.checkpoints.flatMap(({ digest }) => (away.has(digest) ? [] : [digest]));
+  const verified = input.verified === undefined ? there : [...input.verified, ...added];
   const known = mirrored === null ? null : [...mirrored, ...added];
   const lacking = leftBehind === "LetGo" ? Number.POSITIVE_INFINITY : 0;
-  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known, lacking });
+  const { remove } = retain({ state, policy, recorded, now, verified, mirrored: known, lacking, absent });
   const gone = new Set(remove.map(({ ref }) => ref.digest));
   const checkpoints = state.checkpoints.filter(({ digest }) => !gone.has(digest));
-  return { state: { ...state, checkpoints }, freed: remove.reduce((sum, { ref }) => sum + ref.bytes, 0) };
+  const freed = remove.reduce((sum, { ref }) => sum + (away.has(ref.digest) ? 0 : ref.bytes), 0);
+  return { state: { ...state, checkpoints }, freed };
 }
 
 /** The checkpoint that the open attempt saves next, as far from the newest as that is from the one before it. */

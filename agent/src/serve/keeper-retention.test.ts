@@ -1,14 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
 import { directoryName } from "@trainingrun/checkpoint/directory-name.ts";
+import { appendRecord } from "@trainingrun/checkpoint/log/append.ts";
 import { recordBytes } from "@trainingrun/checkpoint/log/record.ts";
 import type { CheckpointRef } from "@trainingrun/checkpoint/log/state.ts";
 import { openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { ServingPod, Tiers } from "../../test/mirror-scene.ts";
-import { keepTwo, podVariables } from "../../test/sample.ts";
+import { keepTwo, nothingRecorded, podVariables } from "../../test/sample.ts";
 import { readEnvironment } from "../environment.ts";
 import { pruneVolume } from "./keeper-retention.ts";
 
@@ -42,8 +43,11 @@ test("evidence that has expired gives back the room that it took from the byte b
   const maxBytes = 3 * (one?.manifest.totals.bytes ?? 0) + 100;
   const retention = JSON.stringify({ ...keepTwo, maxBytes });
   const pod = await ServingPod.start(tiers, 1, { TRAININGRUN_RETENTION: retention });
-  await pod.trainer.saveDamaged(10);
-  await pod.save(20, 30);
+  const [worst] = await pod.save(10, 20, 30);
+  const refusal = { reason: "BytesDiffer", message: "a chunk does not match", node: "node-a" };
+  const manifest = worst?.manifest.digest ?? "";
+  await appendRecord(await pod.trainer.store(), { kind: "refuse", attempt: 1, manifest, ...refusal });
+  await pod.look();
   await pod.keeper.prune(never, null);
   expect([stepsOf(pod), pauseOf(pod)]).toEqual([[10, 20, 30], expect.stringContaining("allowed")]);
   vi.setSystemTime(Date.now() + 25 * 3_600_000);
@@ -158,6 +162,61 @@ test.skipIf(!canMount)(
     await pod.trainer.save(12, [], 100_000);
   },
 );
+
+/** What retention does of a pod's volume, where only these steps are verified. */
+async function prunedOf(pod: ServingPod, steps: readonly number[]) {
+  const { checkpoints } = pod.keeper.findings.state;
+  const verified = new Set(checkpoints.flatMap(({ step, digest }) => (steps.includes(step) ? [digest] : [])));
+  const [store, environment] = [await pod.trainer.store(), pod.environment];
+  const { removed, plan } = await pruneVolume({
+    ...{ store, environment, verified, signal: never },
+    ...{ mirrored: null, beforeMirror: null },
+  });
+  return { removed: removed.map(({ step }) => step), pause: plan.pauseSaving };
+}
+
+test.skipIf(!canMount)(
+  "what a rollback left behind makes room beside a checkpoint that is never verified, whatever would go if it were",
+  async () => {
+    const { tiers, volume } = await onSmallVolume();
+    const first = await ServingPod.start(tiers, 1);
+    for (const step of [10, 20, 30]) await first.trainer.save(step, [], 100_000);
+    const pod = await ServingPod.start(tiers, 2, {}, { base: { step: 10 } });
+    for (const step of [12, 14, 16]) await pod.trainer.save(step, [], 100_000);
+    await pod.look();
+    expect((await prunedOf(pod, [10, 12, 14])).removed).toEqual([]);
+    leaving(volume)(80_000);
+    expect((await prunedOf(pod, [10, 12, 14])).removed).toEqual([20]);
+  },
+);
+
+test("what is not on the volume takes nothing of the byte budget", async () => {
+  const [sized] = await (await ServingPod.start(await Tiers.make(), 1)).save(10);
+  const maxBytes = 4 * (sized?.manifest.totals.bytes ?? 0) + 100;
+  const retention = { TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, maxBytes }) };
+  const pod = await ServingPod.start(await Tiers.make(), 1, retention);
+  const [one, two] = await pod.save(10, 20, 30, 40);
+  expect((await prunedOf(pod, [10])).pause).toMatchObject({ limit: "Budget" });
+  const data = join(pod.environment.TRAININGRUN_CHECKPOINTS, "data");
+  renameSync(join(data, one?.directory ?? ""), join(data, `.settling-1-${one?.directory}`));
+  expect((await prunedOf(pod, [10])).pause).toMatchObject({ limit: "Budget" });
+  rmSync(join(data, two?.directory ?? ""), { recursive: true });
+  expect((await prunedOf(pod, [10])).pause).toBeNull();
+});
+
+test("what the operator lets nobody resume from is no way back", async () => {
+  const tiers = await Tiers.make();
+  const first = await ServingPod.start(tiers, 1);
+  const [, , worst] = await first.save(10, 20, 30);
+  const maxBytes = 3 * (worst?.manifest.totals.bytes ?? 0) + 100;
+  const over = {
+    TRAININGRUN_RETENTION: JSON.stringify({ ...keepTwo, maxBytes }),
+    TRAININGRUN_EXPECTED: JSON.stringify({ ...nothingRecorded, refused: [worst?.manifest.digest] }),
+  };
+  const pod = await ServingPod.start(tiers, 2, over, { base: { step: 10 } });
+  await pod.look();
+  expect((await prunedOf(pod, [10])).removed).toEqual([30]);
+});
 
 test("a log that can carry no more waits for no object store", async () => {
   const tiers = await Tiers.make();

@@ -1,6 +1,8 @@
 import { lineage } from "@trainingrun/checkpoint/candidates.ts";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
 import type { AgentEnvironment } from "@trainingrun/checkpoint/contract/pod-environment.ts";
+import { parseSettlingName } from "@trainingrun/checkpoint/directory-name.ts";
+import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import { type Pruned, prune } from "@trainingrun/checkpoint/prune.ts";
 import { leftBehindReason } from "@trainingrun/checkpoint/retention-left-behind.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
@@ -29,7 +31,8 @@ type Request = Readonly<{
  */
 export async function pruneVolume(request: Request): Promise<Pruned & Pick<Request, "beforeMirror">> {
   const { store, environment, verified, mirrored, signal } = request;
-  const known = { ...knownOf(environment), verified: [...verified], signal };
+  const absent = await absentFrom(store, signal);
+  const known = { ...knownOf(environment), verified: [...verified], absent, signal };
   const counting = { mirrored: mirrored && [...mirrored] };
   // In budget and log, this makes what was left behind give way already.
   const careful = await prune(store, { ...known, ...counting });
@@ -40,7 +43,7 @@ export async function pruneVolume(request: Request): Promise<Pruned & Pick<Reque
   const beforeMirror = isBehind ? request.beforeMirror : null;
   const hasLeft = careful.plan.keep.some(({ reasons }) => reasons.includes(leftBehindReason));
   if (mirrored === null && !hasLeft) return { ...careful, beforeMirror };
-  const need = await needOfRoom(careful, environment, mirrored);
+  const need = await needOfRoom(careful, { ...request, absent });
   if (need === null) return { ...careful, beforeMirror };
   const spared = hasLeft ? await prune(store, { ...known, ...counting, lacking: need.lacking }) : careful;
   if (mirrored === null || spared.removed.length > 0) return { ...spared, beforeMirror };
@@ -51,11 +54,10 @@ export async function pruneVolume(request: Request): Promise<Pruned & Pick<Reque
 /** What the next save lacks while all stays that may go for its sake: in words, and in bytes where it lacks them on the volume. */
 type Need = Readonly<{ problem: Problem; lacking: number }>;
 
-/** Null where the next save lacks nothing. */
+/** Null where the next save lacks nothing. What is not verified by now may never be: what would go if it were is no room. */
 async function needOfRoom(
   { plan, state }: Pruned,
-  environment: AgentEnvironment,
-  mirrored: Request["mirrored"],
+  { environment, verified, mirrored, absent }: Request & Readonly<{ absent: readonly Digest[] }>,
 ): Promise<Need | null> {
   if (plan.pauseSaving !== null) {
     const { limit, overview } = plan.pauseSaving;
@@ -66,17 +68,26 @@ async function needOfRoom(
     return { problem, lacking: 0 };
   }
   const available = await availableBytes(environment);
-  const volume = { ...knownOf(environment), state, mirrored: mirrored && [...mirrored], available, horizon: 1 };
-  const { next, lacking } = foresee(volume);
+  const counting = { verified: [...verified], mirrored: mirrored && [...mirrored], absent };
+  const { next, lacking } = foresee({ ...knownOf(environment), ...counting, state, available, horizon: 1 });
   if (lacking === 0) return null;
   const room = `the room on the volume: ${roundedBytes(next)} for the next checkpoint, ${roundedBytes(available)} free`;
   return { problem: { reason: "RoomBeforeMirror", message: room }, lacking };
 }
 
+/** Of what the log names, what the volume does not show. The log is read first: what is committed after that is not meant. */
+async function absentFrom(store: Store, signal: AbortSignal): Promise<Digest[]> {
+  const { state } = await readLog(store, { signal });
+  // What is between two names is there.
+  const names = new Set((await store.names()).map((name) => parseSettlingName(name) ?? name));
+  return state.checkpoints.filter(({ directory }) => !names.has(directory)).map(({ digest }) => digest);
+}
+
 function knownOf({
   TRAININGRUN_ATTEMPT: attempt,
   TRAININGRUN_RETENTION: policy,
-  TRAININGRUN_EXPECTED: { recorded },
+  TRAININGRUN_EXPECTED: { recorded, refused: banned },
 }: AgentEnvironment) {
-  return { attempt, policy, recorded: recorded.map(({ digest }) => digest), now: new Date().toISOString() };
+  const now = new Date().toISOString();
+  return { attempt, policy, recorded: recorded.map(({ digest }) => digest), banned, now };
 }
