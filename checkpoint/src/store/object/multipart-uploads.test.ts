@@ -22,12 +22,14 @@ const four = (sum: number) => Buffer.from(sum.toString(16).padStart(8, "0"), "he
 const crc32Of = (texts: readonly string[]) =>
   `${four(crc32(Buffer.concat(texts.map((text) => four(crc32(text)))))).toString("base64")}-${texts.length}`;
 
-/** The acknowledged parts of `own`. */
-function parts({ withCrc32 }: { withCrc32: boolean }): UploadedPart[] {
+type Sent = { withCrc32: boolean; encrypted?: boolean };
+
+/** The acknowledged parts of `own`; a store that encrypts with keys of its own makes tags of what it has then. */
+function parts({ withCrc32, encrypted = false }: Sent): UploadedPart[] {
   return own.map((text, index) => ({
     part: index + 1,
-    etag: `"${md5(text).toString("hex")}"`,
-    ...(withCrc32 ? { crc32: four(crc32(text)).toString("base64") } : {}),
+    etag: `"${md5(encrypted ? `encrypted ${text}` : text).toString("hex")}"`,
+    ...(withCrc32 ? { crc32: four(crc32(text)).toString("base64") } : { md5: md5(text).toString("base64") }),
   }));
 }
 
@@ -35,7 +37,7 @@ function parts({ withCrc32 }: { withCrc32: boolean }): UploadedPart[] {
 async function clientOf(stored: Readonly<Record<string, string>> | null): Promise<ObjectClient> {
   const server = createServer((request, response) => {
     request.resume().once("end", () => {
-      if (request.method === "HEAD" && stored !== null) response.writeHead(200, stored).end();
+      if (["HEAD", "PUT"].includes(request.method ?? "") && stored !== null) response.writeHead(200, stored).end();
       else if (request.method === "POST") refuse("NoSuchUpload");
       else refuse("NoSuchKey");
     });
@@ -62,7 +64,7 @@ const length = { "content-length": `${bytes}` };
 const sum = "x-amz-checksum-crc32";
 
 describe("An upload that the store knows no more when it is completed", () => {
-  test.each<[string, { withCrc32: boolean }, Record<string, string>]>([
+  test.each<[string, Sent, Record<string, string>]>([
     ["its tag is that of the parts", { withCrc32: false }, { ...length, etag: etagOf(own) }],
     ["its sum is that of the parts", { withCrc32: true }, { ...length, [sum]: crc32Of(own), etag: etagOf(others) }],
     ["its tag is that of the parts, and no sum is given", { withCrc32: true }, { ...length, etag: etagOf(own) }],
@@ -72,13 +74,18 @@ describe("An upload that the store knows no more when it is completed", () => {
       { ...length, etag: '"v1:opaque"', [sum]: "AAAAAA==" },
     ],
     ["it has nothing but a size", { withCrc32: false }, length],
+    [
+      "its tag is of other parts, as the tags of the parts themselves are of other bytes",
+      { withCrc32: false, encrypted: true },
+      { ...length, etag: etagOf(others) },
+    ],
   ])("was completed before, and the answer lost, where an object of its size is there: %s", async (_, sent, stored) => {
     const { uploads } = await clientOf(stored);
     const upload = { key, uploadId: "gone", sum: "Md5" } as const;
     await expect(uploads.complete(upload, { parts: parts(sent), bytes })).resolves.toBeUndefined();
   });
 
-  test.each<[string, { withCrc32: boolean }, Record<string, string> | null]>([
+  test.each<[string, Sent, Record<string, string> | null]>([
     ["nothing is there", { withCrc32: false }, null],
     ["what is there has another size", { withCrc32: false }, { "content-length": "5", etag: etagOf(own) }],
     ["its tag is that of other parts", { withCrc32: false }, { ...length, etag: etagOf(others) }],
@@ -88,5 +95,13 @@ describe("An upload that the store knows no more when it is completed", () => {
     const { uploads } = await clientOf(stored);
     const upload = { key, uploadId: "gone", sum: "Md5" } as const;
     await expect(uploads.complete(upload, { parts: parts(sent), bytes })).rejects.toThrow("404 NoSuchUpload");
+  });
+});
+
+describe("A part", () => {
+  test("is acknowledged with the MD5 that it was sent with, to tell whether the store's tags are such digests", async () => {
+    const { uploads } = await clientOf({ etag: '"tag"' });
+    const part = await uploads.put({ key, uploadId: "open", sum: "Md5" }, 1, new TextEncoder().encode("one"));
+    expect(part).toEqual({ part: 1, etag: '"tag"', md5: md5("one").toString("base64") });
   });
 });

@@ -61,19 +61,18 @@ export class MultipartUploads {
 
   /** Uploads part `part`, counted from 1, of at least 5 MiB unless it is the last; from the pieces, which nobody may change. */
   async put(upload: BegunUpload, part: number, ...pieces: readonly Uint8Array[]): Promise<UploadedPart> {
-    const sum = upload.sum === "Crc32" ? crc32Of(pieces) : null;
-    const headers = sum === null ? { "Content-MD5": md5Of(...pieces) } : crc32Header(sum);
+    const { sum, header } = summed(upload.sum, pieces);
     const bytes = pieces.reduce((total, piece) => total + piece.byteLength, 0);
     const asked = { what: `put part ${part} of ${upload.key}`, bytes };
     return this.#requests.send(asked, async (client) => {
-      const request = { ...this.#partOf(upload, part), headers: { ...headers, "content-length": `${bytes}` } };
+      const request = { ...this.#partOf(upload, part), headers: { ...header, "content-length": `${bytes}` } };
       const [first, ...more] = pieces.map(bodyOf);
       const body = more.length === 0 ? (first ?? "") : Readable.from([first, ...more]);
       const answer = await client.makeRequestStreamAsync(request, body, "", [200], "");
       await drain(answer);
       const { etag } = answer.headers;
       if (etag === undefined) throw new AnswerError("", "it names no ETag for the part");
-      return { part, etag, ...(sum === null ? {} : { crc32: sum }) };
+      return { part, etag, ...sum };
     });
   }
 
@@ -186,6 +185,13 @@ export class MultipartUploads {
 function refusalAsNull(error: unknown): null {
   if (error instanceof ObjectStoreError && refusalProblems.has(error.problem)) return null;
   throw error;
+}
+
+/** The sum that a part is sent with, and the header that says it. */
+function summed(kind: PartSum, pieces: readonly Uint8Array[]) {
+  const sum = kind === "Crc32" ? crc32Of(pieces) : md5Of(...pieces);
+  const said: Pick<UploadedPart, "crc32" | "md5"> = kind === "Crc32" ? { crc32: sum } : { md5: sum };
+  return { sum: said, header: kind === "Crc32" ? crc32Header(sum) : { "Content-MD5": sum } };
 }
 
 /** As the protocol writes it: the four bytes, highest first, in base64. */
