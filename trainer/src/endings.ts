@@ -149,12 +149,8 @@ export function endFenced(fence: FencedError | null): never {
   process.exit(exitCodes.fenced);
 }
 
-/**
- * The final save waits for a volume that does not answer. Node would wait for the same at its exit, without end, and hold
- * the device: the process ends itself as a kubelet would, once everybody has heard of the exit.
- */
+/** The final save waits for a volume that does not answer; what has no other step to do must not hold a device for that. */
 export function endStuck(error: FinalSaveError): never {
   console.error(error);
-  process.on("exit", () => process.kill(process.pid, "SIGKILL"));
   process.exit(exitCodes.crashed);
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "@trainingrun/checkpoint/contract/digest.ts";
-import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
+import { savePatienceSeconds, stuckAfterSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import type { FinalCheckpoint } from "@trainingrun/checkpoint/contract/termination.ts";
 import { type FinalSaveInput, type FinalSavePlan, planFinalSave } from "./final-save.ts";
 import { lessUpload } from "./final-save-upload.ts";
@@ -30,28 +30,41 @@ const longestWaitMs = 15_000;
 const recordMs = 200;
 /** What is only slow ends soon once it is abandoned, and takes away what it has written. */
 const longestPartingMs = 5_000;
+/** How often is looked whether a save moves. */
+const lookMs = 1_000;
 /** A timer takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
 /**
- * Saves the last step of a finished run, unless that is saved already, and tries again for ten minutes, or for five times
- * what a save takes. A save that has not ended by then is abandoned. Null where it is over: a newer attempt holds the log,
- * or `stop` was asked for, which leaves what is left to {@link saveBefore}.
+ * Saves the last step of a finished run, unless that is saved already. One that fails is tried again for ten minutes at least.
+ * One that is slow has all the time it takes as long as something of it moves; where nothing does for as long it is left, and
+ * another is tried once. Null where it is over: a newer attempt holds the log, or `stop` was asked for, which leaves what is
+ * left to {@link saveBefore}.
  */
 export async function saveLastStep(run: StoppedRun, patience: Patience): Promise<Saved | null> {
-  const { stop, patienceMs = patienceOf, partingMs = longestPartingMs } = patience;
+  const { stop, patienceMs = patienceOf } = patience;
   const { saver } = run;
   const beganMs = performance.now();
   const isOver = () => isFinal(saver.last, run) || saver.fence !== null || stop.aborted;
   let save = saver.inFlight;
+  let late = 0;
+  let failingSinceMs: number | null = null;
   for (let tries = 0; ; tries += 1) {
-    const untilMs = beganMs + patienceMs(saver, save?.bytes ?? 0);
-    const late = save !== null && !(await endsOrIsAbandoned(save, { untilMs, partingMs, stop })) ? save : null;
+    const limitMs = patienceMs(saver, save?.bytes ?? 0);
+    const hangs = save !== null && (await endsOrHangs(save, { limitMs, stop })) === "late";
+    if (save !== null && hangs) {
+      late += 1;
+      await part(save, { ...patience, saver, isLast: late > 1 });
+    }
     if (isOver()) break;
-    const waitMs = tries === 0 ? 0 : waitAfter(tries);
-    if (late !== null || performance.now() + waitMs > untilMs) throw notSaved(run, { late, tries, beganMs });
-    await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
-    if (isOver()) break;
+    if (late > 1) throw notSaved(run, { late: save, tries, beganMs });
+    if (tries > 0 && !hangs) {
+      failingSinceMs ??= performance.now();
+      const untilMs = failingSinceMs + limitMs;
+      if (performance.now() + waitAfter(tries) > untilMs) throw notSaved(run, { late: null, tries, beganMs });
+      await sleep(waitAfter(tries), undefined, { signal: stop }).catch(() => undefined);
+      if (isOver()) break;
+    }
     save = saver.begin(run.saveRequest());
   }
   return isFinal(saver.last, run) ? saver.last : null;
@@ -59,25 +72,38 @@ export async function saveLastStep(run: StoppedRun, patience: Patience): Promise
 
 type Patience = {
   readonly stop: AbortSignal;
-  /** For how long the last step is tried, given how much its save writes. */
+  /** For how long nothing of a save may move, and one that fails is tried again, given how much it writes. */
   readonly patienceMs?: (saver: Saver, bytes: number) => number;
   /** For how long one that was abandoned may still take to end. */
   readonly partingMs?: number;
 };
 
 function patienceOf({ counts }: Saver, bytes: number): number {
-  return finalSavePatienceSeconds({ ...counts, bytes }) * 1000;
+  return savePatienceSeconds({ ...counts, bytes }) * 1000;
 }
 
-/** False where the save had not ended in time. It may then still end in a moment, and even well. */
-async function endsOrIsAbandoned(
+/** Waits for a save for as long as it moves, and for a while beyond. */
+async function endsOrHangs(
   save: InFlight,
-  { untilMs, partingMs, stop }: { untilMs: number; partingMs: number; stop: AbortSignal },
-): Promise<boolean> {
-  if ((await endOf(save, { untilMs, stop })) !== "late") return true;
+  { limitMs, stop }: { limitMs: number; stop: AbortSignal },
+): Promise<"ended" | "late" | "stopped"> {
+  for (;;) {
+    const leftMs = limitMs - save.time.idleSecondsAt(performance.now()) * 1000;
+    if (leftMs <= 0) return "late";
+    const ended = await endOf(save, { untilMs: performance.now() + Math.min(leftMs, lookMs), stop });
+    if (ended !== "late") return ended;
+  }
+}
+
+type Parting = Patience & { readonly saver: Saver; readonly isLast: boolean };
+
+/** Gives a save up. It may still end in a moment, and even well; one that does not is left, so that another can be tried. */
+async function part(save: InFlight, { saver, stop, partingMs = longestPartingMs, isLast }: Parting): Promise<void> {
   save.abandon();
-  await endOf(save, { untilMs: performance.now() + partingMs, stop });
-  return false;
+  const ended = await endOf(save, { untilMs: performance.now() + partingMs, stop });
+  if (ended !== "late" || isLast) return;
+  saver.leave("nothing of it moves; look at the volume and its mount");
+  await save.done;
 }
 
 type Tried = { readonly late: InFlight | null; readonly tries: number; readonly beganMs: number };
@@ -122,6 +148,8 @@ export async function saveBefore(deadline: Deadline, run: HurriedRun): Promise<H
 
 async function saveInTime(deadline: Deadline, run: HurriedRun): Promise<HurriedSave> {
   for (let tries = 1; ; tries += 1) {
+    // It would hold up the save of all that was trained since, until the kill.
+    if (run.saver.leaveStuck(stuckAfterSeconds)) await run.saver.inFlight?.done;
     // Held before anything is waited for: this is the state that is to be saved.
     const request = run.saveRequest();
     const bytes = bytesOf(request);

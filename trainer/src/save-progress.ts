@@ -1,6 +1,6 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
 import type { Place } from "./place.ts";
-import type { Saver } from "./saver.ts";
+import type { InFlight, Saver } from "./saver.ts";
 
 /** Between two reports of a save that is going on, where nothing else is reported. */
 const betweenReportsMs = 5_000;
@@ -17,10 +17,13 @@ export function describeSaves(
     ...(p50Seconds === null ? {} : { stallP50Seconds: p50Seconds }),
     ...(p99Seconds === null ? {} : { stallP99Seconds: p99Seconds }),
     ...(bytesPerSecond === null ? {} : { bytesPerSecond }),
-    ...(inFlight === null
-      ? {}
-      : { inFlight: { step: inFlight.step, seconds: inFlight.time.secondsAt(nowMs), bytes: inFlight.bytes } }),
+    ...(inFlight === null ? {} : { inFlight: describeFlight(inFlight, nowMs) }),
   };
+}
+
+function describeFlight({ step, time, bytes }: InFlight, nowMs: number): Progress["saves"]["inFlight"] {
+  const seconds = time.secondsAt(nowMs);
+  return { step, seconds, bytes, movedSeconds: time.movedSeconds };
 }
 
 /**

@@ -1,4 +1,6 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { constants } from "node:fs";
+import { type FileHandle, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
@@ -6,7 +8,7 @@ import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environmen
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
-import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { HeldTensor } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
@@ -228,4 +230,112 @@ test("values of a save that has failed are not taken for the next one's", async 
   await saver.begin(requestOf(4, floats("w", Float32Array.of(2, 2)))).done;
   expect((await savedTensors(store)).tensors.get("w")?.bytes).toEqual(new Uint8Array(Float32Array.of(2, 2).buffer));
   expect(heard).toContain("filled");
+});
+
+describe("A save whose call to the volume does not return", () => {
+  /** The next `saves` wait in the kernel from their first look at the volume on, until what is returned is called. */
+  function hang(store: DirectoryStore, saves: number): () => Promise<void> {
+    const pipe = join(store.root, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    let left = saves;
+    store.names = async () => {
+      left -= 1;
+      if (left >= 0) await (await open(pipe, "w")).close();
+      return DirectoryStore.prototype.names.call(store);
+    };
+    let reader: Promise<FileHandle> | null = null;
+    const answer = async () => {
+      reader ??= open(pipe, constants.O_RDWR);
+      await reader;
+    };
+    onTestFinished(async () => {
+      await answer();
+      await vi.waitFor(() => expect(writers).toBe(0), { timeout: 10_000 });
+      await (await reader)?.close();
+    });
+    return answer;
+  }
+
+  let writers = 0;
+  const counted = (store: DirectoryStore): StartWriter => {
+    return (port, gone) => {
+      writers += 1;
+      const end = writerHere(store)(port, gone);
+      return () => {
+        writers -= 1;
+        return end();
+      };
+    };
+  };
+
+  /** Minutes pass, in each of which a saver is asked whether it leaves its save; says what it answered. */
+  function clock(): (saver: Saver, minutes: number) => boolean[] {
+    const now = performance.now.bind(performance);
+    let skewMs = 0;
+    const spy = vi.spyOn(performance, "now").mockImplementation(() => now() + skewMs);
+    onTestFinished(() => spy.mockRestore());
+    return (saver, minutes) =>
+      Array.from({ length: minutes }, () => {
+        skewMs += 59_000;
+        return saver.leaveStuck();
+      });
+  }
+
+  const small = (step: number) => requestOf(step, floats("w", Float32Array.of(step)));
+
+  test("is left after ten minutes in which nothing of it moved, and takes nothing with it", async () => {
+    const said = vi.spyOn(console, "error").mockReturnValue(undefined);
+    const store = await openedStore();
+    const answer = hang(store, 1);
+    const pass = clock();
+    const saver = saverOn(store, counted(store), released());
+    const save = saver.begin(small(3));
+    expect(pass(saver, 12)).toEqual([...Array.from({ length: 10 }, () => false), true, false]);
+    expect(await save.done).toBeNull();
+    expect(said.mock.calls.flat()).toEqual([
+      "The save of step 3 is left to itself, and the next has a writer of its own: nothing of it has moved for 600 s; look at the volume and its mount.",
+    ]);
+    expect(await saver.begin(small(4)).done).toMatchObject({ step: 4 });
+    await answer();
+    await vi.waitFor(() => expect(writers).toBe(1), { timeout: 10_000 });
+    expect(await readdir(join(store.root, "data"))).toEqual([expect.stringMatching(/^step-0*4-/)]);
+    expect([saver.counts, saver.last]).toMatchObject([{ committed: 1, failed: 1 }, { step: 4 }]);
+  });
+
+  test("is not left where two hang already: what is left of the process must be able to work", async () => {
+    vi.spyOn(console, "error").mockReturnValue(undefined);
+    const store = await openedStore();
+    const answer = hang(store, 3);
+    const pass = clock();
+    const saver = saverOn(store, counted(store), released());
+    for (const step of [3, 4]) {
+      const save = saver.begin(small(step));
+      expect(pass(saver, 12)).toContain(true);
+      await save.done;
+    }
+    const third = saver.begin(small(5));
+    expect(pass(saver, 30)).not.toContain(true);
+    await answer();
+    expect(await third.done).toMatchObject({ step: 5 });
+  });
+
+  test("is not left while it moves", async () => {
+    const store = await openedStore();
+    const pacer = new Pacer();
+    const saver = saverOn(store, writerHere(store), pacer);
+    const pass = clock();
+    const save = saver.begin(requestOf(3, floats("big", large())));
+    const moves = async (beforeBytes: number) => {
+      await pacer.between(1);
+      expect(save.remainingBytes).toBeLessThan(beforeBytes);
+    };
+    for (let minute = 0; minute < 3; minute += 1) {
+      const { remainingBytes } = save;
+      await vi.waitFor(() => moves(remainingBytes), { timeout: 30_000, interval: 1 });
+      expect(pass(saver, 5)).not.toContain(true);
+    }
+    expect(save.time.movedSeconds).toBeGreaterThan(500);
+    save.abandon();
+    await save.done;
+  });
 });

@@ -1,8 +1,10 @@
 import type { Digest, Metric } from "@trainingrun/checkpoint/contract/digest.ts";
+import { type KnownOfSave, savePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import { parseSavingName } from "@trainingrun/checkpoint/directory-name.ts";
 import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { inFileOrder } from "@trainingrun/checkpoint/safetensors/write.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
+import { exitDespite } from "./exit-despite.ts";
 import type { HeldTensor, Snapshot } from "./learner.ts";
 import type { Missing, Pacer } from "./pacer.ts";
 import { Drain } from "./saving/drain.ts";
@@ -64,6 +66,9 @@ export type Saved = { readonly step: number; readonly digest: Digest };
 /** What a save that is going on has cost this thread: all of its copying, and what training waited for. */
 type Cost = { copyMs: number; stallMs: number };
 
+/** A call that does not return holds one of the four threads that all file work of a process shares: some must stay free. */
+const mostLeft = 2;
+
 /**
  * Saves checkpoints, one at a time, while training goes on. This thread only takes references at a step's end and copies
  * values out between steps; a writer hashes, writes and commits.
@@ -74,6 +79,10 @@ export class Saver {
   #link: WriterLink | null = null;
   #counts: SaveCounts = { committed: 0, failed: 0, skipped: 0, lastSeconds: 0, lastBytes: 0 };
   #inFlight: InFlight | null = null;
+  /** Leaves the save in flight to itself; null while there is none, and once that is done. */
+  #leave: ((why: string) => void) | null = null;
+  /** Saves that were left, and whose writer has not come back yet. */
+  #left = 0;
   #last: Saved | null;
   #bytesPerSecond: number | null = null;
   #fence: FencedError | null = null;
@@ -149,23 +158,35 @@ export class Saver {
     });
     const drain = new Drain(files, link);
     const cost: Cost = { copyMs: 0, stallMs: 0 };
+    const leaving = Promise.withResolvers<SaveOutcome>();
     let why: string | null = null;
     const abandon = (reason: string): void => {
       why ??= reason;
       drain.stop();
       link.abandon(why);
     };
+    this.#leave = (reason) => {
+      console.error(
+        `The save of step ${state.step} is left to itself, and the next has a writer of its own: ${reason}.`,
+      );
+      abandon(reason);
+      leaving.resolve({ kind: "failed", message: reason });
+      void this.#awaitReturn(link, { outcome, step: state.step });
+    };
+    exitDespite(outcome);
+    const ending = Promise.race([outcome, leaving.promise]);
     this.#inFlight = {
       step: state.step,
       bytes,
       get remainingBytes() {
         return Math.max(0, bytes - link.writtenBytes);
       },
-      time: new FlightTime(sinceMs),
-      done: this.#finish(outcome, { step: state.step, beganMs: sinceMs, cost, wanted: () => why === null }).finally(
+      time: new FlightTime(sinceMs, () => link.writtenBytes),
+      done: this.#finish(ending, { step: state.step, beganMs: sinceMs, cost, wanted: () => why === null }).finally(
         () => {
           drain.stop();
           this.#inFlight = null;
+          this.#leave = null;
         },
       ),
       abandon: () => abandon("a newer save has the time that is left"),
@@ -183,9 +204,51 @@ export class Saver {
     return this.#inFlight;
   }
 
+  /**
+   * Leaves the save in flight to itself, which ends it here with nothing. The next one has a writer of its own: a call that
+   * does not return is no reason to save nothing any more. The writer that is left takes away what it has written when its
+   * call returns, and commits nothing then, unless the commit is the very call that hangs.
+   */
+  leave(why: string): void {
+    const leave = this.#leave;
+    this.#leave = null;
+    leave?.(why);
+  }
+
+  /**
+   * Leaves the save in flight where nothing of it has moved for `patience`. Asked often; false where it stays, because it moves or
+   * because too many hang already, as they do on a volume that answers nobody.
+   */
+  leaveStuck(patience: (save: KnownOfSave) => number = savePatienceSeconds): boolean {
+    if (this.#inFlight === null || this.#leave === null || this.#left >= mostLeft) return false;
+    const { time, bytes } = this.#inFlight;
+    const seconds = patience({ ...this.#counts, bytes });
+    if (time.idleSecondsAt(performance.now()) < seconds) return false;
+    this.leave(`nothing of it has moved for ${seconds} s; look at the volume and its mount`);
+    return true;
+  }
+
   /** Ends the writer. What it is writing is lost, and nothing of it will ever be seen. */
   async close(): Promise<void> {
     await this.#link?.close();
+  }
+
+  /** Waits for a writer that was left. Its commit may have been the call that hung. */
+  async #awaitReturn(
+    link: WriterLink,
+    { outcome, step }: { outcome: Promise<SaveOutcome>; step: number },
+  ): Promise<void> {
+    this.#link = null;
+    this.#left += 1;
+    link.letProcessEnd();
+    const late = await outcome;
+    this.#left -= 1;
+    if (late.kind === "fenced") this.#fence = new FencedError(late.message, late.by);
+    if (late.kind === "saved" && step > (this.#last?.step ?? 0)) {
+      this.#last = { step, digest: late.digest };
+      this.#context.afterCommit?.(late);
+    }
+    await link.close();
   }
 
   #writer(): WriterLink {

@@ -95,8 +95,16 @@ export async function trainLearner<Data>(options: TrainLearnerOptions<Data>): Pr
   standing = () => ({ attempt, step: loop.step, saved: saver.last });
   const report = () => progress.write(performance.now(), loop.progress());
   using _reporting = reportSavesInFlight(place, saver, report);
+  const letGo = (error: unknown) => {
+    // Nobody copies its values out any more, and a script that catches this would wait for it.
+    saver.leave("the training ended with an error");
+    throw error;
+  };
   // Closed while the last save is at work; awaited when the record stands.
-  const outcome = await loop.run().finally(() => void events?.close());
+  const outcome = await loop
+    .run()
+    .catch(letGo)
+    .finally(() => void events?.close());
   pacer.release();
   report();
   const run = { step: loop.step, saver, outdated: loop.outdated, saveRequest: () => loop.saveRequest() };

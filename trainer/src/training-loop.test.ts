@@ -233,6 +233,28 @@ test.each([
   expect(loop.progress().interval?.why).toMatch(why);
 });
 
+test("a save whose call to the volume does not return is no reason to save nothing any more", async () => {
+  vi.spyOn(console, "error").mockReturnValue(undefined);
+  const now = performance.now.bind(performance);
+  let skewMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + skewMs);
+  onTestFinished(() => clock.mockRestore());
+  // A minute passes in every evaluation, and whatever is saved is saved before the next step.
+  const evaluate = async () => {
+    skewMs += 60_000;
+    if (saver.inFlight?.step !== 1) await saver.inFlight?.done;
+    return {};
+  };
+  const { loop, store, saver } = await sceneWith({ every: { steps: 1, run: evaluate }, saveEvery: 1, steps: 14 });
+  await openLog(store);
+  const call = Promise.withResolvers<string[]>();
+  onTestFinished(() => call.reject(new Error("the volume answered EIO")));
+  vi.spyOn(store, "names").mockImplementationOnce(() => call.promise);
+  await loop.run();
+  await saver.inFlight?.done;
+  expect((await readLog(store)).state.checkpoints.map(({ step }) => step)).toEqual([12, 13, 14]);
+});
+
 test("progress tells of the save that is going on, and when nothing but the final save is to come", async () => {
   const { loop, store, saver } = await sceneWith({ every: { steps: 2, run: () => ({}) }, saveEvery: 3 });
   await openLog(store);
@@ -240,7 +262,7 @@ test("progress tells of the save that is going on, and when nothing but the fina
   expect(loop.progress().saves.inFlight).toBeUndefined();
   await loop.run();
   const { inFlight } = loop.progress().saves;
-  expect(inFlight).toEqual({ step: 3, seconds: expect.any(Number), bytes: 0 });
+  expect(inFlight).toEqual({ step: 3, seconds: expect.any(Number), bytes: 0, movedSeconds: 0 });
   expect(Progress.parse(loop.progress())).toMatchObject({ step: 4, targetStep: 4, phase: "Finishing" });
   await saver.inFlight?.done;
   expect(loop.progress().saves.inFlight).toBeUndefined();

@@ -237,6 +237,8 @@ export class TrainingLoop<Data> {
     const now = performance.now();
     const secondsSinceSave = (now - this.#savedAtMs) / 1000;
     const isDue = saveIsDue(interval, { step: this.#step, secondsSinceSave, ...this.#intervalInput() });
+    // A call to the volume that never returns must not be the end of all saving.
+    saver.leaveStuck();
     // No later save could carry what this evaluation measured, and `best` would never lead to what it measured it of.
     const isBest = this.#best?.step === this.#step;
     const due = isDue || isBest;

@@ -45,7 +45,7 @@ const saveRequest = (): SaveRequest => ({
   },
   snapshot: { weights: [weight], optimizerTensors: [], optimizer },
 });
-const save = saver.begin(saveRequest());
+saver.begin(saveRequest());
 // From here on nothing is missing but the volume.
 while (!(await readdir(store.root, { recursive: true })).join().match(/\/model\.safetensors|step-/)) await sleep(10);
 try {
@@ -55,6 +55,6 @@ try {
   console.log(`saved step ${saved?.step}`);
   await saver.close();
 } catch (error) {
-  if (!(error instanceof FinalSaveError) || saver.inFlight !== save) throw error;
+  if (!(error instanceof FinalSaveError) || saver.inFlight === null) throw error;
   endStuck(error);
 }

@@ -35,8 +35,16 @@ export const Progress = z.object({
     /**
      * The save that is going on, for how long it has been, as of `time`, and how much it is to write; absent while there is
      * none. Only time in which the trainer could look counts: no step that holds its thread, and no pod that is frozen.
+     * `movedSeconds`: for how long it had been when the volume last took something of it; absent from older trainers.
      */
-    inFlight: z.object({ step: Step, seconds: z.number().min(0), bytes: z.int().min(0) }).optional(),
+    inFlight: z
+      .object({
+        step: Step,
+        seconds: z.number().min(0),
+        bytes: z.int().min(0),
+        movedSeconds: z.number().min(0).optional(),
+      })
+      .optional(),
     /** How fast the last save was hashed, written and made durable; absent before the first. */
     bytesPerSecond: z.number().min(0).optional(),
   }),

@@ -85,6 +85,11 @@ export class WriterLink {
     this.#empty.push(slab);
   }
 
+  /** The present save keeps the process alive no longer. */
+  letProcessEnd(): void {
+    this.#port.unref();
+  }
+
   /** Ends the writer, whatever it is doing. */
   async close(): Promise<void> {
     this.#lose("it was closed");
