@@ -210,6 +210,38 @@ export const storageMistakes: readonly PlantedBug[] = [
     },
   },
   {
+    patch: "one-moment-refuses.patch",
+    mistake: "an agent refuses for good what its node could not match for a moment",
+    test: {
+      file: "agent/src/serve/keeper.test.ts",
+      title: "is whole again where its device had failed for less than that",
+    },
+  },
+  {
+    patch: "confirmed-clears-the-node.patch",
+    mistake: "a checkpoint that is known to be bad clears the node on which others do not match",
+    test: {
+      file: "agent/src/serve/keeper.test.ts",
+      title: "is not refused together with two others because one of them is known to be bad",
+    },
+  },
+  {
+    patch: "mended-while-fenced.patch",
+    mistake: "an agent that was cut off replaces a checkpoint from which its successor may have resumed",
+    test: {
+      file: "agent/src/serve/keeper-verdict.test.ts",
+      title: "takes no place once another attempt has opened the log (I1)",
+    },
+  },
+  {
+    patch: "mended-copy-unread.patch",
+    mistake: "a mended copy takes the place of the old one before anybody has read it back",
+    test: {
+      file: "agent/src/serve/keeper-verdict.test.ts",
+      title: "leaves the old copy where it does not stay whole itself",
+    },
+  },
+  {
     patch: "verified-forgotten-at-restart.patch",
     mistake: "an agent that is started again in its pod has forgotten what had been whole",
     test: { file: "agent/src/serve/keeper.test.ts", title: "what was verified is not read again" },
