@@ -163,6 +163,9 @@ export type StopAsked = PodPart & Readonly<{ kind: "StopAsked"; graceMs: number 
 export type AgentAnswer = PodPart &
   Readonly<{ kind: "AgentAnswered"; by: Actor; askedRun: string; askedPod: string; taken: boolean }>;
 
+/** The agent of a pod has told an operator that checkpoints which had been whole do not verify on its node. Told once. */
+export type Suspicion = PodPart & Readonly<{ kind: "NodeSuspected" }>;
+
 /** A fault of the plan began, met something for the first time, or is over. */
 export type FaultLife = Each<
   "FaultBegan" | "FaultMet" | "FaultEnded",
@@ -244,6 +247,7 @@ export type Fact =
   | Step
   | StopAsked
   | StoreContents
+  | Suspicion
   | Trespass
   | Verifying;
 

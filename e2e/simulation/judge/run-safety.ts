@@ -2,8 +2,7 @@ import { fieldsOf, listOf, type StoredObject } from "../model/api/object.ts";
 import type { ExpectedRun } from "./expected.ts";
 import type { ContainerLife, Event, FactOf } from "./history.ts";
 import type { Check, Inquiry } from "./oracle.ts";
-import { Standstills } from "./standstills.ts";
-import { type EntryView, type StatusView, statusOf } from "./status-view.ts";
+import { type StatusView, statusOf } from "./status-view.ts";
 import type { Living, World } from "./world.ts";
 
 /** S4: losses are bounded. */
@@ -109,29 +108,6 @@ const oneWriter: Check = {
   },
 };
 
-/** S11: nothing is stopped for no reason. */
-const quietUpgrades: Check = {
-  id: "S11",
-  guards: "I11",
-  says: "an attempt is stopped only for what its run says, never for the operator's sake",
-  begin: (inquiry) => {
-    const standstills = new Standstills();
-    inquiry.on("Stepped", (step) => standstills.step(step));
-    inquiry.on("Write", ({ by, resource, before, object, atMs }) => {
-      if (resource !== "trainingruns" || by.role !== "Operator") return;
-      const { stop, attempts } = statusOf(object);
-      if (stop === null || (before && statusOf(before).stop?.attempt === stop.attempt)) return;
-      const entry = attempts.find(({ number }) => number === stop.attempt);
-      const why =
-        stop.cause === "Stalled"
-          ? whyNotStalled(object, standstills, { pods: entry?.pods ?? [], atMs })
-          : whyNotStopped(object, { cause: stop.cause, entry });
-      const what = `attempt ${stop.attempt} of ${object.metadata.uid} is stopped as ${stop.cause}, and ${why}`;
-      inquiry.expect(why === null, atMs, () => what);
-    });
-  },
-};
-
 /** S15: the intent is on record before the act. */
 const intentFirst: Check = {
   id: "S15",
@@ -164,8 +140,8 @@ const intentFirst: Check = {
   },
 };
 
-/** S4, S7, S8, S10, S11, S15: what is promised of runs. */
-export const runSafety: readonly Check[] = [boundedLoss, monotonic, noFalseEnd, oneWriter, quietUpgrades, intentFirst];
+/** S4, S7, S8, S10, S15: what is promised of runs. */
+export const runSafety: readonly Check[] = [boundedLoss, monotonic, noFalseEnd, oneWriter, intentFirst];
 
 /** What a trainer exits with that was asked to stop. */
 const stoppedCode = 143;
@@ -263,39 +239,6 @@ function isOutOfService(node: StoredObject): boolean {
   const taints = listOf(fieldsOf(node.spec).taints).map(fieldsOf);
   return taints.some(({ key }) => key === "node.kubernetes.io/out-of-service");
 }
-
-function whyNotStopped(
-  { spec, metadata }: StoredObject,
-  { cause, entry }: { cause: string; entry: EntryView | undefined },
-): string | null {
-  const { suspend, activeDeadlineSeconds } = fieldsOf(spec);
-  switch (cause) {
-    case "Superseded":
-      return entry?.generation === metadata.generation ? "its spec was not edited" : null;
-    case "Suspended":
-      return suspend === true ? null : "it is not suspended";
-    case "DeadlineExceeded":
-      return activeDeadlineSeconds === undefined ? "it has no deadline" : null;
-    case "RunDeleted":
-      return metadata.deletionTimestamp === undefined ? "it is not deleted" : null;
-    default:
-      return null;
-  }
-}
-
-function whyNotStalled(
-  { spec }: StoredObject,
-  standstills: Standstills,
-  { pods, atMs }: Readonly<{ pods: readonly string[]; atMs: number }>,
-): string | null {
-  const { timeoutSeconds } = fieldsOf(fieldsOf(spec).stall);
-  if (typeof timeoutSeconds !== "number") return "it does not ask for that";
-  const stands = standstills.anyOf(pods, { leastMs: timeoutSeconds * 1000 - reportSlackMs, atMs });
-  return stands ? null : `none of ${pods} has stood still for ${timeoutSeconds} s`;
-}
-
-/** The clocks of two processes, and a look that comes once a second. */
-const reportSlackMs = 2_000;
 
 function isDeletion({ change, before, object }: Event<FactOf<"Write">>): boolean {
   if (change === "DELETED") return before?.metadata.deletionTimestamp === undefined;

@@ -20,6 +20,8 @@ const refusedStatus = {
 const refusedPod = { ...own, verb: "create", resource: "pods", name: "pod-3", code: 403 } as const;
 const watched = { spec: { stall: { timeoutSeconds: 30 } } };
 const stalled = { attempt: 2, stop: { attempt: 2, cause: "Stalled" }, attempts: [entry(2)] };
+const unended = { ...stalled, stop: { ...stalled.stop, reason: "NoEnd" } };
+const readBack = { ...stalled, stop: { attempt: 2, cause: "NodeSuspect", reason: "ReadBack" } };
 const second: Partial<Expected> = { runs: [expectedRun({ nodeLost: "Fence" })] };
 
 const ofTwo: Partial<Expected> = { runs: [expectedRun({ workers: 2 })] };
@@ -289,6 +291,16 @@ const bad: readonly Bad[] = [
     tell: (story) => story.write("trainingruns", "run-a", watched, user).at(17_500).run(stalled),
   },
   {
+    check: "S11",
+    title: "an attempt that is stopped after its last step as if it had to do another",
+    tell: (story) => story.write("trainingruns", "run-a", watched, user).at(300_000).run(unended),
+  },
+  {
+    check: "S11",
+    title: "an attempt that is stopped for what none of its agents said of its node",
+    tell: (story) => story.note({ kind: "NodeSuspected", ...part(1) }).run(readBack),
+  },
+  {
     check: "S17",
     title: "a status that is sent again and again while it is refused",
     tell: (story) => {
@@ -474,6 +486,16 @@ const good: readonly Bad[] = [
     check: "S11",
     title: "an attempt that is stopped as stalled when its trainer has stood still for so long",
     tell: (story) => story.write("trainingruns", "run-a", watched, user).at(46_000).run(stalled),
+  },
+  {
+    check: "S11",
+    title: "an attempt that is stopped when its final save has had its time after the last step",
+    tell: (story) => story.write("trainingruns", "run-a", watched, user).at(646_000).run(unended),
+  },
+  {
+    check: "S11",
+    title: "an attempt that is stopped for what its agent said of its node",
+    tell: (story) => story.note({ kind: "NodeSuspected", ...part(2) }).run(readBack),
   },
   {
     check: "S11",

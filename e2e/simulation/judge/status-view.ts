@@ -19,7 +19,7 @@ export type StatusView = Readonly<{
   fencedAttempt: number;
   observedGeneration: number;
   step: number | null;
-  stop: Readonly<{ attempt: number; cause: string }> | null;
+  stop: Readonly<{ attempt: number; cause: string; reason: string }> | null;
   attempts: readonly EntryView[];
   totals: Readonly<{ attempts: number; disruptions: number; failures: number; stalls: number }>;
   latestVerified: Readonly<{ step: number; digest: string }> | null;
@@ -55,7 +55,7 @@ function read(status: Fields): StatusView {
     fencedAttempt: countOf(status.fencedAttempt),
     observedGeneration: countOf(status.observedGeneration),
     step: typeof progress.step === "number" ? progress.step : null,
-    stop: typeof stop.attempt === "number" ? { attempt: stop.attempt, cause: textOf(stop.cause) ?? "" } : null,
+    stop: typeof stop.attempt === "number" ? { ...namedEnd(stop), attempt: stop.attempt } : null,
     attempts: listOf(status.attempts).map((entry) => entryOf(fieldsOf(entry))),
     totals: {
       attempts: countOf(totals.attempts),
@@ -84,6 +84,10 @@ function entryOf(entry: Fields): EntryView {
     charge: textOf(entry.charge),
     isUndecided: textOf(entry.chargeDueTime) !== null,
   };
+}
+
+function namedEnd({ cause, reason }: Fields): Readonly<{ cause: string; reason: string }> {
+  return { cause: textOf(cause) ?? "", reason: textOf(reason) ?? "" };
 }
 
 function textOf(value: unknown): string | null {

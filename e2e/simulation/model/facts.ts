@@ -7,7 +7,7 @@ import { parseRecordName, recordName } from "@trainingrun/checkpoint/store/log-n
 import { agentName, claimVolumeName, restoreName, scratchVolumeName } from "@trainingrun/operator/api/template.ts";
 import type { FileWitness } from "../host/files-access.ts";
 import type { History, PodPart, StoreName } from "../judge/history.ts";
-import { fieldsOf, isFields } from "./api/object.ts";
+import { fieldsOf, isFields, listOf } from "./api/object.ts";
 import type { Onlooker } from "./cluster/kubelet-home.ts";
 import type { Volume } from "./cluster/volumes.ts";
 import { jsonOf } from "./disk/content.ts";
@@ -31,6 +31,8 @@ export class Facts {
   readonly #history: History;
   /** Whose agent listens, or listened last, at an address. */
   readonly #agents = new Map<string, Seen>();
+  /** Pods whose agents have told that they suspect their nodes. */
+  readonly #suspecting = new Set<string>();
   /** What an agent has opened of a checkpoint, to read it back. */
   readonly #read = new Map<string, Set<string>>();
   /** The file under each number of a log, as far as it has been told. */
@@ -89,6 +91,15 @@ export class Facts {
     const agent = this.#agents.get(address);
     if (agent === undefined) return;
     this.#history.note({ kind: "AgentAnswered", ...agent.part, by: { role: "Operator", name: operator }, ...asked });
+  }
+
+  /** An agent has told an operator what is wrong with its storage. */
+  agentComplained(address: string, problems: unknown): void {
+    const agent = this.#agents.get(address);
+    const isSuspicion = listOf(problems).some((problem) => fieldsOf(problem).reason === "NodeSuspect");
+    if (agent === undefined || !isSuspicion || this.#suspecting.has(agent.part.pod)) return;
+    this.#suspecting.add(agent.part.pod);
+    this.#history.note({ kind: "NodeSuspected", ...agent.part });
   }
 
   /** An agent has told an operator what it lacks in the object store. */

@@ -65,6 +65,8 @@ export class ToldNetwork extends Network {
       },
       brings: (bytes) => {
         if (this.#facts.isStoreWell) this.#facts.agentTold(to.host, fieldsOf(jsonOf(bytes)).mirror);
+        // Not each of thousands of answers is read for what hardly any of them says.
+        if (bytes.includes("NodeSuspect")) this.#facts.agentComplained(to.host, fieldsOf(jsonOf(bytes)).problems);
         asker.brings(bytes);
       },
     });

@@ -100,6 +100,19 @@ describe("what a queue says of a pod that stands on another page", () => {
     expect(await paged({})(19)).toEqual(["mnist-19-0 waits", 20]);
   });
 
+  it.each([
+    ["keeps nobody from reading elsewhere, where a page came before", 1, 3],
+    ["has nobody read elsewhere for now, where none came", 0, 1],
+  ])("and cannot be read because the connection broke %s", async (_, pages, reads) => {
+    const asked = new Asked((page, namespace) => {
+      if (namespace === "team" && page === pages) return new Error("reset");
+      return pageOf([says("group", "no room")], namespace === "team" ? page + 1 : undefined);
+    });
+    await asked.of("mnist-1-0");
+    await asked.of("mnist-1-0", "other");
+    expect(asked.reads).toBe(reads);
+  });
+
   it("is not looked for by a pass that has ended between two pages", async () => {
     const pass = new AbortController();
     const asked = new Asked((page) => {
