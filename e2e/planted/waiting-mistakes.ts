@@ -58,6 +58,30 @@ export const waitingMistakes: readonly PlantedBug[] = [
     test: { file: "agent/src/serve/stall-watch.test.ts", title: "steps that are done are no stall" },
   },
   {
+    patch: "last-evaluation-untold.patch",
+    mistake: "an evaluation after the last step is taken for a step that does not come",
+    test: {
+      file: "trainer/src/training-loop.test.ts",
+      title: "while the evaluation after the last step runs, progress says that no further step is to come",
+    },
+  },
+  {
+    patch: "all-wait-for-one-read.patch",
+    mistake: "all passes over runs of a queue wait while one reads what it says",
+    test: {
+      file: "operator/src/control/queue-words.test.ts",
+      title: "is waited for by the pass that began it alone",
+    },
+  },
+  {
+    patch: "told-words-forgotten.patch",
+    mistake: "an operator that has begun to lead takes a queue's words out of a run's status",
+    test: {
+      file: "operator/src/control/queue-words.test.ts",
+      title: "is not waited for where an operator that led before has told",
+    },
+  },
+  {
     patch: "gang-service-not-missed.patch",
     mistake: "a gang's Service that is gone is taken for there",
     test: { file: "operator/src/control/gang-services.test.ts", title: "is absent where one" },

@@ -267,3 +267,16 @@ test("progress tells of the save that is going on, and when nothing but the fina
   await saver.inFlight?.done;
   expect(loop.progress().saves.inFlight).toBeUndefined();
 });
+
+test("while the evaluation after the last step runs, progress says that no further step is to come", async () => {
+  const told: Progress[] = [];
+  const run = async () => {
+    const written = await readFile(join(scene.checkpoints, "control", controlFiles.progress), "utf8");
+    told.push(Progress.parse(JSON.parse(written)));
+    return {};
+  };
+  const scene: Scene = await sceneWith({ every: { steps: 4, run } });
+  await mkdir(join(scene.checkpoints, "control"), { recursive: true });
+  await scene.loop.run();
+  expect(told).toMatchObject([{ step: 4, targetStep: 4, phase: "Training" }]);
+});

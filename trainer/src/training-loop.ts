@@ -207,9 +207,11 @@ export class TrainingLoop<Data> {
   }
 
   async #evaluateIfDue(): Promise<void> {
-    const { every, signal, best, events, pacer } = this.#parts;
+    const { every, signal, best, events, pacer, progress, steps } = this.#parts;
     if (every === undefined || !this.#isEvaluationStep() || this.#evaluatedStep === this.#step || signal.aborted)
       return;
+    // Whoever watches for stalls must know meanwhile that no further step is to come.
+    if (this.#step >= steps) progress.write(performance.now(), this.progress());
     const metrics = await pacer.during(() => every.run({ step: this.#step, signal }));
     // Stopped in the middle, it saw only part of the data: the next attempt runs it anew.
     if (signal.aborted) return;
@@ -235,10 +237,10 @@ export class TrainingLoop<Data> {
   #saveIfDue(): void {
     const { saver, interval, progress } = this.#parts;
     const now = performance.now();
-    const secondsSinceSave = (now - this.#savedAtMs) / 1000;
-    const isDue = saveIsDue(interval, { step: this.#step, secondsSinceSave, ...this.#intervalInput() });
     // A call to the volume that never returns must not be the end of all saving.
     saver.leaveStuck();
+    const secondsSinceSave = (now - this.#savedAtMs) / 1000;
+    const isDue = saveIsDue(interval, { step: this.#step, secondsSinceSave, ...this.#intervalInput() });
     // No later save could carry what this evaluation measured, and `best` would never lead to what it measured it of.
     const isBest = this.#best?.step === this.#step;
     const due = isDue || isBest;

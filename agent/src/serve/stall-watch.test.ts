@@ -1,4 +1,5 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import { expect, test } from "vitest";
 import { progressAt } from "../../test/sample.ts";
 import { StallWatch } from "./stall-watch.ts";
@@ -101,22 +102,55 @@ test("a machine that does nothing but look every now and then sees the stall in 
 const saves = progressAt(0).saves;
 const lastStep = progressAt(100, { phase: "Training" });
 const stoppedEarly = progressAt(60, { phase: "Finishing" });
+const large = { step: 60, seconds: 0, bytes: 10e9 };
 
-test.each<[string, Progress, number]>([
-  ["during its last evaluation", lastStep, 630],
-  ["that has stopped early", stoppedEarly, 630],
-  ["whose saves take long", { ...stoppedEarly, saves: { ...saves, lastSeconds: 300 } }, 1530],
+/** What a watch finds that looks at one report after the other, second by second. */
+function foundIn(timeoutSeconds: number, reports: readonly Progress[]) {
+  const watch = new StallWatch(timeoutSeconds);
+  return reports.map((report, second) => watch.look(report, second * 1000)).filter((found) => found !== null);
+}
+
+/** The same report, at once and for so many seconds. */
+function during(seconds: number, report: Progress): Progress[] {
+  return Array.from({ length: seconds + 1 }, () => report);
+}
+
+test.each<[string, Progress, timeoutSeconds: number, besideSeconds: number]>([
+  ["during its last evaluation has an hour", lastStep, 30, 3_600],
+  ["during its last evaluation has the time of a step where that is longer", lastStep, 7_200, 7_200],
+  ["that has stopped early has the time of a step", stoppedEarly, 30, 30],
   [
-    "whose first save is large",
-    { ...stoppedEarly, saves: { ...saves, committed: 0, inFlight: { step: 60, seconds: 0, bytes: 10e9 } } },
-    1030,
+    "whose saves take long has the time of a step",
+    { ...stoppedEarly, saves: { ...saves, lastSeconds: 300, lastBytes: 1e9 } },
+    30,
+    30,
   ],
-])(
-  "a trainer without another step %s has the patience of its final save beside a step's time",
-  (_, report, seconds) => {
-    const watch = new StallWatch(30);
-    watch.look(report, 0);
-    const found = Array.from({ length: seconds }, (_none, second) => watch.look(report, (second + 1) * 1000));
-    expect(found.filter((each) => each !== null)).toEqual([{ step: report.step, seconds, expects: "End" }]);
-  },
-);
+  [
+    "whose first save is large has the time of a step",
+    { ...stoppedEarly, saves: { ...saves, committed: 0, inFlight: large } },
+    30,
+    30,
+  ],
+])("a trainer without another step %s, beside the patience of its final save", (_, report, timeoutSeconds, beside) => {
+  const { inFlight, lastBytes } = report.saves;
+  const seconds = beside + finalSavePatienceSeconds({ ...report.saves, bytes: inFlight?.bytes ?? lastBytes });
+  expect(foundIn(timeoutSeconds, during(seconds, report))).toEqual([{ step: report.step, seconds, expects: "End" }]);
+});
+
+const patience = finalSavePatienceSeconds({ ...saves, bytes: saves.lastBytes });
+
+test("a final save that comes after a long evaluation has its own time, and the stall is as long as no step was done", () => {
+  const saving = progressAt(100, { phase: "Finishing" });
+  const reports = [...during(2_999, lastStep), ...during(30 + patience, saving)];
+  expect(foundIn(30, reports)).toEqual([{ step: 100, seconds: 3_030 + patience, expects: "End" }]);
+});
+
+test("a final save that moves is waited for as long as it does, and a step is not, however much a save moves meanwhile", () => {
+  const moving = (report: Progress, movedSeconds: number): Progress => ({
+    ...report,
+    saves: { ...saves, inFlight: { step: report.step, seconds: movedSeconds, bytes: 10, movedSeconds } },
+  });
+  const slow = (report: Progress) => Array.from({ length: 20_000 }, (_, second) => moving(report, second));
+  expect(foundIn(30, slow(stoppedEarly))).toEqual([]);
+  expect(foundIn(30, slow(progressAt(60)).slice(0, 31))).toEqual([{ step: 60, seconds: 30, expects: "Step" }]);
+});

@@ -1,4 +1,5 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
+import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import { describe, expect, test } from "vitest";
 import { nodeWith } from "../../test/ended-pods.ts";
 import { condition, decideOn, living } from "../../test/observed-builder.ts";
@@ -60,11 +61,24 @@ describe("a trainer that has trained", () => {
     const saves = { committed: 1, failed: 0, skipped: 0, lastSeconds: 240, lastBytes: 10, stallSeconds: 0 };
     const through = { ...report, state: answer({ progress: progress({ ...report.state.progress, saves, ...over }) }) };
     const run = after(through);
-    expect(saidAt(24, { run, reports: [through] }).said).toBe("True Training");
-    const late = saidAt(25, { run, reports: [through] });
+    const due = 5 + finalSavePatienceSeconds({ ...saves, bytes: saves.lastBytes }) / 60;
+    expect(saidAt(due - 1, { run, reports: [through] }).said).toBe("True Training");
+    const late = saidAt(due, { run, reports: [through] });
     expect(late.said).toBe("False NoEnd");
     expect(late.message).toMatch(/not come to its end after its last step, 5, which was heard of at 2026-01-01T00:05/);
     expect(late.events).toMatchObject([{ type: "Warning", reason: "NoEnd" }]);
+  });
+
+  test.each<[string, Partial<Progress>, boolean]>([
+    ["says what ends it by itself where stalls are watched for", { phase: "Finishing" }, true],
+    ["says nothing of that where the trainer does not tell of its phases", { targetStep: 5 }, false],
+  ])("and comes to no end %s", (_, over, isTold) => {
+    const through = { ...report, state: answer({ progress: progress({ ...report.state.progress, ...over }) }) };
+    const run = after(through);
+    const watched = { ...run, spec: { ...run.spec, stall: { timeoutSeconds: 900 } } };
+    const late = saidAt(120, { run: watched, reports: [through] });
+    expect(late.said).toBe("False NoEnd");
+    expect(late.message?.includes("spec.stall ends the attempt; raise spec.stall.timeoutSeconds")).toBe(isTold);
   });
 
   test("goes on: the run says so at once, and no news of anything else hides that it does not", () => {

@@ -56,7 +56,10 @@ function afterFirstStep(
   const patience = Math.max(stepPatienceMs, pace > 0 ? (patientSteps * 1000) / pace : 0, finalPatienceMs(told));
   const left = instantOf(advanceTime) + patience - observed.now;
   if (left > 0) return { ...training, waits: [left] };
-  if (isFinishing(told)) return { state: "Running", ...said(observed, noEnd(entry, { step, advanceTime })) };
+  if (isFinishing(told)) {
+    const isWatched = observed.run.spec.stall !== undefined && told.phase !== undefined;
+    return { state: "Running", ...said(observed, noEnd(entry, { step, advanceTime, isWatched })) };
+  }
   const usual = pace > 0 ? ` One takes ${Number((1 / pace).toPrecision(2))} s on average.` : "";
   const message = `The trainer of attempt ${entry.number} has reported no step after step ${step}, which was heard of at ${advanceTime}.${usual} Look at its log and at what its process waits for. Delete its pod to go on from the newest verified checkpoint.`;
   return { state: "Running", ...said(observed, { reason: "NoStep", message }) };
@@ -74,8 +77,13 @@ function finalPatienceMs(progress: Progress): number {
   return isFinishing(progress) ? finalSavePatienceSeconds({ ...saves, bytes }) * 1000 : 0;
 }
 
-function noEnd({ number }: AttemptEntry, { step, advanceTime }: { step: number; advanceTime: string }): Obstacle {
-  const message = `The trainer of attempt ${number} has not come to its end after its last step, ${step}, which was heard of at ${advanceTime}. Look at its log, and at what its last evaluation or its final save waits for. Delete its pod to go on from the newest verified checkpoint.`;
+type Unended = Readonly<{ step: number; advanceTime: string; isWatched: boolean }>;
+
+function noEnd({ number }: AttemptEntry, { step, advanceTime, isWatched }: Unended): Obstacle {
+  const byItself = isWatched
+    ? " Where it goes on for long, spec.stall ends the attempt; raise spec.stall.timeoutSeconds, for the next one, if it has to take so long."
+    : "";
+  const message = `The trainer of attempt ${number} has not come to its end after its last step, ${step}, which was heard of at ${advanceTime}. Look at its log, and at what its last evaluation or its final save waits for. Delete its pod to go on from the newest verified checkpoint.${byItself}`;
   return { reason: "NoEnd", message };
 }
 

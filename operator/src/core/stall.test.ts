@@ -44,7 +44,7 @@ describe("a trainer that does no step any more", () => {
       cause: "Stalled",
       reason: "NoEnd",
       message:
-        "The training did not come to its end in 1500 s after its last step, 100, by spec.stall: its last evaluation or its final save hangs.",
+        "The training did not come to its end in 1500 s after its last step, 100, by spec.stall: its last evaluation or its final save hangs. Raise spec.stall.timeoutSeconds if it only takes long.",
     });
   });
 

@@ -17,7 +17,7 @@ export function describeStall({ step, seconds, expects, dump }: StallState): { r
   const told = dump === null ? "" : " The attempt's dump says what its process was doing.";
   const time = `${Math.floor(seconds)} s`;
   if (expects === "End") {
-    const message = `The training did not come to its end in ${time} after its last step, ${step}, by spec.stall: its last evaluation or its final save hangs.${told}`;
+    const message = `The training did not come to its end in ${time} after its last step, ${step}, by spec.stall: its last evaluation or its final save hangs. Raise spec.stall.timeoutSeconds if it only takes long.${told}`;
     return { reason: "NoEnd", message };
   }
   return { reason: "NoStep", message: `No step was done after step ${step} for ${time}, by spec.stall.${told}` };
