@@ -193,6 +193,19 @@ describe("A copy on the volume that had been whole", () => {
     expect([verifiedSteps(pod), problemsOf(pod)]).toEqual([[20, 10], []]);
   });
 
+  test("is not read once more when the pod is to end", async () => {
+    const { passMinutes } = ownClock();
+    const { spoil, next } = await followed([10, 20]);
+    spoil(10);
+    const pod = await next();
+    await pod.look();
+    passMinutes(5);
+    await pod.look(AbortSignal.abort());
+    expect([refusedSteps(pod), pod.keeper.settled]).toEqual([[], true]);
+    await pod.look();
+    expect(refusedSteps(pod)).toEqual([10]);
+  });
+
   test("is not mended once the pod is to end", async () => {
     const { spoil, next } = await followed([10, 20], { mirrored: true });
     spoil(10);

@@ -99,7 +99,7 @@ export class Keeper {
         await this.#recordDone(signal);
         await learned();
         const deed = nextDeed(this.#view);
-        if (deed === null || (deed.kind === "Mend" && leisure.aborted)) break;
+        if (deed === null || (leisure.aborted && this.#canWait(deed))) break;
         await this.#do(deed, { signal, leisure });
         await this.#verified.keep(this.#state);
       }
@@ -270,6 +270,11 @@ export class Keeper {
       ...{ entries: this.#judge.entries, open, refusedHere: here.length, isConfirmed, nowMs: performance.now() },
       isPausing: (digest) => this.#operations.pausing("verify", digest) || this.#operations.pausing("refuse", digest),
     };
+  }
+
+  /** Whether it is the next attempt's as well: to read once more, or to mend, what was found not to match. */
+  #canWait(deed: Deed): boolean {
+    return deed.kind === "Mend" || (deed.kind === "Read" && this.#isFound(deed.ref.digest));
   }
 
   async #do(deed: Deed, { signal, leisure }: Required<Omit<Look, "learned">>): Promise<void> {
