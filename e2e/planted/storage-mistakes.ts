@@ -129,6 +129,23 @@ export const storageMistakes: readonly PlantedBug[] = [
     },
   },
   {
+    patch: "way-back-costs-all-rules.patch",
+    mistake: "all that only a rule keeps goes for the way back from a rollback, and not as much as that takes",
+    test: {
+      file: "checkpoint/src/retention.property.test.ts",
+      title: "lets no more of the present history go for the way back than that takes",
+    },
+  },
+  {
+    patch: "unmarked-base-left.patch",
+    mistake:
+      "what an older release had resumed from without a mark is skipped after an upgrade, though a user has named it",
+    test: {
+      file: "checkpoint/src/choose-base.test.ts",
+      title: "is kept to while its attempt has saved nothing",
+    },
+  },
+  {
     patch: "refused-resumed-from.patch",
     mistake: "a checkpoint that was refused is a candidate again",
     test: { file: "checkpoint/src/log/fold.test.ts", title: "what a log says" },
