@@ -3,20 +3,11 @@ import type { AttemptEntry, Stop, TrainingRunStatus } from "../api/status.ts";
 import { mergePatchOf } from "../kubernetes/merge-patch.ts";
 
 /** Fields that show and remember, and that nothing is counted by: they may stay as they are stored. */
-const mirrored = [
-  "state",
-  "progress",
-  "interval",
-  "latestVerified",
-  "best",
-  "checkpoints",
-  "refused",
-  "suspects",
-] as const;
+const mirrored = ["state", "progress", "interval", "best", "checkpoints", "refused"] as const;
 /** Fields that decide what happens next, with words among them that decide nothing. */
-const worded = ["attempts", "stop", "conditions"] as const;
+const worded = ["latestVerified", "attempts", "stop", "conditions"] as const;
 
-/** The fields of a status that have a smaller form. The others are small already: numbers, times and a choice. */
+/** The fields of a status that have a smaller form. The others are small already: numbers, digests, times and a choice. */
 export const reducibleFields: readonly string[] = [...mirrored, ...worded];
 
 /** The causes of the ledger, which a CRD older than this program may not know. Left out only where they are named. */
@@ -36,10 +27,22 @@ export function reducedStatus(
   return {
     ...decided,
     ...Object.fromEntries(mirrored.filter(isNamed).map((field) => [field, stored[field]])),
+    ...(isNamed("latestVerified") ? { latestVerified: unmeasured(decided.latestVerified, stored) } : {}),
     ...(isNamed("attempts") ? { attempts: decided.attempts?.map(bare) } : {}),
     ...(isNamed("stop") ? { stop: decided.stop && bareStop(decided.stop) } : {}),
     ...(isNamed("conditions") ? { conditions: decided.conditions?.map((each) => plain(each, stored)) } : {}),
   };
+}
+
+/** By what was verified a lost volume is told from a first start (I10). What was measured there is the trainer's word. */
+function unmeasured(
+  newest: TrainingRunStatus["latestVerified"],
+  { latestVerified: known }: TrainingRunStatus,
+): TrainingRunStatus["latestVerified"] {
+  if (newest === undefined) return undefined;
+  if (newest.digest === known?.digest) return known;
+  const { epoch: _, ...summary } = newest;
+  return { ...summary, metrics: [] };
 }
 
 /** An entry that changed, without what only explains it. What is counted by later on stays, such as lost steps. */
