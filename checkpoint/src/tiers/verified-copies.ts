@@ -68,9 +68,11 @@ export class VerifiedCopies {
   async #mend(checkpoint: { directory: string; digest: Digest }, found: FailedVerdict): Promise<Verdict> {
     const { volume, objectStore, warn } = this.#options;
     const mending = await mendCheckpoint({ volume, objectStore, checkpoint, found, ...this.#signal() });
-    if (mending.kind === "Downloaded") this.#downloaded.add(checkpoint.directory);
     if ("message" in mending) warn(mending.message);
-    return mending.verdict;
+    if (mending.kind !== "Downloaded" && mending.kind !== "Repaired") return mending.verdict;
+    if (mending.kind === "Downloaded") this.#downloaded.add(checkpoint.directory);
+    // Another process may have mended it as well, and training starts from what has the name (I2).
+    return verifyCheckpoint(volume, checkpoint, this.#signal());
   }
 
   #signal(): { signal?: AbortSignal } {
