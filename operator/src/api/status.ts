@@ -18,6 +18,7 @@ export const statusLimits = {
   history: 60,
   checkpoints: 16,
   refused: 16,
+  namings: 3,
   suspects: 4,
 } as const;
 
@@ -205,6 +206,17 @@ export const CatalogueEntry = CheckpointSummary.extend({
 });
 export type CatalogueEntry = z.infer<typeof CatalogueEntry>;
 
+export const RefusedEntry = RefusedSummary.extend({
+  namedBy: z
+    .array(z.object({ attempt: AttemptNumber, node: z.string().max(253) }))
+    .max(statusLimits.namings)
+    .optional()
+    .describe(
+      "The first attempts that could not match it since it was last matched, and where they ran. By the words of two nodes, or of three attempts, no attempt resumes from it any more, also where the log does not refuse it. Absent: the node alone.",
+    ),
+});
+export type RefusedEntry = z.infer<typeof RefusedEntry>;
+
 export const RetryStatus = z.object({
   failures: z.int().min(0).describe("Failures since the last newly verified checkpoint."),
   failuresLeft: z.int().min(0).describe("How many more the run survives."),
@@ -270,7 +282,7 @@ export const TrainingRunStatus = z.object({
   latestVerified: CheckpointSummary.optional(),
   best: CheckpointSummary.optional(),
   checkpoints: z.array(CatalogueEntry).max(statusLimits.checkpoints).optional().describe("Verified, newest first."),
-  refused: z.array(RefusedSummary).max(statusLimits.refused).optional().describe("Newest first."),
+  refused: z.array(RefusedEntry).max(statusLimits.refused).optional().describe("Newest first."),
   suspects: z
     .array(z.object({ step: Step, digest: Digest, stuckAt: Step }))
     .max(statusLimits.suspects)

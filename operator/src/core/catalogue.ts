@@ -1,7 +1,8 @@
 import type { CheckpointSummary, RefusedSummary } from "@trainingrun/checkpoint/contract/checkpoint-summary.ts";
-import { type CatalogueEntry, statusLimits, type TrainingRunStatus } from "../api/status.ts";
+import { type CatalogueEntry, type RefusedEntry, statusLimits, type TrainingRunStatus } from "../api/status.ts";
 import type { AttemptFacts } from "./facts.ts";
 import { openEntry } from "./ledger.ts";
+import { named, wordsAgainst } from "./node-suspicion.ts";
 
 type Catalogue = Pick<TrainingRunStatus, "latestVerified" | "best" | "checkpoints" | "refused">;
 
@@ -11,7 +12,7 @@ type Catalogue = Pick<TrainingRunStatus, "latestVerified" | "best" | "checkpoint
  * it is how a lost volume is told from a first start (I10). `checkpoints` and `best` hold only what can be resumed from.
  */
 export function nextCatalogue(status: TrainingRunStatus, facts: AttemptFacts): Catalogue {
-  const refused = mergeRefused(facts.refused, withoutVerified(status.refused ?? [], facts));
+  const refused = refusedBy(status, facts);
   const isRefused = ({ digest }: { digest: string }) => refused.some((entry) => entry.digest === digest);
   // An agent that restores, or cannot read the log, tells of none: then what is on record stands, but for the refused.
   const onRecord = noneLeft(status, facts) ? {} : status;
@@ -46,14 +47,26 @@ function noneLeft(status: TrainingRunStatus, facts: AttemptFacts): boolean {
   return facts.noneVerified && openEntry(status)?.from === undefined;
 }
 
-function mergeRefused(found: readonly RefusedSummary[], known: readonly RefusedSummary[]): RefusedSummary[] {
-  const fresh = uniqueByDigest(found).filter(({ digest }) => !known.some((entry) => entry.digest === digest));
-  return [...fresh, ...known].slice(0, statusLimits.refused);
+/** What is on record and what the open attempt could not match, with its word on each; newest first. */
+function refusedBy(status: TrainingRunStatus, facts: AttemptFacts): RefusedEntry[] {
+  const attempt = openEntry(status)?.number ?? 0;
+  const known = (status.refused ?? []).filter((entry) => !isMatchedSince(entry, facts, attempt));
+  const isNew = ({ digest }: RefusedSummary) => !known.some((entry) => entry.digest === digest);
+  const all: readonly RefusedEntry[] = [...uniqueByDigest(facts.refused).filter(isNew), ...known];
+  return all.slice(0, statusLimits.refused).map((entry) => {
+    const said = facts.refused.filter(({ digest }) => digest === entry.digest);
+    const before = isNew(entry) ? { ...entry, namedBy: [] } : entry;
+    return said.reduce((sum, each) => named(sum, each, attempt), before);
+  });
 }
 
-/** What one node could not verify and the present one has: it was the node, not the checkpoint. */
-function withoutVerified(refused: readonly RefusedSummary[], { catalogue }: AttemptFacts): RefusedSummary[] {
-  return refused.filter((entry) => !catalogue.some(({ digest }) => digest === entry.digest));
+/**
+ * What one node could not verify and the present one has: it was the node, not the checkpoint. What a restore began with it
+ * has matched, and only what is said after that counts.
+ */
+function isMatchedSince(entry: RefusedEntry, { catalogue, resumedFrom }: AttemptFacts, attempt: number): boolean {
+  if (catalogue.some(({ digest }) => digest === entry.digest)) return true;
+  return resumedFrom?.digest === entry.digest && wordsAgainst(entry).every((word) => word.attempt < attempt);
 }
 
 function uniqueByDigest<T extends Pick<CheckpointSummary, "digest">>(entries: readonly T[]): T[] {

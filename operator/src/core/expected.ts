@@ -2,7 +2,7 @@ import type { Expected } from "@trainingrun/checkpoint/contract/pod-environment.
 import type { AttemptEntry } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { forkSource } from "./fork-source.ts";
-import { isSuspicionConfirmed } from "./node-suspicion.ts";
+import { isConfirmed } from "./node-suspicion.ts";
 
 const maxDigests = 16;
 
@@ -16,7 +16,7 @@ export function expectedOf(run: TrainingRun, entry: AttemptEntry): Expected {
     recorded: checkpoints.slice(0, maxDigests).map(({ step, digest, tiers }) => ({ step, digest, tiers: [...tiers] })),
     // What was refused for good stands in the log as well; what one node alone could not verify, another one tries.
     // A suspect is whole, so a user may choose it all the same.
-    refused: [...(asked === undefined ? suspects : []), ...(isSuspicionConfirmed(status) ? refused : [])]
+    refused: [...(asked === undefined ? suspects : []), ...refused.filter(isConfirmed)]
       .map(({ digest }) => digest)
       .slice(0, maxDigests),
     base: baseOf(run, entry),

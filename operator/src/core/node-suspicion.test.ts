@@ -5,7 +5,7 @@ import { decideOn, kinds, living } from "../../test/observed-builder.ts";
 import { at, ended, podWith, running } from "../../test/pod-builder.ts";
 import { answer, checkpoint, digest } from "../../test/records.ts";
 import { runWith, start } from "../../test/run-builder.ts";
-import type { AttemptEntry } from "../api/status.ts";
+import type { AttemptEntry, RefusedEntry, TrainingRunStatus } from "../api/status.ts";
 import { nextCatalogue } from "./catalogue.ts";
 import { expectedOf } from "./expected.ts";
 import type { AttemptFacts } from "./facts.ts";
@@ -27,12 +27,11 @@ const entry = (number: number, over: Partial<AttemptEntry>): AttemptEntry => {
 const suspect = (number: number, node: string) => entry(number, { cause: "NodeSuspect", pods: [{ uid: "u", node }] });
 const open = entry(9, { endTime: undefined });
 
-describe("what could not be verified on a node", () => {
-  const both = [digest("a"), digest("b")];
-  test.each<[title: string, attempts: AttemptEntry[], nodes: string[], refused: string[]]>([
-    ["is tried by another node first", [suspect(4, "node-a")], ["node-a"], []],
+describe("the node of an attempt that could not verify", () => {
+  test.each<[title: string, attempts: AttemptEntry[], nodes: string[]]>([
+    ["is avoided by the next one", [suspect(4, "node-a")], ["node-a"]],
     [
-      "by one pod of a gang is tried by another node first, and none of its peers' nodes is suspected",
+      "is avoided alone of those of its gang",
       [
         entry(4, {
           cause: "NodeSuspect",
@@ -41,45 +40,110 @@ describe("what could not be verified on a node", () => {
         }),
       ],
       ["node-b"],
-      [],
     ],
+    ["is avoided as well as another one", [suspect(5, "node-b"), suspect(4, "node-a")], ["node-a", "node-b"]],
     [
-      "is given up when a second node says so",
-      [suspect(5, "node-b"), suspect(4, "node-a")],
-      ["node-a", "node-b"],
-      both,
-    ],
-    ["is tried again where no other node can be had", [suspect(5, "node-a"), suspect(4, "node-a")], ["node-a"], []],
-    [
-      "is given up in the end where no other node can be had",
-      [suspect(6, "node-a"), suspect(5, "node-a"), suspect(4, "node-a")],
-      ["node-a"],
-      both,
-    ],
-    [
-      "stays given up although an attempt in between never came so far",
+      "stays avoided although an attempt in between never came so far",
       [entry(6, { cause: "Drained" }), suspect(5, "node-b"), suspect(4, "node-a")],
       ["node-a", "node-b"],
-      both,
     ],
     [
-      "is suspected as well after an attempt that had begun: its agent could not read them back",
+      "is avoided as well after an attempt that had begun: its agent could not read them back",
       [entry(5, { cause: "NodeSuspect", opened: true, pods: [{ uid: "u", node: "node-b" }] }), suspect(4, "node-a")],
       ["node-a", "node-b"],
-      both,
     ],
     [
-      "is the log's business once an attempt has opened",
+      "is as good as any once an attempt has opened and ended otherwise",
       [entry(6, { cause: "Crashed", opened: true }), suspect(5, "node-b"), suspect(4, "node-a")],
       [],
-      [],
     ],
-  ])("%s", (_title, attempts, nodes, refused) => {
-    const run = runWith({
-      status: { attempt: 9, attempts: [open, ...attempts], refused: [refusal("a"), refusal("b")] },
-    });
-    expect(suspectedNodes(run.status)).toEqual(nodes);
-    expect(expectedOf(run, open).refused).toEqual(refused);
+  ])("%s", (_title, attempts, nodes) => {
+    expect(suspectedNodes({ attempt: 9, attempts: [open, ...attempts] })).toEqual(nodes);
+  });
+});
+
+describe("a checkpoint that did not verify", () => {
+  const by = (letter: string, ...words: [attempt: number, node: string][]): RefusedEntry => {
+    const [, node = "node-a"] = words[0] ?? [];
+    return { ...refusal(letter), node, namedBy: words.map(([attempt, node]) => ({ attempt, node })) };
+  };
+  const banned = (...refused: RefusedEntry[]) => expectedOf(runWith({ status: { refused } }), open).refused;
+
+  test.each<[title: string, refused: RefusedEntry[], banned: string[]]>([
+    ["is tried by another node first", [by("a", [4, "node-a"])], []],
+    ["is no candidate any more when a second node says so", [by("a", [4, "node-a"], [5, "node-b"])], [digest("a")]],
+    ["is tried again where no other node can be had", [by("a", [4, "node-a"], [5, "node-a"])], []],
+    [
+      "is none in the end where no other node can be had",
+      [by("a", [4, "node-a"], [5, "node-a"], [6, "node-a"])],
+      [digest("a")],
+    ],
+    ["is tried again though another node says so of another", [by("b", [5, "node-b"]), by("a", [4, "node-a"])], []],
+    ["has one node against it where an older version kept no more", [refusal("a")], []],
+    ["and is not there may come back, whoever misses it", [{ ...refusal("a"), reason: "Missing" }], []],
+  ])("%s", (_title, refused, expected) => {
+    expect(banned(...refused)).toEqual(expected);
+  });
+
+  type Told = Partial<Pick<AttemptFacts, "refused" | "catalogue" | "resumedFrom">>;
+  const base = (letter: string) => ({ step: 500, digest: digest(letter), tier: "Volume" as const });
+  const on = (node: string, ...letters: string[]) => letters.map((letter) => ({ ...refusal(letter), node }));
+
+  /** What is on record of refusals after attempts of which each tells this. */
+  function refusedAfter(known: TrainingRunStatus, ...attempts: [number: number, told: Told][]): RefusedEntry[] {
+    const nothing = { refused: [], catalogue: [], latestVerified: null, best: null, resumedFrom: null };
+    let status = known;
+    for (const [number, told] of attempts) {
+      const facts = { ...nothing, noneVerified: false, ...told } as unknown as AttemptFacts;
+      status = { ...status, ...nextCatalogue({ ...status, attempts: [{ ...open, number }] }, facts) };
+    }
+    return status.refused ?? [];
+  }
+
+  test("has one word of each attempt against it, however often that says it", () => {
+    const first: [number, Told] = [5, { refused: on("node-a", "a", "b") }];
+    const second: [number, Told] = [6, { refused: on("node-b", "a") }];
+    const after = refusedAfter({}, first, first, second, second);
+    expect(after).toEqual([by("a", [5, "node-a"], [6, "node-b"]), by("b", [5, "node-a"])]);
+    expect(banned(...after)).toEqual([digest("a")]);
+  });
+
+  test("has no more words kept against it than are needed", () => {
+    const attempts = [5, 6, 7, 8].map((number): [number, Told] => [number, { refused: on("node-a", "a") }]);
+    expect(refusedAfter({}, ...attempts)).toEqual([by("a", [5, "node-a"], [6, "node-a"], [7, "node-a"])]);
+  });
+
+  test("has the second node's word beside that which an older version kept", () => {
+    const after = refusedAfter({ refused: [refusal("a")] }, [6, { refused: on("node-b", "a") }]);
+    expect(after).toEqual([by("a", [1, "node-a"], [6, "node-b"])]);
+  });
+
+  test("is not given to the next attempt for what another node said of others weeks before", () => {
+    const matched = [checkpoint(500, 1, "a"), checkpoint(500, 1, "b")];
+    const after = refusedAfter(
+      {},
+      [5, { refused: on("node-a", "a", "b") }],
+      [6, { catalogue: matched }],
+      [6, { refused: on("node-b", "c", "d") }],
+    );
+    expect(after).toEqual([by("c", [6, "node-b"]), by("d", [6, "node-b"])]);
+    expect(banned(...after)).toEqual([]);
+  });
+
+  test("and that a restore then began with has only what is said after that against it", () => {
+    const begun: [number, Told] = [6, { resumedFrom: base("a") }];
+    const doubted: [number, Told] = [6, { resumedFrom: base("a"), refused: on("node-b", "a") }];
+    const before: [number, Told] = [5, { refused: on("node-a", "a") }];
+    expect(refusedAfter({}, before, begun)).toEqual([]);
+    for (const told of [[doubted], [begun, doubted], [doubted, begun]]) {
+      expect(refusedAfter({}, before, ...told)).toEqual([by("a", [6, "node-b"])]);
+    }
+  });
+
+  test("is told of by the verifier that read it, where it was not there before", () => {
+    const missed = on("node-b", "a").map((each) => ({ ...each, reason: "Missing", message: "gone" }));
+    const after = refusedAfter({}, [5, { refused: missed }], [6, { refused: [...missed, ...on("node-b", "a")] }]);
+    expect(after).toEqual([by("a", [6, "node-b"])]);
   });
 
   test("is no longer refused once another node has verified it", () => {
@@ -116,7 +180,7 @@ describe("an agent that reads back, on its node, what had been whole and is not"
     expect(suspectedNodes(status)).toEqual(["node-a"]);
     expect(status).toMatchObject({
       retry: { failures: 0 },
-      refused: [{ digest: digest("a") }, { digest: digest("b") }],
+      refused: ["a", "b"].map((letter) => ({ digest: digest(letter), namedBy: [{ attempt: 1, node: "node-a" }] })),
     });
   });
 
