@@ -346,4 +346,35 @@ export const operatorMistakes: readonly PlantedBug[] = [
     mistake: "the crash of a gang stays charged though a node of it turns out to be lost",
     test: { file: "operator/src/core/undecided-charge.test.ts", title: "is a disruption where within the minute" },
   },
+  {
+    patch: "word-said-again-counts.patch",
+    mistake: "an attempt that says again which checkpoint it could not match counts as another",
+    test: { file: "operator/src/core/node-suspicion.test.ts", title: "has one word of each attempt against it" },
+  },
+  {
+    patch: "word-after-word-of-all.patch",
+    mistake: "the words of two nodes about two checkpoints condemn both",
+    test: {
+      file: "operator/src/core/node-suspicion.test.ts",
+      title: "is tried again though another node says so of another",
+    },
+  },
+  {
+    patch: "refusal-withholds-mending.patch",
+    mistake: "a pod that was found without its labels waits for them until no other is refused",
+    test: {
+      file: "operator/src/control/apply.test.ts",
+      title: "which has back what it lacks though another is refused",
+    },
+  },
+  {
+    patch: "recorded-taken-for-a-stray.patch",
+    mistake: "a pod that is on record is stopped as another run's, because its label says so",
+    test: { file: "operator/src/control/strays.test.ts", title: "is left alone where it is on record" },
+  },
+  {
+    patch: "group-of-the-others-missed.patch",
+    mistake: "pods of a gang that an older version began are made outside the group that the others wait in",
+    test: { file: "operator/src/core/queue-metadata.test.ts", title: "are asked for so" },
+  },
 ];

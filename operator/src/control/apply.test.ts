@@ -148,7 +148,15 @@ describe("a pod is created under a name at which one stands", () => {
       status = {},
       actions = [createPod],
       mends = 200,
-    }: { status?: TrainingRunStatus; actions?: Action[]; mends?: number },
+      refused = [],
+      refusals = 403,
+    }: {
+      status?: TrainingRunStatus;
+      actions?: Action[];
+      mends?: number;
+      refused?: readonly string[];
+      refusals?: number;
+    },
   ): Promise<Readonly<{ asked: string[]; sent: unknown; applied: Applied }>> {
     const asked: string[] = [];
     let sent: unknown;
@@ -157,7 +165,9 @@ describe("a pod is created under a name at which one stands", () => {
       asked.push(`${method} ${path.split("?")[0]?.split("/").at(-1)}`);
       if (path.includes("/trainingruns/")) return { status: 200, body: patched(raw, question) };
       if (method === "POST") {
-        const isTaken = (body as KubeObject).metadata.name === "mnist-1-0";
+        const { name } = (body as KubeObject).metadata;
+        if (refused.includes(name)) return { status: refusals, body: { kind: "Status", message: "exceeded quota" } };
+        const isTaken = name === "mnist-1-0";
         return { status: isTaken ? 409 : 201, body: isTaken ? { kind: "Status", reason: "AlreadyExists" } : body };
       }
       if (method !== "PATCH") return { status: 200, body: found };
@@ -206,8 +216,33 @@ describe("a pod is created under a name at which one stands", () => {
     const actions = [createPod, second];
     const { asked, applied } = await adoptedIn(standing({ labels: undefined }), { actions, mends: 403 });
     expect(asked).toEqual(["POST pods", "GET mnist-1-0", "POST pods", "GET mnist-1-0", "PATCH mnist-1-0"]);
-    expect([applied.done, applied.stopped?.refusal]).toEqual([actions, undefined]);
-    expect(String(applied.stopped?.error)).toContain("denied the request");
+    expect([applied.done, applied.stopped]).toEqual([actions, undefined]);
+    expect(String(applied.unmended)).toContain("denied the request");
+  });
+
+  it("which has back what it lacks though another is refused, for as long as that may be", async () => {
+    const second = { ...createPod, manifest: manifest("Pod", "mnist-1-1"), worker: 1 } as const;
+    const actions = [createPod, second, { ...createPod, manifest: manifest("Pod", "mnist-1-2"), worker: 2 } as const];
+    const { asked, applied } = await adoptedIn(standing({ labels: undefined }), { actions, refused: ["mnist-1-1"] });
+    expect(asked).toEqual(["POST pods", "GET mnist-1-0", "POST pods", "GET mnist-1-0", "PATCH mnist-1-0"]);
+    expect([applied.done.map(({ kind }) => kind), applied.unmended]).toEqual([["CreatePod", "MendPod"], undefined]);
+    expect(applied.stopped?.refusal).toMatchObject({ name: "mnist-1-1", status: 403 });
+  });
+
+  it("which is told of beside the refusal of another, where nobody takes what it lacks", async () => {
+    const second = { ...createPod, manifest: manifest("Pod", "mnist-1-1"), worker: 1 } as const;
+    const options = { actions: [createPod, second], refused: ["mnist-1-1"], mends: 403 };
+    const { applied } = await adoptedIn(standing({ labels: undefined }), options);
+    expect(applied.stopped?.refusal?.name).toBe("mnist-1-1");
+    expect(String(applied.unmended)).toContain("denied the request");
+  });
+
+  it("which has nothing written on it once the server is away", async () => {
+    const second = { ...createPod, manifest: manifest("Pod", "mnist-1-1"), worker: 1 } as const;
+    const options = { actions: [createPod, second], refused: ["mnist-1-1"], refusals: 503 };
+    const { asked, applied } = await adoptedIn(standing({ labels: undefined }), options);
+    expect(asked).toEqual(["POST pods", "GET mnist-1-0", "POST pods"]);
+    expect([applied.stopped?.refusal, applied.unmended]).toEqual([undefined, undefined]);
   });
 
   it("which is left alone where somebody has taken it over, and is told what to do", async () => {

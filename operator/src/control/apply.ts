@@ -21,6 +21,7 @@ import {
   removeFinalizer,
 } from "../kubernetes/writes.ts";
 import { trainingRuns } from "./caches.ts";
+import { type Mended, mendPods } from "./mend-pod.ts";
 import type { StatusWriter } from "./put-status.ts";
 import { type StatusWrite, writeStatus } from "./write-status.ts";
 
@@ -34,6 +35,8 @@ export type Applied = Readonly<{
   done: readonly Action[];
   /** Why the rest was not tried; `refusal` where the API server will not have an object. */
   stopped: Readonly<{ error: unknown; refusal: CreateRefusal | undefined }> | undefined;
+  /** Why a pod lacks what was to be put back on it; undefined where none does. */
+  unmended: unknown;
 }>;
 
 /**
@@ -41,7 +44,8 @@ export type Applied = Readonly<{
  * in their order up to the first error. Dying between any two of them leaves a world from which the same
  * decision, or its rest, follows again. Without its status on record a decision does nothing, but for a deleted
  * run: nothing begins for it any more, and it must be let go whatever the server says of its status (L5).
- * What pods lack that were found to stand already is put back last: who refuses that must keep nothing else from being done.
+ * What pods lack, those too that were found to stand already, is put back last: who refuses that must keep nothing else from
+ * being done. Nor does a refused creation keep it from being done: a quota may be full for days.
  *
  * The write of the status proves that the picture is not old. Where there was nothing to write, the run is read again
  * before anything is created: this process may have been stopped for an hour since it looked.
@@ -55,12 +59,13 @@ export async function apply(
   const status = await writeStatus({ stored: run.status, decided: decision.status, raw }, writers, bound);
   const done: Action[] = [];
   if (status.kind === "Refused" && raw.metadata.deletionTimestamp === undefined) {
-    return { status, done, stopped: undefined };
+    return { status, done, stopped: undefined, unmended: undefined };
   }
   let current = status.raw;
   let isProved = current !== raw;
   const adopted: ObservedPod[] = [];
-  for (const action of withMendings(seen, adopted)) {
+  let stopped: Applied["stopped"];
+  for (const action of decision.actions.filter((each) => each.kind !== "MendPod")) {
     try {
       if ("manifest" in action && !isProved) await proveRun(current, writers.client, bound);
       const before = current;
@@ -68,27 +73,32 @@ export async function apply(
       isProved ||= "manifest" in action || current !== before;
       done.push(action);
     } catch (error) {
-      return { status, done, stopped: { error, refusal: refusalOf(action, error, { raw, at: writers.now() }) } };
+      stopped = { error, refusal: refusalOf(action, error, { raw, at: writers.now() }) };
+      break;
     }
   }
-  return { status, done, stopped: undefined };
+  if (stopped !== undefined && stopped.refusal === undefined) return { status, done, stopped, unmended: undefined };
+  const mended = await mend(seen, adopted, { ...writers, bound });
+  return { status, done: [...done, ...mended.done], stopped, unmended: mended.error };
 }
 
-/** The decision's actions, and then what follows from the pods that were adopted under way. */
-function* withMendings(
+/** What was decided to be put back on pods, and then what those lack that were adopted under way. */
+async function mend(
   { run, decision }: Readonly<{ run: TrainingRun; decision: Decision }>,
   adopted: readonly ObservedPod[],
-): Generator<Action, void> {
-  yield* decision.actions;
+  writing: Writers & Readonly<{ bound: Bound }>,
+): Promise<Mended> {
+  const decided = decision.actions.filter((action) => action.kind === "MendPod");
   const entry = openEntry(decision.status);
-  yield* adopted.flatMap((pod) => mendingOf(run, pod, entry));
+  const mendings = [...decided, ...adopted.flatMap((pod) => mendingOf(run, pod, entry))];
+  return await mendPods(mendings, { ...writing, namespace: run.metadata.namespace });
 }
 
 /** Where an action is done; `adopted` is told of pods that stood already. */
 type Place = Writers & Readonly<{ run: TrainingRun; raw: KubeObject; adopted: ObservedPod[]; bound: Bound }>;
 
-/** Performs one action; returns the run as it stands after it. */
-async function perform(action: Action, place: Place): Promise<KubeObject> {
+/** Performs one action; returns the run as it stands after it. Pods are mended by {@link mend}. */
+async function perform(action: Exclude<Action, { kind: "MendPod" }>, place: Place): Promise<KubeObject> {
   switch (action.kind) {
     case "HoldRun":
       return await holdRun(place);
@@ -120,8 +130,6 @@ async function perform(action: Action, place: Place): Promise<KubeObject> {
       return await deletePod(action, place);
     case "ReleasePod":
       return await releasePod(action, place);
-    case "MendPod":
-      return await mendPod(action, place);
     default:
       return action satisfies never;
   }
@@ -225,21 +233,6 @@ async function releasePod(action: Extract<Action, { kind: "ReleasePod" }>, place
 
 /** The object goes without a word of its kubelet: only of what was given up, which the log shuts out. */
 const withoutGrace = { gracePeriodSeconds: 0 } as const;
-
-/** As the pod stands now: others may have written on it since, and an owner that it has is not taken from it. */
-async function mendPod(action: Extract<Action, { kind: "MendPod" }>, place: Place): Promise<KubeObject> {
-  const target = { resource: pods, exact: exact(action, place) };
-  const found = await readExact(place.client, target, place.bound);
-  if (found === "Absent") return place.raw;
-  const { resourceVersion, ownerReferences = [] } = found.metadata;
-  const others = ownerReferences.filter(({ uid }) => uid !== action.owner.uid);
-  const owners = controllerUid(found) === undefined ? { ownerReferences: [...others, action.owner] } : {};
-  const annotations = action.annotations === undefined ? {} : { annotations: action.annotations };
-  const metadata = { labels: action.labels, ...annotations, ...owners };
-  const mended = await patchExact<KubeObject>(place.client, { ...target, resourceVersion, metadata }, place.bound);
-  place.written(pods, mended);
-  return place.raw;
-}
 
 const createdKinds = {
   CreatePod: "Pod",

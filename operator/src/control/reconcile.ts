@@ -126,7 +126,7 @@ async function write(key: string, pass: Pass, place: Place): Promise<PassOutcome
 
 /** Publishes what the pass has made true, and what the API server would not have. */
 function tell(applied: Applied, { raw, decision }: Pass, place: Place): void {
-  const { status, done, stopped } = applied;
+  const { status, done, stopped, unmended } = applied;
   if (status.kind !== "Whole" && !isBeyondOurRights(status.refusal)) {
     const event = { type: "Warning", reason: "StatusRefused", message: refusalWords(status) } as const;
     publish(event, raw, place);
@@ -134,12 +134,13 @@ function tell(applied: Applied, { raw, decision }: Pass, place: Place): void {
   const pass = { events: decision.events, statusStands: status.kind !== "Refused", decided: decision.actions, done };
   for (const event of place.runEvents.due(raw.metadata.uid, pass)) publish(event, raw, place);
   // A refused creation is observed, so the next decision tells of it in its own words.
-  if (stopped?.refusal === undefined && isRefusal(stopped?.error)) {
-    publish({ type: "Warning", reason: "WriteRefused", message: stopped.error.message }, raw, place);
+  const errors = [stopped?.refusal === undefined ? stopped?.error : undefined, unmended];
+  for (const { message } of errors.filter(isRefusal)) {
+    publish({ type: "Warning", reason: "WriteRefused", message }, raw, place);
   }
 }
 
-function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): PassOutcome {
+function outcomeOf({ status, stopped, unmended }: Applied, { requeueAfterMs }: Decision): PassOutcome {
   if (status.kind === "Refused") {
     if (isBeyondOurRights(status.refusal)) throw status.refusal;
     return { kind: "Again", why: refusalWords(status) };
@@ -149,6 +150,7 @@ function outcomeOf({ status, stopped }: Applied, { requeueAfterMs }: Decision): 
     return { kind: "Again", why: `${kind} ${name} was refused: ${message}` };
   }
   if (stopped !== undefined) return outcomeOfError(stopped.error);
+  if (unmended !== undefined) return outcomeOfError(unmended);
   return { kind: "Settled", requeueAfterMs: Math.min(requeueAfterMs ?? Number.POSITIVE_INFINITY, lookAgainMs()) };
 }
 

@@ -1,11 +1,13 @@
 import { accountingFinalizer } from "../api/names.ts";
-import { isNotFound } from "../kubernetes/api-error.ts";
+import { openEntry } from "../core/ledger.ts";
+import { isConflict, isNotFound } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject, placeOf } from "../kubernetes/kube-object.ts";
 import { pods, type Resource } from "../kubernetes/resource.ts";
 import { removeExact, removeFinalizer } from "../kubernetes/writes.ts";
 import { type Caches, trainingRuns } from "./caches.ts";
 import { runUidOf } from "./pod-owner.ts";
+import { parsedRun } from "./run-cache.ts";
 
 /** What letting strays go takes. */
 export type StrayKeeper = Readonly<{
@@ -20,7 +22,8 @@ export type StrayKeeper = Readonly<{
  * is gone is read live: an older copy could lack a run that has just been made.
  *
  * One that nobody owns is asked to stop as well: the garbage collector, which does that to the others, would leave it, and
- * it would train on for ever.
+ * it would train on for ever. A pod that is on record of the run that lives is none of these, whatever somebody has written
+ * on it.
  */
 export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bound): Promise<void> {
   const { caches, client, written } = keeper;
@@ -29,25 +32,53 @@ export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bou
     .find("run", key)
     .filter((pod) => runUidOf(pod) !== known && pod.metadata.finalizers?.includes(accountingFinalizer));
   if (strays.length === 0) return;
-  const living = await livingUid(key, client, bound);
-  // One that does not say whose it is may be the run's that lives.
-  for (const pod of strays.filter((each) => (runUidOf(each) ?? living) !== living || living === undefined)) {
-    const { namespace = "", name, uid, finalizers = [], deletionTimestamp } = pod.metadata;
-    const stray = { resource: pods, exact: { namespace, name, uid } };
-    if (deletionTimestamp === undefined && controllerUid(pod) === undefined) {
-      const stopped = await removeExact(client, stray, bound);
-      if (stopped !== "Absent") written(pods, stopped);
+  const run = await livingRun(key, client, bound);
+  const living = run?.metadata.uid;
+  for (const pod of strays) {
+    // One that does not say whose it is may be the run's that lives.
+    const isItsOwn = living !== undefined && (runUidOf(pod) ?? living) === living;
+    if (isItsOwn || isOnRecord(pod, run)) continue;
+    try {
+      await letGo(pod, { client, written, bound });
+    } catch (error) {
+      // It is another than it was seen: its own event brings it back, and it keeps nothing of the run's waiting.
+      if (!isConflict(error)) throw error;
     }
-    const removal = { ...stray, finalizers, finalizer: accountingFinalizer };
-    const answer = await removeFinalizer(client, removal, bound);
-    if (answer !== "Absent") written(pods, answer);
   }
+}
+
+/** What a pod says that was changed by hand is not true: it is what the ledger has it for, and is mended as that. */
+function isOnRecord(pod: KubeObject, run: KubeObject | undefined): boolean {
+  if (run === undefined) return false;
+  const parsed = parsedRun(run);
+  // What the ledger of a run says that cannot be read is not known: one that nobody owns may be on it.
+  if (parsed.kind !== "Run") return controllerUid(pod) === undefined;
+  return openEntry(parsed.run.status)?.pods.some(({ uid }) => uid === pod.metadata.uid) ?? false;
+}
+
+type Hand = Pick<StrayKeeper, "client" | "written"> & Readonly<{ bound: Bound }>;
+
+async function letGo(pod: KubeObject, { client, written, bound }: Hand): Promise<void> {
+  const { namespace = "", name, uid, resourceVersion, finalizers = [], deletionTimestamp } = pod.metadata;
+  const stray = { resource: pods, exact: { namespace, name, uid } };
+  if (deletionTimestamp === undefined && controllerUid(pod) === undefined) {
+    // As it was seen: somebody may have given it an owner since.
+    const stopped = await removeExact(client, { ...stray, resourceVersion }, bound);
+    if (stopped !== "Absent") written(pods, stopped);
+  }
+  const removal = { ...stray, finalizers, finalizer: accountingFinalizer };
+  const answer = await removeFinalizer(client, removal, bound);
+  if (answer !== "Absent") written(pods, answer);
 }
 
 /** The uid of the run that now has this key, from the server itself. */
 export async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
+  return (await livingRun(key, client, bound))?.metadata.uid;
+}
+
+async function livingRun(key: string, client: ApiClient, bound: Bound): Promise<KubeObject | undefined> {
   try {
-    return (await client.get({ resource: trainingRuns, ...placeOf(key) }, bound)).metadata.uid;
+    return await client.get<KubeObject>({ resource: trainingRuns, ...placeOf(key) }, bound);
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;

@@ -86,15 +86,22 @@ describe("a recorded pod that somebody changed by hand", () => {
 
   test("of a gang in a queue has back what the queue knows it by", () => {
     const queue = { name: "gpus", group: "mnist-0123abcd-1" };
+    const placed = { queue: queue.name, queueGroup: queue.group };
     const pods = [{ ...workerPod(0), altered: [label] }, workerPod(1), workerPod(2)];
     const decision = decideOn({ run: gang({ entry: { queue } }), pods, service: "Present" });
     expect(decision.actions).toMatchObject([
       {
         kind: "MendPod",
-        labels: { [label]: "mnist", "kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/pod-group-name": queue.group },
-        annotations: { "kueue.x-k8s.io/pod-group-total-count": "3" },
+        labels: { [label]: "mnist" },
+        queue: {
+          labels: { "kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/pod-group-name": queue.group },
+          annotations: { "kueue.x-k8s.io/pod-group-total-count": "3" },
+        },
       },
     ]);
+    const unkept = [pods[0], { ...workerPod(1), ...placed }, workerPod(2)].flatMap((pod) => pod ?? []);
+    const found = decideOn({ run: gang(), pods: unkept, service: "Present" });
+    expect(found.actions).toMatchObject([{ queue: { labels: { "kueue.x-k8s.io/pod-group-name": queue.group } } }]);
   });
 
   test("does not lift the attempt's number to what somebody wrote on a pod that is not named so", () => {

@@ -7,7 +7,7 @@ import { controllerReference, podLabels } from "./names.ts";
 import { ownerReferenceWord } from "./observe-pod.ts";
 import type { Observed, ObservedPod } from "./observed.ts";
 import { progressing } from "./progressing.ts";
-import { type QueueMetadata, queueMetadata } from "./queue-metadata.ts";
+import { type QueueMetadata, queueMetadata, withPlaceFound } from "./queue-metadata.ts";
 import type { Survey } from "./survey.ts";
 
 /**
@@ -15,8 +15,10 @@ import type { Survey } from "./survey.ts";
  * are found, and by their owner they go with the run. The attempt is what it was; it only is not closed meanwhile.
  */
 export function withPodsMended(observed: Observed, draft: Draft, { members, entry }: Survey): Draft {
-  const altered = members.map(({ pod }) => pod).filter((pod) => pod.altered.length > 0);
+  const pods = members.map(({ pod }) => pod);
+  const altered = pods.filter((pod) => pod.altered.length > 0);
   if (altered.length === 0) return draft;
+  const placed = entry === null ? null : withPlaceFound(observed.run, entry, pods);
   const words = altered.map((pod) => wordsOf(observed.run, pod)).join(" ");
   const said = draft.status.conditions?.find(({ type }) => type === "Progressing");
   const message = [said?.message ?? "", words].filter((each) => each !== "").join(" ");
@@ -26,34 +28,28 @@ export function withPodsMended(observed: Observed, draft: Draft, { members, entr
   return add(draft, observed, {
     // What was said already has the words in it, where this pass said nothing else.
     statements: said?.message.endsWith(words) ? [] : [statement],
-    actions: altered.flatMap((pod) => mendingOf(observed.run, pod, entry)),
+    actions: altered.flatMap((pod) => mendingOf(observed.run, pod, placed)),
     events: isNews ? [{ type: "Warning", reason: "PodAltered", message: words.slice(0, 1024) }] : [],
   });
 }
+
+/** What is to be put back on a pod. */
+export type Mending = Extract<Action, { kind: "MendPod" }>;
 
 /**
  * The write that puts back what is changed; none where somebody else has become the owner, who is asked to give way. What
  * its queue knows it by goes with it: whoever took all labels took those.
  */
-export function mendingOf(run: TrainingRun, pod: ObservedPod, entry: AttemptEntry | null): Action[] {
+export function mendingOf(run: TrainingRun, pod: ObservedPod, entry: AttemptEntry | null): Mending[] {
   if (pod.altered.length === 0 || isTakenOver(run, pod)) return [];
   const { name, uid } = pod;
-  const { labels, annotations } = queuedBy(run, entry);
-  return [
-    {
-      kind: "MendPod",
-      name,
-      uid,
-      labels: { ...labels, ...podLabels(run, pod) },
-      ...(annotations === undefined ? {} : { annotations }),
-      owner: controllerReference(run),
-    },
-  ];
+  const labels = podLabels(run, pod);
+  return [{ kind: "MendPod", name, uid, labels, ...queuedBy(run, entry), owner: controllerReference(run) }];
 }
 
 /** Of an attempt that keeps no place it is not known where it was put. */
-function queuedBy(run: TrainingRun, entry: AttemptEntry | null): QueueMetadata {
-  return entry?.queue === undefined ? { labels: {} } : queueMetadata(run, entry);
+function queuedBy(run: TrainingRun, entry: AttemptEntry | null): Readonly<{ queue?: QueueMetadata }> {
+  return entry?.queue === undefined ? {} : { queue: queueMetadata(run, entry) };
 }
 
 /** Whose a pod is that has the name of one of the attempt's: the run's by its owner, and where it has none, by all of its labels. */

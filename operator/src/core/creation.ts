@@ -7,6 +7,7 @@ import { suspectedNodes } from "./node-suspicion.ts";
 import type { Observed } from "./observed.ts";
 import { trainingPod } from "./pod.ts";
 import type { PodSettings } from "./pod-settings.ts";
+import { withPlaceFound } from "./queue-metadata.ts";
 import { gangService } from "./service.ts";
 import { missingWorkers, workersOf } from "./workers.ts";
 
@@ -26,10 +27,11 @@ export function creations(
   const run = { ...observed.run, status };
   const claim = judgeClaim(run, observed.volume);
   const avoidNodes = suspectedNodes(status);
+  const placed = withPlaceFound(run, entry, observed.pods);
   const pods = workers.map(
     (worker): Action => ({
       kind: "CreatePod",
-      manifest: trainingPod({ run, entry, worker, settings, avoidNodes }),
+      manifest: trainingPod({ run, entry: placed, worker, settings, avoidNodes }),
       attempt: entry.number,
       worker,
     }),

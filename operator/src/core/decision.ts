@@ -1,5 +1,6 @@
 import type { TrainingRunStatus } from "../api/status.ts";
 import type { controllerReference } from "./names.ts";
+import type { QueueMetadata } from "./queue-metadata.ts";
 
 type OwnerReference = ReturnType<typeof controllerReference>;
 
@@ -46,13 +47,16 @@ export type Action =
   | Readonly<{ kind: "CreateRemovalPod"; manifest: Manifest }>
   /** Ask the pod to stop with its own grace period; by `force` its object goes at once, whatever its kubelet still runs. */
   | Readonly<{ kind: "DeletePod"; name: string; uid: string; force?: true }>
-  /** Write back on a recorded pod what somebody took off it; its owner only where it has no other. */
+  /**
+   * Write back on a recorded pod what somebody took off it; its owner only where it has no other, and what its queue knows
+   * it by only where nobody refuses that.
+   */
   | Readonly<{
       kind: "MendPod";
       name: string;
       uid: string;
       labels: Readonly<Record<string, string>>;
-      annotations?: Readonly<Record<string, string>>;
+      queue?: QueueMetadata;
       owner: OwnerReference;
     }>
   /** Take the finalizer `trainingrun.dev/accounting` off a pod whose end is in the ledger. */

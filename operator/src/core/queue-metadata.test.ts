@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { gang, recorded, workerPod } from "../../test/gang-builder.ts";
+import { decideOn } from "../../test/observed-builder.ts";
 import { type Fields, runUid, runWith, templateOf } from "../../test/run-builder.ts";
 import { sharedVolume } from "../../test/world.ts";
 import { maxRunNameLength } from "../api/names.ts";
+import type { TrainingRun } from "../api/training-run.ts";
 import { queueGroupName } from "./names.ts";
-import { queueMetadata, queuePlace } from "./queue-metadata.ts";
+import { queueMetadata, queuePlace, withPlaceFound } from "./queue-metadata.ts";
 
 const queue = { "kueue.x-k8s.io/queue-name": "gpus" };
 const groupName = "kueue.x-k8s.io/pod-group-name";
@@ -74,8 +77,34 @@ describe("pods that are made when the run's labels are others than when their at
     expect(queueMetadata(now(other), placed({}, 3))).toEqual({ labels: {} });
   });
 
-  test("come where the run says, and into no group, where their attempt was begun by a version that kept no place", () => {
-    expect(queueMetadata(now(other), { ...begun, workers: 3 })).toEqual({ labels: other });
+  describe("in an attempt that was begun by a version that kept no place", () => {
+    const group = "mnist-0123abcd-4";
+    const inGroup = { attempt: 4, queue: "gpus", queueGroup: group };
+    const inNone = { attempt: 4, queue: "gpus", queueGroup: null };
+    const found = (run: TrainingRun, pods: Parameters<typeof withPlaceFound>[2], workers = 3) =>
+      queueMetadata(run, withPlaceFound(run, { ...begun, workers }, pods));
+
+    test.each<[string, Fields, Parameters<typeof withPlaceFound>[2], unknown]>([
+      ["come into the group of those that stand", queue, [inNone, inGroup], queued()],
+      ["come into the group of those that stand, though the run is in no queue any more", {}, [inGroup], queued()],
+      ["come into no group where those that stand are in none", other, [inNone], { labels: other }],
+      ["come into a group where none stands", queue, [], queued()],
+      ["come into no group of another attempt's", queue, [{ ...inGroup, attempt: 3, queueGroup: "old" }], queued()],
+    ])("%s", (_, labels, pods, expected) => {
+      expect(found(now(labels), pods)).toEqual(expected);
+    });
+
+    test("come where the run says where there is one of them alone", () => {
+      expect(found(now(other), [inGroup], 1)).toEqual({ labels: other });
+    });
+
+    test("are asked for so", () => {
+      const run = gang({ pods: [recorded(0)], metadata: { labels: {} } });
+      const pods = [{ ...workerPod(0), queue: "gpus", queueGroup: "mnist-0123abcd-1" }];
+      const made = decideOn({ run, pods, service: "Present" }).actions;
+      const labels = { ...queue, [groupName]: "mnist-0123abcd-1" };
+      expect(made).toMatchObject([1, 2].map(() => ({ kind: "CreatePod", manifest: { metadata: { labels } } })));
+    });
   });
 
   test("of an attempt of one pod keep a place that there is, and nothing else", () => {

@@ -2,6 +2,7 @@ import { labels, queueAnnotations } from "../api/names.ts";
 import type { AttemptEntry, QueuePlace } from "../api/status.ts";
 import type { TrainingRun } from "../api/training-run.ts";
 import { queueGroupName } from "./names.ts";
+import type { ObservedPod } from "./observed.ts";
 import { workersOf } from "./workers.ts";
 
 /** What a queue for runs reads on a training pod; `annotations` is absent where it reads none. */
@@ -29,8 +30,8 @@ export function queuePlace(
 }
 
 /**
- * What all pods of an attempt carry, whenever they are made. One that keeps no place was begun by an older version, or has
- * one pod alone: that goes where the run says, and into no group, since others of it may stand without one.
+ * What all pods of an attempt carry, whenever they are made. One that keeps no place has one pod alone, or began with pods
+ * that are in no group: they go where the run says, and into none. See {@link withPlaceFound}.
  */
 export function queueMetadata(run: TrainingRun, entry: AttemptEntry): QueueMetadata {
   const { name, priorityClass, group } = entry.queue ?? placeAsked(run);
@@ -45,6 +46,27 @@ export function queueMetadata(run: TrainingRun, entry: AttemptEntry): QueueMetad
     annotations: { [queueAnnotations.groupSize]: String(workersOf(entry)), [queueAnnotations.replaceable]: "false" },
   };
 }
+
+/**
+ * The entry of a gang that keeps no place, because an older version began it, or wrote on it since, with the place that one
+ * of its pods carries: a queue waits for the whole of a group, so those that are still to come must join it. Where none
+ * stands yet they are put where the run says, as by that version; where those that stand are in no group, into none.
+ */
+export function withPlaceFound(
+  run: TrainingRun,
+  entry: AttemptEntry,
+  pods: readonly Pick<ObservedPod, "attempt" | "queue" | "queueGroup">[],
+): AttemptEntry {
+  const workers = workersOf(entry);
+  if (entry.queue !== undefined || workers === 1) return entry;
+  const begun = pods.filter(({ attempt }) => attempt === entry.number);
+  const { queue: name, queueGroup: group } = begun.find(({ queueGroup }) => queueGroup !== null) ?? noPlace;
+  if (group !== null) return { ...entry, queue: { ...placeAsked(run), ...(name === null ? {} : { name }), group } };
+  const asked = begun.length > 0 ? undefined : queuePlace(run, { number: entry.number, workers });
+  return asked === undefined ? entry : { ...entry, queue: asked };
+}
+
+const noPlace = { queue: null, queueGroup: null } as const;
 
 function placeAsked({ metadata }: TrainingRun): QueuePlace {
   const { [labels.queue]: name, [labels.queuePriority]: priorityClass } = metadata.labels;
