@@ -32,11 +32,21 @@ const request = {
   demands: {},
 } as const;
 
+const event = (story: Story, name: string) => story.write("events", name, { regarding: { uid: "run-a" } }, operator);
+
 const bad: readonly Case[] = [
   {
     check: "E1",
     title: "a write when nothing was left to do",
     tell: (story) => atRest(story).note({ kind: "Part", part: "Quiet" }).run({ state: "Complete" }),
+  },
+  {
+    check: "E1",
+    title: "an event when nothing was left to do, of a run of which little was told",
+    tell: (story) => {
+      for (let count = 1; count < 25; count += 1) event(story, `event-${count}`);
+      event(atRest(story).note({ kind: "Part", part: "Quiet" }), "event-25");
+    },
   },
   { check: "E1", title: "a run that never ends", tell: (story) => atRest(story.run({ state: "Backoff" })) },
   { check: "E1", title: "a deleted run that stays", given: deleted, tell: (story) => atRest(story) },
@@ -145,6 +155,14 @@ const bad: readonly Case[] = [
 ];
 
 const good: readonly Case[] = [
+  {
+    check: "E1",
+    title: "an event that was held back, of a run of which much was told",
+    tell: (story) => {
+      for (let count = 1; count <= 25; count += 1) event(story, `event-${count}`);
+      event(atRest(story).note({ kind: "Part", part: "Quiet" }), "event-26");
+    },
+  },
   {
     check: "E1",
     title: "a renewal of the Lease when nothing is left to do",
