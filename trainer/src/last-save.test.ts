@@ -1,6 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { constants } from "node:fs";
-import { type FileHandle, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +9,7 @@ import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
 import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { StorageUnavailableError } from "@trainingrun/checkpoint/store/store.ts";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { hangSaves } from "../test/hung-volume.ts";
 import { FinalSaveError, type HurriedRun, isFinal, saveBefore, saveLastStep } from "./last-save.ts";
 import type { HeldTensor } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
@@ -129,31 +128,10 @@ test("a stop ends the patience of a finished run at once, and its grace period d
 });
 
 describe("A volume that takes what is written and does not answer", () => {
-  /** Every save, or so many, waits in the kernel from its first look at the volume on, until what is returned is called. */
-  async function hang(
+  const hang = (
     { store, saver }: Awaited<ReturnType<typeof stoppedRun>>,
     saves = Number.POSITIVE_INFINITY,
-  ): Promise<() => Promise<void>> {
-    const pipe = join(store.root, "pipe");
-    execFileSync("mkfifo", [pipe]);
-    let left = saves;
-    store.names = async () => {
-      left -= 1;
-      if (left >= 0) await (await open(pipe, "w")).close();
-      return DirectoryStore.prototype.names.call(store);
-    };
-    let reader: Promise<FileHandle> | null = null;
-    const answer = async () => {
-      reader ??= open(pipe, constants.O_RDWR);
-      await reader;
-    };
-    onTestFinished(async () => {
-      await answer();
-      await saver.inFlight?.done;
-      await (await reader)?.close();
-    });
-    return answer;
-  }
+  ): (() => Promise<void>) => hangSaves(store, saves, () => saver.inFlight?.done);
 
   async function* slowly(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const piece of pieces) {
@@ -166,7 +144,7 @@ describe("A volume that takes what is written and does not answer", () => {
 
   test.each([5, 4])("ends the run in words, when after the save of step %i another hangs as well", async (step) => {
     const run = await stoppedRun({ failures: 0 });
-    const answer = await hang(run);
+    const answer = hang(run);
     const request = run.saveRequest();
     const save = run.saver.begin({ ...request, state: { ...request.state, step } });
     const saving = saveLastStep(run, { ...going(), ...shortly });
@@ -187,7 +165,7 @@ describe("A volume that takes what is written and does not answer", () => {
     };
     const begin = run.saver.begin.bind(run.saver);
     vi.spyOn(run.saver, "begin").mockImplementation((request) => {
-      if (tries === 2) void hang(run);
+      if (tries === 2) hang(run);
       return begin(request);
     });
     await expect(saveLastStep(run, { ...going(), ...shortly, patienceMs })).rejects.toThrow(
@@ -199,7 +177,7 @@ describe("A volume that takes what is written and does not answer", () => {
     "in one call alone, of the save of step %i, has the last step saved by another writer",
     async (step) => {
       const run = await stoppedRun({ failures: 0 });
-      const answer = await hang(run, 1);
+      const answer = hang(run, 1);
       const request = run.saveRequest();
       const save = run.saver.begin({ ...request, state: { ...request.state, step } });
       expect(await saveLastStep(run, { ...going(), ...shortly })).toMatchObject({ step: 5 });
@@ -211,7 +189,7 @@ describe("A volume that takes what is written and does not answer", () => {
 
   test("in one call alone has a run that is asked to stop save its last step, once that call is stuck", async () => {
     const run = await stoppedRun({ failures: 0 });
-    await hang(run, 1);
+    hang(run, 1);
     const now = performance.now.bind(performance);
     let skewMs = 0;
     const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + skewMs);
@@ -224,7 +202,7 @@ describe("A volume that takes what is written and does not answer", () => {
 
   test("and is only slow has time to take away what it has of a save that is given up, and does the next", async () => {
     const run = await stoppedRun({ failures: 0 });
-    const answer = await hang(run);
+    const answer = hang(run);
     const save = run.saver.begin(run.saveRequest());
     const { abandon } = save;
     save.abandon = () => {
@@ -258,7 +236,7 @@ describe("A volume that takes what is written and does not answer", () => {
 
   test("keeps nobody from hearing a stop", async () => {
     const run = await stoppedRun({ failures: 0 });
-    await hang(run);
+    hang(run);
     const stop = new AbortController();
     const saving = saveLastStep(run, { stop: stop.signal });
     stop.abort();

@@ -1,6 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { constants } from "node:fs";
-import { type FileHandle, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessagePort } from "node:worker_threads";
@@ -8,8 +6,9 @@ import { nothingExpected } from "@trainingrun/checkpoint/contract/pod-environmen
 import { loadCheckpoint } from "@trainingrun/checkpoint/load.ts";
 import { parseManifest } from "@trainingrun/checkpoint/manifest.ts";
 import { restoreRun } from "@trainingrun/checkpoint/restore.ts";
-import { DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
+import { type DirectoryStore, openDirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { hangSaves } from "../test/hung-volume.ts";
 import type { HeldTensor } from "./learner.ts";
 import { Pacer } from "./pacer.ts";
 import { Saver } from "./saver.ts";
@@ -233,28 +232,8 @@ test("values of a save that has failed are not taken for the next one's", async 
 });
 
 describe("A save whose call to the volume does not return", () => {
-  /** The next `saves` wait in the kernel from their first look at the volume on, until what is returned is called. */
-  function hang(store: DirectoryStore, saves: number): () => Promise<void> {
-    const pipe = join(store.root, "pipe");
-    execFileSync("mkfifo", [pipe]);
-    let left = saves;
-    store.names = async () => {
-      left -= 1;
-      if (left >= 0) await (await open(pipe, "w")).close();
-      return DirectoryStore.prototype.names.call(store);
-    };
-    let reader: Promise<FileHandle> | null = null;
-    const answer = async () => {
-      reader ??= open(pipe, constants.O_RDWR);
-      await reader;
-    };
-    onTestFinished(async () => {
-      await answer();
-      await vi.waitFor(() => expect(writers).toBe(0), { timeout: 10_000 });
-      await (await reader)?.close();
-    });
-    return answer;
-  }
+  const hang = (store: DirectoryStore, saves: number) =>
+    hangSaves(store, saves, () => vi.waitFor(() => expect(writers).toBe(0), { timeout: 10_000 }));
 
   let writers = 0;
   const counted = (store: DirectoryStore): StartWriter => {

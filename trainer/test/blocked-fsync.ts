@@ -8,23 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DirectoryStore } from "@trainingrun/checkpoint/store/directory-store.ts";
 import { endStuck } from "../src/endings.ts";
 import { FinalSaveError, saveLastStep } from "../src/last-save.ts";
-import type { HeldTensor } from "../src/learner.ts";
 import { Pacer } from "../src/pacer.ts";
 import { type SaveRequest, Saver } from "../src/saver.ts";
 import { writerThread } from "../src/saving/start-writer.ts";
+import { zeroWeight } from "./zero-weight.ts";
 
 const [root = "", seconds = ""] = process.argv.slice(2);
 const runUid = "run";
-
-const weight: HeldTensor = {
-  name: "weight",
-  dtype: "F32",
-  shape: [1],
-  bytes: 4,
-  read: () => new Uint8Array(4),
-  copyTo: (target) => target.fill(0),
-  release: () => undefined,
-};
 
 const pacer = new Pacer();
 pacer.release();
@@ -43,7 +33,7 @@ const saveRequest = (): SaveRequest => ({
     ...{ cursor: { epoch: 0, permutationSeed: 1, position: 5 }, evaluatedStep: 0, best: null },
     ...{ trainedSeconds: 1, attempts: 1 },
   },
-  snapshot: { weights: [weight], optimizerTensors: [], optimizer },
+  snapshot: { weights: [zeroWeight], optimizerTensors: [], optimizer },
 });
 saver.begin(saveRequest());
 // From here on nothing is missing but the volume.

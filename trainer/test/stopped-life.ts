@@ -4,9 +4,9 @@
  */
 import { once } from "node:events";
 import { batches } from "../src/batches.ts";
-import type { HeldTensor } from "../src/learner.ts";
 import { stop } from "../src/stop.ts";
 import { trainLearner } from "../src/train-learner.ts";
+import { zeroWeight } from "./zero-weight.ts";
 
 const [directory = "", steps = "", moment = ""] = process.argv.slice(2);
 
@@ -14,16 +14,6 @@ const [directory = "", steps = "", moment = ""] = process.argv.slice(2);
 function stopNowIf(wanted: string): void {
   if (moment === wanted && !stop.signal.aborted) process.kill(process.pid, "SIGTERM");
 }
-
-const weight: HeldTensor = {
-  name: "weight",
-  dtype: "F32",
-  shape: [1],
-  bytes: 4,
-  read: () => new Uint8Array(4),
-  copyTo: (target) => target.fill(0),
-  release: () => undefined,
-};
 
 await trainLearner({
   learner: () => ({
@@ -38,7 +28,7 @@ await trainLearner({
       console.log("stepped");
       return 1;
     },
-    snapshot: () => ({ weights: [weight], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
+    snapshot: () => ({ weights: [zeroWeight], optimizerTensors: [], optimizer: { kind: "none", iterations: 0 } }),
     restore: () => {
       console.log("restored");
       stopNowIf("restored");

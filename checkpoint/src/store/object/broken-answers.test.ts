@@ -1,9 +1,7 @@
-import { writeFile } from "node:fs/promises";
-import { createServer, type ServerResponse } from "node:http";
-import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { temporaryDirectory } from "../../../test/fixture.ts";
-import { ObjectClient } from "./object-client.ts";
+import type { ServerResponse } from "node:http";
+import { describe, expect, test } from "vitest";
+import { clientOfPlayed } from "../../../test/played-bucket.ts";
+import type { ObjectClient } from "./object-client.ts";
 import { ObjectStoreError } from "./object-store-error.ts";
 
 /** What the store answers to one request; `cut`: its connection breaks after some bytes of the body. */
@@ -12,28 +10,12 @@ type Answer = Readonly<{ status: number; cut?: boolean; code?: string }>;
 /** A client of a store that gives these answers in turn, the last one again and again, and counts the requests. */
 async function clientOf(answers: readonly Answer[]) {
   const seen = { requests: 0 };
-  const server = createServer((request, response) => {
-    request.resume().once("end", () => {
-      const answer = answers[Math.min(seen.requests, answers.length - 1)];
-      seen.requests += 1;
-      if (answer !== undefined) give(response, answer);
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const credentials = await temporaryDirectory();
-  for (const name of ["accessKeyId", "secretAccessKey"]) await writeFile(join(credentials, name), name);
-  const client = new ObjectClient({
-    endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
-    bucket: "checkpoints",
-    credentials,
-    patience: { requestMs: 20_000, bytesPerSecond: 1024, tries: 3, firstPauseMs: 1, longestPauseMs: 1 },
-  });
-  onTestFinished(() => {
-    client.close();
-    server.closeAllConnections();
-    server.close();
-  });
+  const patience = { requestMs: 20_000, bytesPerSecond: 1024, tries: 3, firstPauseMs: 1, longestPauseMs: 1 };
+  const client = await clientOfPlayed((_request, response) => {
+    const answer = answers[Math.min(seen.requests, answers.length - 1)];
+    seen.requests += 1;
+    if (answer !== undefined) give(response, answer);
+  }, patience);
   return { client, seen };
 }
 

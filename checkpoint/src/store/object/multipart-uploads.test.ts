@@ -1,12 +1,9 @@
 import { createHash } from "node:crypto";
-import { writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { describe, expect, onTestFinished, test } from "vitest";
-import { temporaryDirectory } from "../../../test/fixture.ts";
+import { describe, expect, test } from "vitest";
+import { clientOfPlayed } from "../../../test/played-bucket.ts";
 import type { UploadedPart } from "./multipart-sums.ts";
-import { ObjectClient } from "./object-client.ts";
+import type { ObjectClient } from "./object-client.ts";
 
 const key = "data/step-000000000010-a0001/model.safetensors";
 const [own, others] = [
@@ -34,30 +31,13 @@ function parts({ withCrc32, encrypted = false }: Sent): UploadedPart[] {
 }
 
 /** A client of a store that knows the upload no more, and has under its key an object with these headers, or none. */
-async function clientOf(stored: Readonly<Record<string, string>> | null): Promise<ObjectClient> {
-  const server = createServer((request, response) => {
-    request.resume().once("end", () => {
-      if (["HEAD", "PUT"].includes(request.method ?? "") && stored !== null) response.writeHead(200, stored).end();
-      else if (request.method === "POST") refuse("NoSuchUpload");
-      else refuse("NoSuchKey");
-    });
+function clientOf(stored: Readonly<Record<string, string>> | null): Promise<ObjectClient> {
+  return clientOfPlayed((request, response) => {
     const refuse = (code: string) => response.writeHead(404).end(`<Error><Code>${code}</Code></Error>`);
+    if (["HEAD", "PUT"].includes(request.method ?? "") && stored !== null) response.writeHead(200, stored).end();
+    else if (request.method === "POST") refuse("NoSuchUpload");
+    else refuse("NoSuchKey");
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const credentials = await temporaryDirectory();
-  for (const name of ["accessKeyId", "secretAccessKey"]) await writeFile(join(credentials, name), name);
-  const client = new ObjectClient({
-    endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
-    bucket: "checkpoints",
-    credentials,
-  });
-  onTestFinished(() => {
-    client.close();
-    server.closeAllConnections();
-    server.close();
-  });
-  return client;
 }
 
 const length = { "content-length": `${bytes}` };
