@@ -185,6 +185,44 @@ describe("a checkpoint that is not there", () => {
   });
 });
 
+describe("a checkpoint that is whole in the object store", () => {
+  test.each(["is damaged on the volume", "is not there"])(
+    "and %s, is refused nowhere where its copy does not stay whole: the node is suspect",
+    async (state) => {
+      const [store, objectStore] = [await temporaryStore(), await temporaryStore()];
+      await restore(store, 1, { objectStore });
+      for (const step of [10, 20]) await save(store, 1, step);
+      for (const ref of (await readLog(store)).state.checkpoints) {
+        await mirrorCheckpoint({ from: store, to: objectStore, attempt: 1 }, ref);
+      }
+      if (state === "is not there") await rm(pathIn(store, directoryName(20, 1)), { recursive: true });
+      else await flipBit(model(store, 20), 4000);
+      const spoiling = new SpoilingStore(store.root, store.runUid);
+      const outcome = await restore(spoiling, 2, { objectStore });
+      expect(outcome).toMatchObject({ kind: "failed", failure: "NodeSuspect" });
+      for (const tier of [store, objectStore]) expect((await readLog(tier)).state.refused).toEqual([]);
+      expect(resumedAt(await restore(store, 3, { objectStore }))).toBe(20);
+    },
+  );
+});
+
+/** A volume on which every copy that is made has another byte than was written. */
+class SpoilingStore extends DirectoryStore {
+  override async begin(place: { step: number; attempt: number }) {
+    const writer = await super.begin(place);
+    const publish = writer.publish.bind(writer);
+    writer.publish = (manifest, { confirm, ...options } = { replace: false }) =>
+      publish(manifest, {
+        ...options,
+        confirm: async (copy) => {
+          await flipBit(join(copy.location, "model.safetensors"), 4000);
+          await confirm?.(copy);
+        },
+      });
+    return writer;
+  }
+}
+
 /** The same store, in whose listings that directory is found only after so many looks. */
 function inSightAfter(store: DirectoryStore, directory: string, looks: number): DirectoryStore {
   const seen = new DirectoryStore(store.root, store.runUid);

@@ -33,13 +33,15 @@ type Choosing = Readonly<{
 
 /** The newest candidate of which every byte matches here; of the others, what was wrong with them. */
 export async function chooseBase(state: RunState, choosing: Choosing): Promise<Choice> {
-  const { expected, unadopted, warn } = choosing;
+  const { expected, copies, unadopted, warn } = choosing;
   const failures: Failure[] = [];
   for (const ref of allowed(state, expected, warn)) {
     const verdict = await verdictOn(ref, choosing);
     if (verdict.ok) return { chosen: ref, failures, nodeSuspect: false };
     const failure = { ref, reason: verdict.reason, message: verdict.message };
     failures.push(failure);
+    // Another tier has it whole: what this node writes, or reads back, is spoiled.
+    if (copies.wasNotKept(ref)) return { chosen: null, failures, nodeSuspect: true };
     // What is not there at all is missing from every node; anything else a bad node may only seem to see.
     const suspicious = isRefusable(failure) ? failures.filter(isRefusable).length + unadopted : 0;
     if (suspicious >= 2) return { chosen: null, failures, nodeSuspect: true };

@@ -20,6 +20,7 @@ export class VerifiedCopies {
   readonly #options: Options;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #downloaded = new Set<string>();
+  readonly #notKept = new Set<string>();
 
   constructor(options: Options) {
     this.#options = options;
@@ -55,6 +56,11 @@ export class VerifiedCopies {
     return known?.ok === true && known.manifest.digest === digest;
   }
 
+  /** Whether bytes that matched on their way here did not on the volume: nothing is wrong with the checkpoint then. */
+  wasNotKept({ directory }: { directory: string }): boolean {
+    return this.#notKept.has(directory);
+  }
+
   /** Where a verified checkpoint's bytes came from. */
   tierOf(directory: string): Tier {
     return this.#downloaded.has(directory) ? "ObjectStore" : this.#options.volume.tier;
@@ -69,6 +75,7 @@ export class VerifiedCopies {
     const { volume, objectStore, warn } = this.#options;
     const mending = await mendCheckpoint({ volume, objectStore, checkpoint, found, ...this.#signal() });
     if ("message" in mending) warn(mending.message);
+    if (mending.kind === "NotKept") this.#notKept.add(checkpoint.directory);
     if (mending.kind !== "Downloaded" && mending.kind !== "Repaired") return mending.verdict;
     if (mending.kind === "Downloaded") this.#downloaded.add(checkpoint.directory);
     // Another process may have mended it as well, and training starts from what has the name (I2).
