@@ -26,7 +26,10 @@ const play = (contender: string, count: number, change: Partial<Seen> = {}): See
   ...change,
 });
 
-const good = ["trainingrun", "job", "jobset"].flatMap((name) => [play(name, 1_000), play(name, 5_000)]);
+const good = [
+  ...["trainingrun", "job", "jobset"].flatMap((name) => [play(name, 1_000), play(name, 5_000)]),
+  play("trainjob", 1_000),
+];
 const with_ = (contender: string, count: number, change: Partial<Seen>) =>
   good.map((each) => (each.contender === contender && each.count === count ? { ...each, ...change } : each));
 
@@ -38,6 +41,8 @@ describe("the scale measure", () => {
   const broken: readonly [string, readonly Seen[]][] = [
     ["the tenth took 3.1 s", with_("trainingrun", 1_000, { recovery: phase(100, { seconds: 3.1 }) })],
     ["JobSet recovered sooner", with_("jobset", 1_000, { recovery: phase(100, { seconds: 0.9 }) })],
+    ["TrainJob recovered sooner", with_("trainjob", 1_000, { recovery: phase(100, { seconds: 0.9 }) })],
+    ["TrainJob was never measured", good.filter(({ contender }) => contender !== "trainjob")],
     ["Job was never measured", good.filter(({ contender }) => contender !== "job")],
     ["5,000 runs were never measured", good.filter(({ count }) => count === 1_000)],
     ["Jobs run before", with_("job", 5_000, { creation: phase(5_000, { seconds: 49 }) })],

@@ -3,10 +3,13 @@ import { jobContender } from "../scale/jobs.ts";
 import { jobSetContender } from "../scale/jobsets.ts";
 import { runContender } from "../scale/runs.ts";
 import { type Phase, playScale, type Seen } from "../scale/scale-phases.ts";
+import { trainJobContender } from "../scale/trainjobs.ts";
 import { type Goal, type Measurement, median, quantile, type Result, rounded } from "./result.ts";
 
 const [few, many] = [1_000, 5_000] as const;
 const contenders = [runContender, jobContender, jobSetContender];
+/** Each of its objects is a JobSet beside: what that takes with many is known. */
+const withFewAlone = [trainJobContender];
 const recoveryGoalSeconds = 3;
 const createdGoalWrites = 10;
 const replacedGoalWrites = 14;
@@ -24,8 +27,8 @@ const linearGoal = 1.5;
  */
 export const scale: Measurement = {
   name: "scale",
-  what: `${few} and ${many} runs of one pod, the same as Jobs and as JobSets`,
-  seconds: 1_800,
+  what: `${few} and ${many} runs of one pod, the same as Jobs and as JobSets, and ${few} as TrainJobs`,
+  seconds: 2_000,
   limitMs: 90 * 60_000,
   run: async (signal) => {
     const report = (line: string) => console.log(`  ${line}`);
@@ -34,7 +37,8 @@ export const scale: Measurement = {
       [few, "Asked"],
       [many, "Killed"],
     ] as const) {
-      for (const contender of contenders) seen.push(await playScale(contender, { count, leaderEnd, signal, report }));
+      for (const contender of [...contenders, ...(count === few ? withFewAlone : [])])
+        seen.push(await playScale(contender, { count, leaderEnd, signal, report }));
     }
     return scaleResult(seen);
   },
@@ -45,7 +49,7 @@ export function scaleResult(seen: readonly Seen[]): Result {
   const of = (contender: string, count: number) =>
     seen.find((each) => each.contender === contender && each.count === count);
   const [ours, ourMany] = [of("trainingrun", few), of("trainingrun", many)];
-  const others = ["job", "jobset"].map((name) => of(name, few));
+  const others = ["job", "jobset", "trainjob"].map((name) => of(name, few));
   const runs = [ours, ourMany];
   return {
     name: "scale",
@@ -53,7 +57,7 @@ export function scaleResult(seen: readonly Seen[]): Result {
     goals: {
       recoverySeconds: atMost(`the tenth of ${few} runs again`, [ours?.recovery.seconds], recoveryGoalSeconds, "s"),
       recoveryBeside: {
-        goal: `the tenth of ${few} runs again before those of Job and JobSet`,
+        goal: `the tenth of ${few} runs again before those of Job, JobSet and TrainJob`,
         met: others.every((other) => isBelow(ours?.recovery.seconds, other?.recovery.seconds)),
       },
       creationSeconds: {

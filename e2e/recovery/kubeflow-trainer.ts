@@ -9,8 +9,12 @@ import {
 
 const group = "trainer.kubeflow.org";
 
+/** Where Kubeflow Trainer is brought to, and how much it may ask of the API server; its own default where that is not said. */
+type TrainerOptions = ControllerPlace & Partial<Readonly<{ requestsPerSecond: number; burst: number }>>;
+
 /** Kubeflow Trainer's controller as a process on this machine. JobSet's must run already: a TrainJob becomes a JobSet. */
-export async function startKubeflowTrainer(place: ControllerPlace): Promise<RunningController> {
+export async function startKubeflowTrainer(place: TrainerOptions): Promise<RunningController> {
+  const { requestsPerSecond, burst } = place;
   const program = await ensureKubeflowTrainer(console.error, place.signal);
   const manifests = dirname(program);
   const resources = ["clustertrainingruntimes", "trainingruntimes", "trainjobs"];
@@ -29,6 +33,7 @@ export async function startKubeflowTrainer(place: ControllerPlace): Promise<Runn
       webhook: { host, port },
       health: { healthProbeBindAddress: `${host}:${healthPort}` },
       metrics: { bindAddress: "0", secureServing: false },
+      ...(requestsPerSecond === undefined ? {} : { clientConnection: { qps: requestsPerSecond, burst } }),
     }),
   };
   return await startForeignController(controller, place);
