@@ -29,6 +29,11 @@ export function fitting(more: Reasons, kept: Reasons, spaces: readonly Space[]):
   return taken;
 }
 
+/** The next checkpoint is reckoned as large as the largest that there is. */
+export function nextBytes(checkpoints: readonly Pick<CheckpointRef, "bytes">[]): number {
+  return Math.max(0, ...checkpoints.map(({ bytes }) => bytes));
+}
+
 /** Bytes of checkpoints on a volume. */
 export function byteSpace(checkpoints: readonly CheckpointRef[], room: number): Space {
   const sizes = new Map(checkpoints.map(({ digest, bytes }) => [digest, bytes]));

@@ -9,6 +9,7 @@ import {
   fitting,
   logSpace,
   maxCarriedBytes,
+  nextBytes,
   type Reasons,
   roomBeside,
   type Space,
@@ -73,7 +74,7 @@ const defaultEvidenceSeconds = 24 * 60 * 60;
 export function retain(input: RetentionInput): RetentionPlan {
   const { state, policy, lacking = 0, absent = [] } = input;
   const { checkpoints } = state;
-  const next = Math.max(0, ...checkpoints.map(({ bytes }) => bytes));
+  const next = nextBytes(checkpoints);
   const away = new Set(absent);
   const there = checkpoints.filter(({ digest }) => !away.has(digest));
   const total = there.reduce((sum, { bytes }) => sum + bytes, 0);

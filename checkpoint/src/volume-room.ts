@@ -3,6 +3,7 @@ import type { Digest } from "./contract/digest.ts";
 import { directoryName } from "./directory-name.ts";
 import type { CheckpointRef, RunState } from "./log/state.ts";
 import { type RetentionInput, retain } from "./retention.ts";
+import { nextBytes } from "./retention-space.ts";
 
 /** What is known of a volume before the next save. */
 export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "mirrored" | "now" | "absent"> &
@@ -20,8 +21,10 @@ export type RoomInput = Pick<RetentionInput, "state" | "policy" | "recorded" | "
 /** How many more saves the volume has room for, and the sizes that say so; `lacking` is what the first that does not fit lacks. */
 export type Room = Readonly<{ saves: number; next: number; available: number; freed: number; lacking: number }>;
 
-/** Beside a checkpoint's own bytes: its names, its manifest, its record, and a file system's own accounts. */
-const overhead = (bytes: number) => 64 * 1024 + bytes / 50;
+/** What a checkpoint of so many bytes takes: with its names, its manifest, its record, and a file system's own accounts. */
+export function bytesOnVolume(bytes: number): number {
+  return bytes + 64 * 1024 + bytes / 50;
+}
 
 /**
  * Plays the next saves through on a volume: each needs its bytes before retention, which waits until it is verified, lets
@@ -29,13 +32,13 @@ const overhead = (bytes: number) => 64 * 1024 + bytes / 50;
  * What is not mirrored yet stays, where `mirrored` says what is; null has everything count as mirrored.
  */
 export function foresee({ available, horizon, ...input }: RoomInput): Room {
-  const next = Math.max(0, ...input.state.checkpoints.map(({ bytes }) => bytes));
+  const next = nextBytes(input.state.checkpoints);
   let { state, freed } = pruned(input, input.state, []);
   const freedNow = freed;
   const added: Digest[] = [];
   let free = available + freed;
   for (let saves = 0; saves < horizon; saves += 1) {
-    const lacking = next > 0 ? next + overhead(next) - free : 0;
+    const lacking = next > 0 ? bytesOnVolume(next) - free : 0;
     if (lacking > 0) return { saves, next, available, freed: freedNow, lacking };
     const ref = following(state, next, saves);
     added.push(ref.digest);

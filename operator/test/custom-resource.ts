@@ -6,7 +6,8 @@ import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
 import { until } from "./until.ts";
 
-const definitions = {
+/** Where definitions of resources are kept. */
+export const definitions = {
   group: "apiextensions.k8s.io",
   version: "v1",
   plural: "customresourcedefinitions",

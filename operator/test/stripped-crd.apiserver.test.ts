@@ -9,17 +9,10 @@ import { refusalWords, type StatusWrite, writeStatus } from "../src/control/writ
 import { ApiError } from "../src/kubernetes/api-error.ts";
 import type { ApiClient } from "../src/kubernetes/client.ts";
 import type { KubeObject } from "../src/kubernetes/kube-object.ts";
-import type { Resource } from "../src/kubernetes/resource.ts";
 import { until, useApiServer } from "./api-server.ts";
+import { definitions } from "./custom-resource.ts";
 import { checkpoint, digest } from "./records.ts";
 
-const definitions = {
-  group: "apiextensions.k8s.io",
-  version: "v1",
-  plural: "customresourcedefinitions",
-  kind: "CustomResourceDefinition",
-  scope: "Cluster",
-} as const satisfies Resource;
 const crdPath = join(import.meta.dirname, "../../crds/trainingrun.dev_trainingruns.yaml");
 const namespace = "default";
 const forever = { signal: new AbortController().signal };

@@ -11,6 +11,7 @@ import { Operations } from "./operations.ts";
 import { Pace } from "./pace.ts";
 import { servedRecord } from "./report.ts";
 import type { Reporter } from "./reporter.ts";
+import { matchedBefore } from "./verified-digests.ts";
 
 type Accompanying = Readonly<{
   stop: AbortSignal;
@@ -45,7 +46,7 @@ export async function accompany(environment: AgentEnvironment, serving: Accompan
       durability: environment.TRAININGRUN_VOLUME,
       fenced: over !== null,
       state,
-      verified: new Set(verifiedBefore(environment, restored)),
+      verified: new Set(matchedBefore(environment, restored)),
       restored,
       problems: operations.problems,
       ...{ suspected: [], plan: null, beforeMirror: null, mirror: null },
@@ -70,9 +71,4 @@ function whyOver(
   const base = restored.resume?.digest ?? null;
   if (opened?.attempt !== attempt || opened.base === base) return null;
   return `worker 0 has opened attempt ${attempt} anew from ${opened.base ?? "the beginning"}, and this worker began from ${base ?? "there"}`;
-}
-
-/** What an earlier agent matched, and this pod's restore. */
-function verifiedBefore({ TRAININGRUN_EXPECTED: expected }: AgentEnvironment, { resume }: Restored): string[] {
-  return [...expected.recorded, expected.latestVerified, resume].flatMap((one) => one?.digest ?? []);
 }

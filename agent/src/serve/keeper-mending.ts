@@ -3,8 +3,10 @@ import { FencedError } from "@trainingrun/checkpoint/log/append.ts";
 import { find, isRefused } from "@trainingrun/checkpoint/log/fold.ts";
 import { readLog } from "@trainingrun/checkpoint/log/read.ts";
 import type { CheckpointRef, RunState } from "@trainingrun/checkpoint/log/state.ts";
+import { nextBytes } from "@trainingrun/checkpoint/retention-space.ts";
 import type { Store } from "@trainingrun/checkpoint/store/store.ts";
 import { type FailedVerdict, type Mending, mendCheckpoint } from "@trainingrun/checkpoint/tiers/mend.ts";
+import { bytesOnVolume } from "@trainingrun/checkpoint/volume-room.ts";
 import { holderOf } from "./holder.ts";
 import { availableBytes, roundedBytes } from "./volume-care-space.ts";
 
@@ -27,9 +29,6 @@ type Options = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** Names, manifest and records of a checkpoint, and what the file system keeps of it. */
-const withOverhead = (bytes: number) => bytes * 1.02 + 64 * 1024;
-
 /**
  * Mends one checkpoint on the volume of a training that goes on. It has to leave the next save its room; and the minutes
  * that it takes are enough for another pod to take the log over and resume from that very checkpoint, or to delete it: so
@@ -50,9 +49,9 @@ export async function mendOnVolume(checkpoint: CheckpointRef, options: Options):
 }
 
 async function leaveRoom({ bytes }: CheckpointRef, { environment, state }: Options): Promise<void> {
-  const next = Math.max(bytes, ...(state?.checkpoints ?? []).map((ref) => ref.bytes));
+  const next = nextBytes([{ bytes }, ...(state?.checkpoints ?? [])]);
   const available = await availableBytes(environment);
-  if (withOverhead(bytes) + withOverhead(next) <= available) return;
+  if (bytesOnVolume(bytes) + bytesOnVolume(next) <= available) return;
   throw new PutOffError(
     `the volume has ${roundedBytes(available)} free, and the copy takes ${roundedBytes(bytes)} and the next save ${roundedBytes(next)}`,
   );

@@ -1,5 +1,5 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
-import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
+import { isFinishing, toldFinalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 
 /** A trainer that stands still: the last step it did, for how long nobody has seen another, and what has not come. */
 export type Standstill = Readonly<{ step: number; seconds: number; expects: "Step" | "End" }>;
@@ -59,12 +59,12 @@ function newsIn({ step, phase, saves: { committed, inFlight } }: Progress): stri
 
 /** What is to come after this report, and by when; null where nothing is. */
 function expectedAfter(
-  { step, targetStep, phase, saves }: Progress,
+  progress: Progress,
   timeoutSeconds: number,
 ): { expects: Standstill["expects"]; withinSeconds: number } | null {
-  if (step < targetStep && phase !== "Finishing") return { expects: "Step", withinSeconds: timeoutSeconds };
+  const { phase } = progress;
+  if (!isFinishing(progress)) return { expects: "Step", withinSeconds: timeoutSeconds };
   if (phase === undefined) return null;
-  const bytes = saves.inFlight?.bytes ?? saves.lastBytes;
   const besideSeconds = phase === "Finishing" ? timeoutSeconds : Math.max(timeoutSeconds, lastEvaluationSeconds);
-  return { expects: "End", withinSeconds: besideSeconds + finalSavePatienceSeconds({ ...saves, bytes }) };
+  return { expects: "End", withinSeconds: besideSeconds + toldFinalSavePatienceSeconds(progress) };
 }

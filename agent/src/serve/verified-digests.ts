@@ -42,13 +42,11 @@ export class VerifiedDigests {
   }
 
   /** What is known as this life of the agent begins. A file that is torn, another pod's or of another version tells nothing. */
-  static async known(environment: AgentEnvironment, { resume }: Restored): Promise<VerifiedDigests> {
-    const { recorded, latestVerified } = environment.TRAININGRUN_EXPECTED;
-    const earlier = [...recorded, latestVerified, resume].flatMap((one) => one?.digest ?? []);
+  static async known(environment: AgentEnvironment, restored: Restored): Promise<VerifiedDigests> {
     const file = await readControlFile(pathIn(environment), VerifiedFile);
     const own = file?.podUid === environment.TRAININGRUN_POD_UID ? file : null;
     const doubted = new Set<Digest>(own?.doubted);
-    const verified = new Set([...earlier, ...(own?.verified ?? [])]).difference(doubted);
+    const verified = new Set([...matchedBefore(environment, restored), ...(own?.verified ?? [])]).difference(doubted);
     return new VerifiedDigests(environment, verified, doubted);
   }
 
@@ -85,6 +83,12 @@ export class VerifiedDigests {
       this.#isFailing = true;
     }
   }
+}
+
+/** What the agents before this pod's have matched, as the operator has it on record, and this pod's restore. */
+export function matchedBefore(environment: AgentEnvironment, { resume }: Restored): Digest[] {
+  const { recorded, latestVerified } = environment.TRAININGRUN_EXPECTED;
+  return [...recorded, latestVerified, resume].flatMap((one) => one?.digest ?? []);
 }
 
 function pathIn({ TRAININGRUN_CONTROL: control }: AgentEnvironment): string {

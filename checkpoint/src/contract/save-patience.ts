@@ -1,3 +1,5 @@
+import type { Progress } from "./progress.ts";
+
 /** What is known of a save: how many this process made before it, what the last of them took, and how much it writes. */
 export type KnownOfSave = Readonly<{ committed: number; lastSeconds: number; bytes: number }>;
 
@@ -42,6 +44,16 @@ export function savePatienceSeconds(save: KnownOfSave): number {
  */
 export function finalSavePatienceSeconds(save: KnownOfSave): number {
   return 2 * savePatienceSeconds(save);
+}
+
+/** No further step is to come, only the last evaluation and the final save. */
+export function isFinishing({ step, targetStep, phase }: Pick<Progress, "step" | "targetStep" | "phase">): boolean {
+  return step >= targetStep || phase === "Finishing";
+}
+
+/** {@link finalSavePatienceSeconds} by what a trainer tells: of the save in flight, and without one of the last. */
+export function toldFinalSavePatienceSeconds({ saves }: Pick<Progress, "saves">): number {
+  return finalSavePatienceSeconds({ ...saves, bytes: saves.inFlight?.bytes ?? saves.lastBytes });
 }
 
 function usualSeconds({ committed, lastSeconds, bytes }: KnownOfSave): number {

@@ -1,4 +1,5 @@
 import type { TrainingRunStatus } from "../api/status.ts";
+import { isRecord } from "../kubernetes/merge-patch.ts";
 import { expendable } from "./expendable-fields.ts";
 
 /** A status was not written, because fields of it that decide would not have been kept. */
@@ -87,8 +88,4 @@ function hasPath(value: unknown, path: readonly string[]): boolean {
 
 function below(path: string, name: string): string {
   return path === "" ? name : `${path}.${name}`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
 }

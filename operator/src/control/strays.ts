@@ -1,12 +1,13 @@
 import { accountingFinalizer } from "../api/names.ts";
 import { openEntry } from "../core/ledger.ts";
-import { isConflict, isNotFound } from "../kubernetes/api-error.ts";
+import { isConflict } from "../kubernetes/api-error.ts";
 import type { ApiClient, Bound } from "../kubernetes/client.ts";
 import { controllerUid, type KubeObject, placeOf } from "../kubernetes/kube-object.ts";
 import { pods, type Resource } from "../kubernetes/resource.ts";
 import { removeExact, removeFinalizer } from "../kubernetes/writes.ts";
 import { type Caches, trainingRuns } from "./caches.ts";
 import { runUidOf } from "./pod-owner.ts";
+import { readLive } from "./read-live.ts";
 import { parsedRun } from "./run-cache.ts";
 
 /** What letting strays go takes. */
@@ -32,7 +33,7 @@ export async function releaseStrays(key: string, keeper: StrayKeeper, bound: Bou
     .find("run", key)
     .filter((pod) => runUidOf(pod) !== known && pod.metadata.finalizers?.includes(accountingFinalizer));
   if (strays.length === 0) return;
-  const run = await livingRun(key, client, bound);
+  const run = await readLive(trainingRuns, placeOf(key), { client, bound });
   const living = run?.metadata.uid;
   for (const pod of strays) {
     // One that does not say whose it is may be the run's that lives.
@@ -73,14 +74,5 @@ async function letGo(pod: KubeObject, { client, written, bound }: Hand): Promise
 
 /** The uid of the run that now has this key, from the server itself. */
 export async function livingUid(key: string, client: ApiClient, bound: Bound): Promise<string | undefined> {
-  return (await livingRun(key, client, bound))?.metadata.uid;
-}
-
-async function livingRun(key: string, client: ApiClient, bound: Bound): Promise<KubeObject | undefined> {
-  try {
-    return await client.get<KubeObject>({ resource: trainingRuns, ...placeOf(key) }, bound);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
+  return (await readLive(trainingRuns, placeOf(key), { client, bound }))?.metadata.uid;
 }

@@ -1,5 +1,5 @@
 import type { Progress } from "@trainingrun/checkpoint/contract/progress.ts";
-import { finalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
+import { isFinishing, toldFinalSavePatienceSeconds } from "@trainingrun/checkpoint/contract/save-patience.ts";
 import type { AttemptEntry, TrainingRunStatus } from "../api/status.ts";
 import { agentPatienceMs, heardAt } from "./agent-silence.ts";
 import type { Addition } from "./draft.ts";
@@ -65,16 +65,9 @@ function afterFirstStep(
   return { state: "Running", ...said(observed, { reason: "NoStep", message }) };
 }
 
-/** No further step is to come, only the last evaluation and the final save. */
-function isFinishing({ step, targetStep, phase }: Progress): boolean {
-  return step >= targetStep || phase === "Finishing";
-}
-
 /** A final save is tried for so long; nothing has to be waited for before. */
 function finalPatienceMs(progress: Progress): number {
-  const { saves } = progress;
-  const bytes = saves.inFlight?.bytes ?? saves.lastBytes;
-  return isFinishing(progress) ? finalSavePatienceSeconds({ ...saves, bytes }) * 1000 : 0;
+  return isFinishing(progress) ? toldFinalSavePatienceSeconds(progress) * 1000 : 0;
 }
 
 type Unended = Readonly<{ step: number; advanceTime: string; isWatched: boolean }>;

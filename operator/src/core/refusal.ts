@@ -93,7 +93,7 @@ function longestPauseMs(refusal: CreateRefusal): number {
  * A webhook that cannot be reached, a name that another object holds, a right that is missing, as for a moment on a server
  * that starts: none of them is about what was asked for.
  */
-export function isPassing({ status, message }: Pick<CreateRefusal, "status" | "message">): boolean {
+function isPassing({ status, message }: Pick<CreateRefusal, "status" | "message">): boolean {
   return status >= 500 || status === 409 || /User "[^"]*" cannot /.test(message);
 }
 

@@ -17,7 +17,8 @@ export function mergePatchOf(before: unknown, after: unknown): unknown {
   return Object.keys(patch).length === 0 ? undefined : patch;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether a value has fields: neither a list nor one value. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
