@@ -34,17 +34,7 @@ export const realScripts: readonly RealScript[] = [
     says: "a run is evicted, then its program crashes",
     operators: 1,
     play: async (stage) => {
-      await stage.createRun(spec);
-      const first = await stage.podOf(1);
-      await stage.kubelet.start(first);
-      await stage.kubelet.evict(first);
-      await stopped(stage, first);
-      const second = await stage.podOf(2);
-      await stage.kubelet.start(second);
-      await crashed(stage, second);
-      await stage.kubelet.start(await stage.podOf(3));
-      await finish(stage, 3);
-      await stage.isGone(first);
+      await stage.isGone(await setBack(stage));
     },
   },
   {
@@ -123,23 +113,35 @@ export const realScripts: readonly RealScript[] = [
     says: "of two operators the one that leads is asked to end as a pod is evicted, and the next one dies before the program crashes",
     operators: 2,
     play: async (stage) => {
-      await stage.createRun(spec);
-      const first = await stage.podOf(1);
-      await stage.kubelet.start(first);
-      await stage.kubelet.evict(first);
-      await stage.operators.stopLeader();
-      await stopped(stage, first);
-      const second = await stage.podOf(2);
-      await stage.kubelet.start(second);
-      await stage.operators.killLeader();
-      await crashed(stage, second);
-      await stage.kubelet.start(await stage.podOf(3));
-      await finish(stage, 3);
+      await setBack(stage, {
+        evicted: () => stage.operators.stopLeader(),
+        begunAgain: () => stage.operators.killLeader(),
+      });
     },
   },
 ];
 
 const resumedFrom = { step: savedStep, digest: digest("a"), tier: "Volume" } as const;
+
+/** What happens beside, when the first pod is evicted and when the second one runs. */
+type Meanwhile = Partial<Readonly<Record<"evicted" | "begunAgain", () => Promise<void>>>>;
+
+/** A run is evicted, then its program crashes, and its third attempt ends it; returns the name of the first pod. */
+async function setBack(stage: RealStage, { evicted, begunAgain }: Meanwhile = {}): Promise<string> {
+  await stage.createRun(spec);
+  const first = await stage.podOf(1);
+  await stage.kubelet.start(first);
+  await stage.kubelet.evict(first);
+  await evicted?.();
+  await stopped(stage, first);
+  const second = await stage.podOf(2);
+  await stage.kubelet.start(second);
+  await begunAgain?.();
+  await crashed(stage, second);
+  await stage.kubelet.start(await stage.podOf(3));
+  await finish(stage, 3);
+  return first;
+}
 
 /** The pod of the first attempt, which was asked to stop, has saved and ended. */
 async function stopped({ kubelet }: RealStage, pod: string): Promise<void> {

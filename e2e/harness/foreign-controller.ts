@@ -86,6 +86,17 @@ async function makeCertificates(
   return (await readFile(authority.certificatePath)).toString("base64");
 }
 
+/** What the configuration of a controller says that runs as one process, with certificates made for it. */
+export function ofOneProcess({ host, port, healthPort, certDir }: Endpoints) {
+  return {
+    leaderElection: { leaderElect: false },
+    internalCertManagement: { enable: false },
+    webhook: { host, port, certDir },
+    health: { healthProbeBindAddress: `${host}:${healthPort}` },
+    metrics: { bindAddress: "0" },
+  };
+}
+
 async function isReady(port: number): Promise<boolean> {
   const answer = await fetch(`http://${host}:${port}/readyz`).catch(() => undefined);
   await answer?.body?.cancel();

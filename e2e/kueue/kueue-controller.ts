@@ -2,7 +2,12 @@ import { join } from "node:path";
 import { z } from "zod";
 import { ensureKueue } from "../cluster/build/kueue.ts";
 import type { ApiClient } from "../cluster/control-plane/api-client.ts";
-import { type ControllerPlace, type Endpoints, startForeignController } from "../harness/foreign-controller.ts";
+import {
+  type ControllerPlace,
+  type Endpoints,
+  ofOneProcess,
+  startForeignController,
+} from "../harness/foreign-controller.ts";
 import type { WebhookRules } from "../harness/local-webhooks.ts";
 import { until } from "../harness/run-access.ts";
 
@@ -73,15 +78,11 @@ const Gated = z.looseObject({
   spec: z.looseObject({ schedulingGates: z.array(z.looseObject({ name: z.string() })).default([]) }),
 });
 
-function configuration(namespace: string, { host, port, healthPort, certDir }: Endpoints): unknown {
+function configuration(namespace: string, endpoints: Endpoints): unknown {
   return {
     apiVersion: "config.kueue.x-k8s.io/v1beta2",
     kind: "Configuration",
-    leaderElection: { leaderElect: false },
-    internalCertManagement: { enable: false },
-    webhook: { host, port, certDir },
-    health: { healthProbeBindAddress: `${host}:${healthPort}` },
-    metrics: { bindAddress: "0" },
+    ...ofOneProcess(endpoints),
     // Its API of what waits where would have to be registered with the API server as well.
     featureGates: { VisibilityOnDemand: false },
     integrations: { frameworks: ["pod"] },

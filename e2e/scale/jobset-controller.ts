@@ -3,6 +3,7 @@ import { ensureJobSet } from "../cluster/build/batch.ts";
 import {
   type ControllerPlace,
   type Endpoints,
+  ofOneProcess,
   type RunningController,
   startForeignController,
 } from "../harness/foreign-controller.ts";
@@ -26,14 +27,10 @@ export async function startJobSet(options: JobSetOptions): Promise<RunningContro
     // Pods that are none of JobSet's go past its webhooks, as in what the project ships.
     choose: (rules: WebhookRules) =>
       rules.some(({ resources }) => resources.includes("pods")) ? { objectSelector } : {},
-    configuration: ({ host, port, healthPort, certDir }: Endpoints) => ({
+    configuration: (endpoints: Endpoints) => ({
       apiVersion: "config.jobset.x-k8s.io/v1alpha1",
       kind: "Configuration",
-      leaderElection: { leaderElect: false },
-      internalCertManagement: { enable: false },
-      webhook: { host, port, certDir },
-      health: { healthProbeBindAddress: `${host}:${healthPort}` },
-      metrics: { bindAddress: "0" },
+      ...ofOneProcess(endpoints),
       clientConnection: { qps: requestsPerSecond, burst },
     }),
   };
